@@ -1,0 +1,249 @@
+/*
+ * Memory maps and atomic writes on POSIX.
+ *
+ * A write goes to a temporary file in the same folder, is synced, and renamed over the
+ * target; the folder is synced too, so that a power cut cannot bring the old name back
+ * with the new content half there.
+ */
+#define _POSIX_C_SOURCE 200809L
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+
+s3r_status s3r_file_map_open(s3r_file_map *map, const char *path, s3r_status code,
+                             s3r_error *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return s3r_fail(err, code, "%s: cannot open: %s", path, strerror(errno));
+    struct stat info;
+    if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
+        close(fd);
+        return s3r_fail(err, code, "%s: expected a regular file, found %s", path,
+                        S_ISDIR(info.st_mode) ? "a folder" : "something else");
+    }
+    if ((uintmax_t)info.st_size > SIZE_MAX) {
+        close(fd);
+        return s3r_fail(err, S3R_ERR_RESOURCE, "%s: too large to map", path);
+    }
+    void *data = NULL;
+    size_t size = (size_t)info.st_size;
+    if (size > 0) {
+        data = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+        if (data == MAP_FAILED) {
+            int reason = errno;
+            close(fd);
+            return s3r_fail(err, reason == ENOMEM ? S3R_ERR_RESOURCE : code,
+                            "%s: cannot map %zu bytes: %s", path, size, strerror(reason));
+        }
+    }
+    close(fd);
+    *map = (s3r_file_map){data, size};
+    return S3R_OK;
+}
+
+void s3r_file_map_close(s3r_file_map *map)
+{
+    if (map->data)
+        munmap((void *)(uintptr_t)map->data, map->size);
+    *map = (s3r_file_map){0};
+}
+
+bool s3r_path_is_folder(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+bool s3r_path_exists(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0;
+}
+
+char *s3r_path_join(const char *folder, const char *name)
+{
+    size_t folder_length = strlen(folder), name_length = strlen(name);
+    bool has_slash = folder_length > 0 && folder[folder_length - 1] == '/';
+    char *path = s3r_alloc(folder_length + name_length + 2, 1);
+    if (!path)
+        return NULL;
+    memcpy(path, folder, folder_length);
+    if (!has_slash && folder_length > 0)
+        path[folder_length++] = '/';
+    memcpy(path + folder_length, name, name_length);
+    return path;
+}
+
+s3r_status s3r_folder_create(const char *path, s3r_error *err)
+{
+    char *partial = s3r_strdup(path);
+    if (!partial)
+        return s3r_fail_memory(err, "a path", strlen(path));
+    s3r_status status = S3R_OK;
+    for (char *at = partial + 1; status == S3R_OK; at++) {
+        char kept = *at;
+        if (kept != '/' && kept != '\0')
+            continue;
+        *at = '\0';
+        if (mkdir(partial, 0777) != 0 && !s3r_path_is_folder(partial))
+            status = s3r_fail(err, S3R_ERR_RUNTIME, "%s: cannot create the folder: %s",
+                              partial, strerror(errno));
+        *at = kept;
+        if (kept == '\0')
+            break;
+    }
+    s3r_free(partial);
+    return status;
+}
+
+struct s3r_file_writer {
+    int fd;
+    bool has_failed;
+    char *path;
+    char *temporary_path;
+    size_t buffered;
+    unsigned char buffer[1 << 16];
+};
+
+static void writer_destroy(s3r_file_writer *writer)
+{
+    if (writer->fd >= 0)
+        close(writer->fd);
+    s3r_free(writer->path);
+    s3r_free(writer->temporary_path);
+    s3r_free(writer);
+}
+
+s3r_status s3r_file_writer_open(s3r_file_writer **out, const char *path, s3r_error *err)
+{
+    static atomic_uint serial;
+    size_t temporary_bytes = strlen(path) + 48;
+    s3r_file_writer *writer = s3r_alloc(1, sizeof *writer);
+    if (!writer)
+        return s3r_fail_memory(err, "a file writer", sizeof *writer);
+    writer->fd = -1;
+    writer->path = s3r_strdup(path);
+    writer->temporary_path = s3r_alloc(temporary_bytes, 1);
+    if (!writer->path || !writer->temporary_path) {
+        writer_destroy(writer);
+        return s3r_fail_memory(err, "a path", temporary_bytes);
+    }
+    snprintf(writer->temporary_path, temporary_bytes, "%s.tmp-%ld-%u", path,
+             (long)getpid(), atomic_fetch_add(&serial, 1));
+    writer->fd =
+        open(writer->temporary_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (writer->fd < 0) {
+        s3r_status status = s3r_fail(err, S3R_ERR_RUNTIME, "%s: cannot create: %s", path,
+                                     strerror(errno));
+        writer_destroy(writer);
+        return status;
+    }
+    *out = writer;
+    return S3R_OK;
+}
+
+static s3r_status write_fully(s3r_file_writer *writer, const unsigned char *bytes,
+                              size_t size, s3r_error *err)
+{
+    while (size > 0) {
+        ssize_t written = write(writer->fd, bytes, size);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0) {
+            writer->has_failed = true;
+            return s3r_fail(err, S3R_ERR_RUNTIME, "%s: cannot write: %s", writer->path,
+                            written < 0 ? strerror(errno) : "no progress");
+        }
+        bytes += written;
+        size -= (size_t)written;
+    }
+    return S3R_OK;
+}
+
+static s3r_status writer_flush(s3r_file_writer *writer, s3r_error *err)
+{
+    size_t size = writer->buffered;
+    writer->buffered = 0;
+    return write_fully(writer, writer->buffer, size, err);
+}
+
+s3r_status s3r_file_writer_write(s3r_file_writer *writer, const void *bytes, size_t size,
+                                 s3r_error *err)
+{
+    if (writer->has_failed)
+        return s3r_fail(err, S3R_ERR_RUNTIME, "%s: an earlier write failed",
+                        writer->path);
+    if (size > sizeof writer->buffer - writer->buffered)
+        S3R_TRY(writer_flush(writer, err));
+    if (size > sizeof writer->buffer)
+        return write_fully(writer, bytes, size, err);
+    memcpy(writer->buffer + writer->buffered, bytes, size);
+    writer->buffered += size;
+    return S3R_OK;
+}
+
+/* Makes the rename durable; a file system that cannot sync a folder is not an error. */
+static void sync_parent_folder(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *folder =
+        slash ? s3r_strndup(path, (size_t)(slash - path) + 1) : s3r_strdup(".");
+    if (!folder)
+        return;
+    int fd = open(folder, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        (void)fsync(fd);
+        close(fd);
+    }
+    s3r_free(folder);
+}
+
+s3r_status s3r_file_writer_commit(s3r_file_writer *writer, s3r_error *err)
+{
+    s3r_status status =
+        writer->has_failed
+            ? s3r_fail(err, S3R_ERR_RUNTIME, "%s: an earlier write failed", writer->path)
+            : writer_flush(writer, err);
+    if (status == S3R_OK && (fsync(writer->fd) != 0 && errno != EINVAL))
+        status = s3r_fail(err, S3R_ERR_RUNTIME, "%s: cannot sync: %s", writer->path,
+                          strerror(errno));
+    if (status == S3R_OK && rename(writer->temporary_path, writer->path) != 0)
+        status = s3r_fail(err, S3R_ERR_RUNTIME, "%s: cannot rename: %s", writer->path,
+                          strerror(errno));
+    if (status == S3R_OK)
+        sync_parent_folder(writer->path);
+    else
+        (void)unlink(writer->temporary_path);
+    writer_destroy(writer);
+    return status;
+}
+
+void s3r_file_writer_abort(s3r_file_writer *writer)
+{
+    if (!writer)
+        return;
+    (void)unlink(writer->temporary_path);
+    writer_destroy(writer);
+}
+
+s3r_status s3r_file_write_all(const char *path, const void *bytes, size_t size,
+                              s3r_error *err)
+{
+    s3r_file_writer *writer;
+    S3R_TRY(s3r_file_writer_open(&writer, path, err));
+    s3r_status status = s3r_file_writer_write(writer, bytes, size, err);
+    if (status == S3R_OK)
+        return s3r_file_writer_commit(writer, err);
+    s3r_file_writer_abort(writer);
+    return status;
+}

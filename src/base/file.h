@@ -1,0 +1,46 @@
+/*
+ * Files: read-only memory maps, and writes that are atomic (a reader sees the old file or
+ * the whole new one, never a part).
+ */
+#ifndef S3R_BASE_FILE_H
+#define S3R_BASE_FILE_H
+
+#include "base/error.h"
+
+typedef struct s3r_file_map {
+    const unsigned char *data; /* NULL when size is 0 */
+    size_t size;
+} s3r_file_map;
+
+/* Maps a regular file read-only and shared: pages are read when touched and are shared by
+ * all processes.  Errors: `code` with "PATH: reason" (missing, a folder, no permission).
+ */
+s3r_status s3r_file_map_open(s3r_file_map *map, const char *path, s3r_status code,
+                             s3r_error *err);
+void s3r_file_map_close(s3r_file_map *map);
+
+bool s3r_path_is_folder(const char *path);
+bool s3r_path_exists(const char *path);
+/* "folder/name" in a new string (s3r_free); NULL when there is no memory. */
+char *s3r_path_join(const char *folder, const char *name);
+/* Creates path and its parents; existing folders are fine. */
+s3r_status s3r_folder_create(const char *path, s3r_error *err);
+
+/*
+ * Atomic writer: bytes go to "PATH.tmp-PID-N"; commit syncs and renames it to PATH. abort
+ * removes it and leaves what was there before.  A failed write is remembered, so that a
+ * sequence of writes needs one check at commit.
+ */
+typedef struct s3r_file_writer s3r_file_writer;
+s3r_status s3r_file_writer_open(s3r_file_writer **out, const char *path, s3r_error *err);
+s3r_status s3r_file_writer_write(s3r_file_writer *writer, const void *bytes, size_t size,
+                                 s3r_error *err);
+/* Takes ownership in both cases: the writer is gone after either call.  NULL is allowed
+ * for abort. */
+s3r_status s3r_file_writer_commit(s3r_file_writer *writer, s3r_error *err);
+void s3r_file_writer_abort(s3r_file_writer *writer);
+/* The three steps above for one buffer. */
+s3r_status s3r_file_write_all(const char *path, const void *bytes, size_t size,
+                              s3r_error *err);
+
+#endif
