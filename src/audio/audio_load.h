@@ -26,20 +26,21 @@ typedef struct s3r_audio {
 typedef struct s3r_audio_options {
     uint32_t sample_rate_hz; /* wanted rate; default 16000 */
     uint32_t raw_rate_hz;    /* rate of raw stdin; default 16000 */
-    size_t
-        memory_limit_bytes; /* longer audio is spooled to an unlinked file in $TMPDIR and
-                               mapped, so that memory stays bounded; default 64 MiB */
-    bool allow_ffmpeg;      /* default true */
+    /* Longer audio is spooled to an unlinked file in $TMPDIR and mapped, so that memory
+     * stays bounded; default 64 MiB. */
+    size_t memory_limit_bytes;
+    size_t max_sample_count; /* more samples are S3R_ERR_DATA; default 0 = no limit */
+    bool allow_ffmpeg;       /* default true */
 } s3r_audio_options;
 
 void s3r_audio_options_init(s3r_audio_options *options);
 
 /*
- * Loads the whole of path.  Errors, each naming the path: S3R_ERR_DATA for a missing or
- * unreadable file, an unknown format (says that ffmpeg was not found, or what ffmpeg
- * said), a truncated file (how many frames were promised and found), NaN or infinite
- * samples (the first position), 0 samples; S3R_ERR_RESOURCE without memory.  Out
- * untouched on failure. Thread-safe.
+ * Loads the whole of path; options NULL means the defaults.  Errors, each naming the
+ * path: S3R_ERR_DATA for a missing or unreadable file, an unknown format (says that
+ * ffmpeg was not found, or what ffmpeg said), a truncated file (how many frames were
+ * promised and found), NaN or infinite samples (the first position), 0 samples;
+ * S3R_ERR_RESOURCE without memory.  Out untouched on failure. Thread-safe.
  */
 s3r_status s3r_audio_load(s3r_audio *out, const char *path,
                           const s3r_audio_options *options, s3r_error *err);
