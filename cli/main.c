@@ -1,0 +1,140 @@
+/*
+ * The program s3r: finds the verb, parses its options, runs it, prints what went wrong.
+ * Exit codes are those of s3r_status (docs/cli.md).
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "help_text.h"
+#include "interrupt.h"
+#include "suggest.h"
+#include "verb.h"
+
+/* Written results must have arrived: a full disk is a failure. */
+static int finish(s3r_terminal *terminal, int code)
+{
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        s3r_print_error(terminal, "cannot write to standard output");
+        return code ? code : S3R_ERR_RUNTIME;
+    }
+    return code;
+}
+
+static int unknown_verb(s3r_terminal *terminal, const char *name)
+{
+    const char *best = NULL;
+    for (size_t i = 0; i < s3r_verb_count; i++)
+        if (!s3r_verbs[i]->is_hidden)
+            best = s3r_suggest(name, best, s3r_verbs[i]->name);
+    if (name[0] == '-')
+        s3r_print_error(terminal, "expected a verb before \"%s\" (see s3r --help)", name);
+    else if (best)
+        s3r_print_error(terminal, "unknown verb \"%s\"; did you mean \"%s\"?", name,
+                        best);
+    else
+        s3r_print_error(terminal, "unknown verb \"%s\" (see s3r --help)", name);
+    return S3R_ERR_USAGE;
+}
+
+static int print_help(s3r_terminal *terminal, const char *verb_name)
+{
+    const s3r_verb *verb = verb_name ? s3r_verb_find(verb_name) : NULL;
+    if (verb_name && !verb)
+        return unknown_verb(terminal, verb_name);
+    if (verb)
+        s3r_help_print_verb(stdout, verb);
+    else
+        s3r_help_print_overview(stdout);
+    return S3R_OK;
+}
+
+static s3r_status check_positionals(const s3r_command *command, s3r_error *err)
+{
+    const s3r_verb *verb = command->verb;
+    if (command->positional_count > verb->max_positionals)
+        return s3r_cli_fail(err, S3R_ERR_USAGE, "%s: unexpected argument \"%s\"",
+                            verb->name, command->positionals[verb->max_positionals]);
+    if (command->positional_count < verb->min_positionals)
+        return s3r_cli_fail(err, S3R_ERR_USAGE, "%s: expected %s (see s3r help %s)",
+                            verb->name, verb->usage, verb->name);
+    return S3R_OK;
+}
+
+/* The global options that the verb has, in a table of their own. */
+static size_t select_globals(const s3r_verb *verb, s3r_option *selected)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < s3r_global_option_count; i++)
+        if (s3r_verb_has_global(verb, &s3r_global_option_table[i]))
+            selected[count++] = s3r_global_option_table[i];
+    return count;
+}
+
+/* The status of a run that a deferred signal cut short is the signal's. */
+static int report(s3r_terminal *terminal, s3r_status status, const s3r_error *err)
+{
+    int code = s3r_interrupt_exit_code();
+    if (code)
+        s3r_print_error(terminal, "interrupted");
+    else if (status != S3R_OK)
+        s3r_print_error(terminal, "%s", err->message);
+    return code ? code : (int)status;
+}
+
+static int run_verb(s3r_terminal *terminal, const s3r_verb *verb, char **args,
+                    size_t arg_count)
+{
+    s3r_error err = {S3R_OK, ""};
+    s3r_option globals[16];
+    s3r_command command = {.verb = verb, .terminal = terminal};
+    s3r_string_list positionals = {0};
+    void *options = calloc(1, verb->options_size + 1);
+    s3r_option_set sets[] = {
+        {verb->options, verb->option_count, options},
+        {globals, select_globals(verb, globals), &command.global},
+    };
+    s3r_status status =
+        options ? s3r_options_parse(sets, 2, args, arg_count, &positionals, &err)
+                : s3r_cli_fail(&err, S3R_ERR_RESOURCE, "no memory");
+    command.options = options;
+    command.positionals = positionals.items;
+    command.positional_count = positionals.count;
+    if (status == S3R_OK && command.global.is_help) {
+        s3r_help_print_verb(stdout, verb);
+    } else if (status == S3R_OK) {
+        s3r_terminal_init(terminal, command.global.is_quiet);
+        status = check_positionals(&command, &err);
+        if (status == S3R_OK)
+            status = verb->run(&command, &err);
+    }
+    int code = report(terminal, status, &err);
+    if (options)
+        s3r_options_release(sets, 2, &positionals);
+    free(options);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    s3r_terminal terminal;
+    s3r_terminal_init(&terminal, false);
+    s3r_interrupt_install();
+    if (argc < 2) {
+        s3r_help_print_overview(stderr);
+        return S3R_ERR_USAGE;
+    }
+    const char *name = argv[1];
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+        return finish(&terminal, print_help(&terminal, NULL));
+    if (strcmp(name, "help") == 0)
+        return finish(&terminal, print_help(&terminal, argc > 2 ? argv[2] : NULL));
+    if (strcmp(name, "--version") == 0) {
+        printf("s3r %s\n", s3r_version());
+        return finish(&terminal, S3R_OK);
+    }
+    const s3r_verb *verb = s3r_verb_find(name);
+    if (!verb)
+        return finish(&terminal, unknown_verb(&terminal, name));
+    return finish(&terminal, run_verb(&terminal, verb, argv + 2, (size_t)argc - 2));
+}

@@ -1,0 +1,7 @@
+/*
+ * The verbs, in the order of the help text.  A new verb is one line here and cmd_NAME.c.
+ * No include guard: each reader defines S3R_VERB and includes this file.
+ */
+S3R_VERB(doctor)
+S3R_VERB(completion)
+S3R_VERB(man)

@@ -1,0 +1,66 @@
+/*
+ * The table of verbs and the options that all verbs share.
+ */
+#include "verb.h"
+
+#include <string.h>
+
+#define S3R_VERB(name) extern const s3r_verb s3r_verb_##name;
+#include "verb_list.h"
+#undef S3R_VERB
+
+#define S3R_VERB(name) &s3r_verb_##name,
+const s3r_verb *const s3r_verbs[] = {
+#include "verb_list.h"
+};
+#undef S3R_VERB
+const size_t s3r_verb_count = sizeof s3r_verbs / sizeof s3r_verbs[0];
+
+const char *const s3r_cpu_choice_names[] = {"auto", "portable", "avx2", "avx512",
+                                            "avx512bf16"};
+
+const s3r_option s3r_global_option_table[] = {
+    {.name = "threads",
+     .letter = 't',
+     .type = S3R_OPTION_SIZE,
+     .offset = offsetof(s3r_global_options, threads),
+     .argument = "N",
+     .help = "Worker threads; 0 is one a processor. The result does not depend on it."},
+    {.name = "cpu",
+     .type = S3R_OPTION_ENUM,
+     .offset = offsetof(s3r_global_options, cpu),
+     .values = "auto|portable|avx2|avx512|avx512bf16",
+     .fallback = "auto",
+     .environment = "S3R_CPU",
+     .help = "Kernels to use; auto is the best that this machine has."},
+    {.name = "quiet",
+     .letter = 'q',
+     .type = S3R_OPTION_FLAG,
+     .offset = offsetof(s3r_global_options, is_quiet),
+     .help = "Print errors and results only."},
+    {.name = "json",
+     .type = S3R_OPTION_FLAG,
+     .offset = offsetof(s3r_global_options, is_json),
+     .help = "Print the result as JSON."},
+    {.name = "help",
+     .letter = 'h',
+     .type = S3R_OPTION_FLAG,
+     .offset = offsetof(s3r_global_options, is_help),
+     .help = "Print this help."},
+};
+const size_t s3r_global_option_count =
+    sizeof s3r_global_option_table / sizeof s3r_global_option_table[0];
+
+const s3r_verb *s3r_verb_find(const char *name)
+{
+    for (size_t i = 0; i < s3r_verb_count; i++)
+        if (strcmp(s3r_verbs[i]->name, name) == 0)
+            return s3r_verbs[i];
+    return NULL;
+}
+
+bool s3r_verb_has_global(const s3r_verb *verb, const s3r_option *option)
+{
+    return !verb || verb->has_json ||
+           option->offset != offsetof(s3r_global_options, is_json);
+}
