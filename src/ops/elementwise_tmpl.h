@@ -1,0 +1,123 @@
+/*
+ * Elementwise and reducing kernels, in plain C that each CPU level compiles for itself.
+ *
+ * Reductions keep 16 partial sums whatever the vector width, so that every level adds in
+ * the same order.  The including file defines nothing; it is compiled with its level's
+ * flags and takes the static functions into its table.
+ */
+#include "ops/kernels.h"
+#include "ops/vector_math.h"
+
+#define LANES 16
+
+static void gelu(size_t n, const float *x, float *y)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = gelu_value(x[i]);
+}
+
+static void gelu_grad(size_t n, const float *x, const float *dy, float *dx)
+{
+    for (size_t i = 0; i < n; i++)
+        dx[i] = dy[i] * gelu_slope(x[i]);
+}
+
+static double fold_lanes(const double *lane)
+{
+    double half[8], quarter[4];
+    for (size_t i = 0; i < 8; i++)
+        half[i] = lane[i] + lane[i + 8];
+    for (size_t i = 0; i < 4; i++)
+        quarter[i] = half[i] + half[i + 4];
+    return (quarter[0] + quarter[2]) + (quarter[1] + quarter[3]);
+}
+
+static double exp_sum(size_t n, float shift, const float *x, float *y)
+{
+    double total[LANES] = {0};
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        for (size_t l = 0; l < LANES; l++)
+            y[i + l] = vector_exp(x[i + l] - shift);
+        for (size_t l = 0; l < LANES; l++)
+            total[l] += (double)y[i + l];
+    }
+    for (size_t l = 0; i < n; i++, l++) {
+        y[i] = vector_exp(x[i] - shift);
+        total[l] += (double)y[i];
+    }
+    return fold_lanes(total);
+}
+
+static float max_of(size_t n, const float *x)
+{
+    float lane[LANES];
+    for (size_t l = 0; l < LANES; l++)
+        lane[l] = x[0];
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (size_t l = 0; l < LANES; l++)
+            lane[l] = x[i + l] > lane[l] ? x[i + l] : lane[l];
+    for (; i < n; i++)
+        lane[0] = x[i] > lane[0] ? x[i] : lane[0];
+    float best = lane[0];
+    for (size_t l = 1; l < LANES; l++)
+        best = lane[l] > best ? lane[l] : best;
+    return best;
+}
+
+static double sum(size_t n, const float *x)
+{
+    double total[LANES] = {0};
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (size_t l = 0; l < LANES; l++)
+            total[l] += (double)x[i + l];
+    for (size_t l = 0; i < n; i++, l++)
+        total[l] += (double)x[i];
+    return fold_lanes(total);
+}
+
+static double sum_squares(size_t n, double mean, const float *x)
+{
+    double total[LANES] = {0};
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        for (size_t l = 0; l < LANES; l++) {
+            double d = (double)x[i + l] - mean;
+            total[l] += d * d;
+        }
+    }
+    for (size_t l = 0; i < n; i++, l++) {
+        double d = (double)x[i] - mean;
+        total[l] += d * d;
+    }
+    return fold_lanes(total);
+}
+
+static double dot(size_t n, const float *x, const float *y)
+{
+    double total[LANES] = {0};
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (size_t l = 0; l < LANES; l++)
+            total[l] += (double)x[i + l] * (double)y[i + l];
+    for (size_t l = 0; i < n; i++, l++)
+        total[l] += (double)x[i] * (double)y[i];
+    return fold_lanes(total);
+}
+
+static void scale_shift(size_t n, float mean, float rstd, const float *gain,
+                        const float *bias, const float *x, float *y)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = S3R_FMA((x[i] - mean) * rstd, gain[i], bias[i]);
+}
+
+static void axpy(size_t n, float a, const float *x, float *y)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = S3R_FMA(a, x[i], y[i]);
+}
+
+#undef LANES

@@ -1,0 +1,358 @@
+/*
+ * Products, blocked for a core's second-level cache.
+ *
+ * A task owns some panels of B and a range of rows. It packs two panels (64 columns) of
+ * at most 1024 steps of k into its scratch, runs every row tile against them, and while
+ * it does so asks for the weights of the next block, so that main memory works during the
+ * arithmetic.  Longer k continue the chains through C.
+ */
+#include "ops/gemm.h"
+
+#include <assert.h>
+
+#define GROUP_PANELS   2u
+#define BLOCK_K        1024u
+#define TASK_ROWS      1024u /* more rows are cut: A of a task should stay in cache */
+#define TASKS_A_THREAD 4u
+#define CACHE_LINE     64u
+
+typedef struct task_range {
+    size_t row, row_end;
+    size_t panel, panel_end;
+} task_range;
+
+static size_t panel_count(size_t n)
+{
+    return S3R_CEIL_DIV(n, S3R_PANEL);
+}
+
+static size_t segment_of(const s3r_product *product)
+{
+    return product->a_segment ? product->a_segment : product->k;
+}
+
+/* Steps of k a block: whole or even parts of a segment, so that a block of A is one row.
+ */
+static size_t block_of(const s3r_product *product)
+{
+    size_t segment = segment_of(product);
+    size_t parts = S3R_CEIL_DIV(segment, BLOCK_K);
+    return S3R_CEIL_DIV(S3R_CEIL_DIV(segment, parts), 16u) * 16u;
+}
+
+static size_t element_bytes(const s3r_product *product)
+{
+    return product->is_bf16 ? 2 : 4;
+}
+
+/* Rounds up: a bf16 panel holds pairs. */
+static size_t packed_rows(size_t k, bool is_bf16)
+{
+    return is_bf16 ? (k + 1) / 2 * 2 : k;
+}
+
+size_t s3r_packed_bytes(size_t k, size_t n, bool is_bf16)
+{
+    return panel_count(n) * S3R_PANEL * packed_rows(k, is_bf16) * (is_bf16 ? 2 : 4);
+}
+
+size_t s3r_padded_stride(size_t columns, size_t bytes)
+{
+    size_t per_line = CACHE_LINE / bytes;
+    size_t stride = S3R_CEIL_DIV(columns, per_line) * per_line;
+    return stride * bytes % 4096 == 0 ? stride + per_line : stride;
+}
+
+static void pack_one(const s3r_kernels *kernels, size_t k, size_t cols, const void *b,
+                     s3r_b_layout layout, s3r_dtype dtype, size_t stride, bool is_bf16,
+                     void *panel)
+{
+    s3r_pack_fn pack;
+    if (layout == S3R_B_TRANSPOSED)
+        pack = is_bf16 ? kernels->pack_transposed_bf16 : kernels->pack_transposed_f32;
+    else
+        pack = is_bf16 ? kernels->pack_plain_bf16 : kernels->pack_plain_f32;
+    pack(k, cols, b, dtype, stride, panel);
+}
+
+/* Address of stored B for panel `panel` from step `first` of k on. */
+static const unsigned char *stored_at(const s3r_product *product, size_t panel,
+                                      size_t first)
+{
+    const unsigned char *b = product->b;
+    size_t column = panel * S3R_PANEL;
+    size_t offset = product->b_layout == S3R_B_TRANSPOSED
+                        ? column * product->b_stride + first
+                        : first * product->b_stride + column;
+    return b + offset * s3r_dtype_size(product->b_dtype);
+}
+
+void s3r_pack_panels(const s3r_kernels *kernels, size_t k, size_t n, const void *b,
+                     s3r_b_layout layout, s3r_dtype dtype, size_t b_stride, bool is_bf16,
+                     void *packed)
+{
+    const s3r_product stored = {
+        .b = b, .b_layout = layout, .b_dtype = dtype, .b_stride = b_stride};
+    size_t bytes = packed_rows(k, is_bf16) * S3R_PANEL * (is_bf16 ? 2 : 4);
+    for (size_t panel = 0; panel < panel_count(n); panel++) {
+        size_t cols = S3R_MIN(n - panel * S3R_PANEL, (size_t)S3R_PANEL);
+        pack_one(kernels, k, cols, stored_at(&stored, panel, 0), layout, dtype, b_stride,
+                 is_bf16, (unsigned char *)packed + panel * bytes);
+    }
+}
+
+/* Rows of stored B that the next block will pack, asked for little by little. */
+typedef struct prefetch_plan {
+    const unsigned char *base;
+    size_t row_bytes;
+    size_t lines_a_row;
+    size_t total, issued;
+} prefetch_plan;
+
+static prefetch_plan plan_prefetch(const s3r_product *product, size_t panel,
+                                   size_t panels, size_t first, size_t steps)
+{
+    prefetch_plan plan = {0};
+    if (panels == 0 || product->b_layout != S3R_B_TRANSPOSED)
+        return plan;
+    size_t bytes = s3r_dtype_size(product->b_dtype);
+    size_t rows = S3R_MIN(panels * S3R_PANEL, product->n - panel * S3R_PANEL);
+    plan.base = stored_at(product, panel, first);
+    plan.row_bytes = product->b_stride * bytes;
+    plan.lines_a_row = S3R_CEIL_DIV(steps * bytes, CACHE_LINE);
+    plan.total = rows * plan.lines_a_row;
+    return plan;
+}
+
+static void prefetch_until(prefetch_plan *plan, size_t target)
+{
+    for (; plan->issued < target; plan->issued++) {
+        size_t row = plan->issued / plan->lines_a_row;
+        size_t line = plan->issued % plan->lines_a_row;
+        __builtin_prefetch(plan->base + row * plan->row_bytes + line * CACHE_LINE, 0, 2);
+    }
+}
+
+/* What follows the last step of k, while the tile is in the first-level cache. */
+static void finish_rows(const s3r_kernels *kernels, const s3r_product *product,
+                        size_t row, size_t row_end, size_t column, size_t cols)
+{
+    if (!product->bias && !product->gelu)
+        return;
+    for (size_t i = row; i < row_end; i++) {
+        size_t at = i * product->c_stride + column;
+        float *c = product->c + at;
+        if (product->bias)
+            for (size_t j = 0; j < cols; j++)
+                c[j] += product->bias[column + j];
+        if (product->gelu && product->pre_activation)
+            for (size_t j = 0; j < cols; j++)
+                product->pre_activation[at + j] = c[j];
+        if (product->gelu)
+            kernels->gelu(cols, c, c);
+    }
+}
+
+typedef struct block_range {
+    size_t panel, panels; /* of this group */
+    size_t first, steps;  /* of k */
+    const unsigned char *packed;
+    size_t panel_bytes; /* between packed panels */
+} block_range;
+
+static void run_tile(const s3r_kernels *kernels, const s3r_product *product,
+                     const block_range *block, size_t index, size_t row, size_t rows)
+{
+    size_t segment = segment_of(product), column = (block->panel + index) * S3R_PANEL;
+    size_t cols = S3R_MIN(product->n - column, (size_t)S3R_PANEL);
+    size_t a_offset = row * product->a_stride +
+                      block->first / segment * product->a_segment_stride +
+                      block->first % segment;
+    const void *panel = block->packed + index * block->panel_bytes;
+    float *c = product->c + row * product->c_stride + column;
+    bool accumulate = product->accumulate || block->first > 0;
+    if (product->is_bf16)
+        kernels->tile_bf16(rows, cols, block->steps,
+                           (const uint16_t *)product->a + a_offset, product->a_stride,
+                           panel, c, product->c_stride, accumulate);
+    else
+        kernels->tile_f32(rows, cols, block->steps, (const float *)product->a + a_offset,
+                          product->a_stride, panel, c, product->c_stride, accumulate);
+}
+
+static void run_block(const s3r_kernels *kernels, const s3r_product *product,
+                      const block_range *block, const task_range *range,
+                      prefetch_plan *next)
+{
+    size_t rows = range->row_end - range->row;
+    size_t tiles = S3R_CEIL_DIV(rows, kernels->tile_rows);
+    bool is_last = block->first + block->steps == product->k;
+    size_t column = block->panel * S3R_PANEL;
+    size_t cols = S3R_MIN(block->panels * S3R_PANEL, product->n - column);
+    for (size_t t = 0; t < tiles; t++) {
+        size_t row = range->row + rows * t / tiles;
+        size_t row_end = range->row + rows * (t + 1) / tiles;
+        for (size_t p = 0; p < block->panels; p++) {
+            size_t done = t * block->panels + p + 1;
+            prefetch_until(next, next->total * done / (tiles * block->panels));
+            run_tile(kernels, product, block, p, row, row_end - row);
+        }
+        if (is_last)
+            finish_rows(kernels, product, row, row_end, column, cols);
+    }
+}
+
+/* The block after (panel, first) in the order of a task; panels is 0 at the end. */
+static block_range next_block(const s3r_product *product, const task_range *range,
+                              size_t panel, size_t first)
+{
+    size_t segment = segment_of(product);
+    if (first >= product->k) {
+        panel += GROUP_PANELS;
+        first = 0;
+    }
+    if (panel >= range->panel_end)
+        return (block_range){0};
+    size_t left = segment - first % segment;
+    return (block_range){.panel = panel,
+                         .panels =
+                             S3R_MIN(range->panel_end - panel, (size_t)GROUP_PANELS),
+                         .first = first,
+                         .steps = S3R_MIN(left, block_of(product))};
+}
+
+static void provide_panels(const s3r_kernels *kernels, const s3r_product *product,
+                           block_range *block, unsigned char *scratch)
+{
+    size_t bytes = S3R_PANEL * element_bytes(product);
+    if (product->b_layout == S3R_B_PACKED) {
+        block->panel_bytes = packed_rows(product->k, product->is_bf16) * bytes;
+        block->packed = (const unsigned char *)product->b +
+                        block->panel * block->panel_bytes + block->first * bytes;
+        return;
+    }
+    block->panel_bytes = packed_rows(block->steps, product->is_bf16) * bytes;
+    block->packed = scratch;
+    for (size_t p = 0; p < block->panels; p++) {
+        size_t column = (block->panel + p) * S3R_PANEL;
+        pack_one(kernels, block->steps, S3R_MIN(product->n - column, (size_t)S3R_PANEL),
+                 stored_at(product, block->panel + p, block->first), product->b_layout,
+                 product->b_dtype, product->b_stride, product->is_bf16,
+                 scratch + p * block->panel_bytes);
+    }
+}
+
+/* k = 0: the product is zero. */
+static void run_empty(const s3r_kernels *kernels, const s3r_product *product,
+                      const task_range *range)
+{
+    size_t column = range->panel * S3R_PANEL;
+    size_t end = S3R_MIN(range->panel_end * S3R_PANEL, product->n);
+    for (size_t i = range->row; i < range->row_end && !product->accumulate; i++)
+        for (size_t j = column; j < end; j++)
+            product->c[i * product->c_stride + j] = 0.0f;
+    finish_rows(kernels, product, range->row, range->row_end, column, end - column);
+}
+
+static void run_range(const s3r_kernels *kernels, const s3r_product *product,
+                      const task_range *range, void *scratch)
+{
+    if (product->k == 0) {
+        run_empty(kernels, product, range);
+        return;
+    }
+    block_range block = next_block(product, range, range->panel, 0);
+    while (block.panels > 0) {
+        provide_panels(kernels, product, &block, scratch);
+        block_range next =
+            next_block(product, range, block.panel, block.first + block.steps);
+        prefetch_plan plan =
+            plan_prefetch(product, next.panel, next.panels, next.first, next.steps);
+        run_block(kernels, product, &block, range, &plan);
+        block = next;
+    }
+}
+
+/* How a product is cut; any cut gives the same bits. */
+typedef struct task_grid {
+    size_t row_parts, panel_parts;
+} task_grid;
+
+static task_grid cut_product(const s3r_product *product, size_t wanted)
+{
+    size_t panels = panel_count(product->n);
+    task_grid grid = {.row_parts = S3R_CEIL_DIV(product->m, (size_t)TASK_ROWS)};
+    size_t groups = S3R_CEIL_DIV(panels, (size_t)GROUP_PANELS);
+    grid.panel_parts = S3R_MIN(groups, S3R_CEIL_DIV(wanted, grid.row_parts));
+    /* Narrow results (a head, one group of a convolution) are cut by rows instead. */
+    if (grid.panel_parts * grid.row_parts < wanted)
+        grid.row_parts = S3R_MIN(S3R_CEIL_DIV(wanted, grid.panel_parts),
+                                 S3R_CEIL_DIV(product->m, 64u));
+    return grid;
+}
+
+static task_range range_of(const s3r_product *product, task_grid grid, size_t task)
+{
+    size_t groups = S3R_CEIL_DIV(panel_count(product->n), (size_t)GROUP_PANELS);
+    size_t r = task / grid.panel_parts, p = task % grid.panel_parts;
+    size_t end = groups * (p + 1) / grid.panel_parts * GROUP_PANELS;
+    return (task_range){.row = product->m * r / grid.row_parts,
+                        .row_end = product->m * (r + 1) / grid.row_parts,
+                        .panel = groups * p / grid.panel_parts * GROUP_PANELS,
+                        .panel_end = S3R_MIN(end, panel_count(product->n))};
+}
+
+typedef struct products_run {
+    s3r_pool *pool;
+    const s3r_kernels *kernels;
+    const s3r_product *products;
+    size_t count;
+    size_t wanted; /* tasks a product */
+} products_run;
+
+static size_t task_count_of(const s3r_product *product, size_t wanted)
+{
+    if (product->m == 0 || product->n == 0)
+        return 0;
+    task_grid grid = cut_product(product, wanted);
+    return grid.row_parts * grid.panel_parts;
+}
+
+static void run_task(void *context, size_t task, size_t worker)
+{
+    const products_run *run = context;
+    for (size_t i = 0; i < run->count; i++) {
+        const s3r_product *product = &run->products[i];
+        size_t tasks = task_count_of(product, run->wanted);
+        if (task < tasks) {
+            task_range range = range_of(product, cut_product(product, run->wanted), task);
+            run_range(run->kernels, product, &range, s3r_pool_scratch(run->pool, worker));
+            return;
+        }
+        task -= tasks;
+    }
+}
+
+void s3r_products_run(s3r_pool *pool, const s3r_kernels *kernels,
+                      const s3r_product *products, size_t count)
+{
+    size_t threads = s3r_pool_threads(pool), total = 0;
+    products_run run = {pool, kernels, products, count, 1};
+    if (threads > 1)
+        run.wanted = S3R_CEIL_DIV(TASKS_A_THREAD * threads, count ? count : 1);
+    for (size_t i = 0; i < count; i++) {
+        assert(!products[i].is_bf16 || products[i].k % 2 == 0);
+        assert(segment_of(&products[i]) == 0 ||
+               products[i].k % segment_of(&products[i]) == 0);
+        total += task_count_of(&products[i], run.wanted);
+    }
+    s3r_pool_run(pool, total, run_task, &run);
+}
+
+void s3r_product_run_serial(const s3r_kernels *kernels, const s3r_product *product,
+                            void *scratch)
+{
+    task_range range = {0, product->m, 0, panel_count(product->n)};
+    if (product->m > 0 && product->n > 0)
+        run_range(kernels, product, &range, scratch);
+}

@@ -1,0 +1,66 @@
+/*
+ * Matrix products C = A B on stored weights, with bias and GELU fused.
+ *
+ * B is packed panel by panel into a worker's own cache, straight from the memory map and
+ * whatever its stored type, so that no second copy of the weights exists.  A is read in
+ * place by broadcasts.  Each element of C is one chain of fused multiply-adds over k: the
+ * bits depend neither on the number of rows, nor on the threads, nor on the blocking.
+ *
+ * Convolution in channel-last layout is the same product with overlapping rows of A.
+ */
+#ifndef S3R_OPS_GEMM_H
+#define S3R_OPS_GEMM_H
+
+#include "base/thread_pool.h"
+#include "ops/kernels.h"
+
+typedef enum s3r_b_layout {
+    S3R_B_TRANSPOSED, /* stored [n, k]: a weight, output channel first */
+    S3R_B_PLAIN,      /* stored [k, n] */
+    S3R_B_PACKED      /* panels made by s3r_pack_panels for the same k and type */
+} s3r_b_layout;
+
+typedef struct s3r_product {
+    size_t m, n, k;
+    /* A: element (i, s * a_segment + r) is a[i * a_stride + s * a_segment_stride + r]. A
+     * plain matrix has a_segment 0, meaning one segment of k. In bf16, k must be even
+     * and segments too. Rows may overlap. Strides that are a multiple of 4 KiB are
+     * correct but slow (cache conflicts). */
+    const void *a;
+    bool is_bf16; /* A and the packed B are bf16; else fp32 */
+    size_t a_stride;
+    size_t a_segment, a_segment_stride;
+    const void *b;
+    s3r_b_layout b_layout;
+    s3r_dtype b_dtype; /* of the stored B: F32, F16, BF16 */
+    size_t b_stride;   /* elements between rows of the stored B */
+    float *c;
+    size_t c_stride;
+    bool accumulate;       /* C += A B */
+    const float *bias;     /* [n], added at the end; NULL = none */
+    bool gelu;             /* C = gelu(A B + bias) */
+    float *pre_activation; /* with gelu: receives A B + bias, same stride as c; or NULL */
+} s3r_product;
+
+/* Runs all products as one parallel region.  C must not overlap A or B. */
+void s3r_products_run(s3r_pool *pool, const s3r_kernels *kernels,
+                      const s3r_product *products, size_t count);
+
+/* One product in the calling thread; scratch has S3R_POOL_SCRATCH_BYTES. */
+void s3r_product_run_serial(const s3r_kernels *kernels, const s3r_product *product,
+                            void *scratch);
+
+/* Bytes of the packed form of a [k, n] B, a multiple of 64. */
+size_t s3r_packed_bytes(size_t k, size_t n, bool is_bf16);
+/* Packs a stored B for S3R_B_PACKED; packed is 64-byte aligned. */
+void s3r_pack_panels(const s3r_kernels *kernels, size_t k, size_t n, const void *b,
+                     s3r_b_layout layout, s3r_dtype dtype, size_t b_stride, bool is_bf16,
+                     void *packed);
+
+/*
+ * A row stride of at least `columns` that suits A: 64-byte aligned and not a multiple of
+ * 4 KiB for elements of element_bytes.
+ */
+size_t s3r_padded_stride(size_t columns, size_t element_bytes);
+
+#endif

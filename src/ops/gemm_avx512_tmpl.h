@@ -1,0 +1,369 @@
+/*
+ * AVX-512 GEMM tiles and packing, shared by the levels with and without bf16 products.
+ *
+ * A tile keeps 14 x 32 sums in 28 registers; each step of k loads two vectors of the
+ * panel and broadcasts one value of A a row, so that the fused multiply-adds alone set
+ * the pace. Define S3R_TILE_SUFFIX and, for native bf16 products, S3R_HAS_BF16 before
+ * including.
+ */
+#if !defined(__AVX512F__) || !defined(__AVX512BW__)
+#error "compile with the AVX-512 flags"
+#endif
+#include <immintrin.h>
+
+#include "ops/kernels.h"
+
+#define TILE_ROWS 14
+
+S3R_ALWAYS_INLINE __mmask16 column_mask(size_t cols, size_t first)
+{
+    if (cols <= first)
+        return 0;
+    return cols - first >= 16 ? (__mmask16)0xffff
+                              : (__mmask16)((1u << (cols - first)) - 1u);
+}
+
+S3R_ALWAYS_INLINE void tile_load(__m512 *sum, size_t rows, size_t vectors, const float *c,
+                                 size_t c_stride, const __mmask16 *mask, bool accumulate)
+{
+#pragma GCC unroll 14
+    for (size_t i = 0; i < rows; i++) {
+#pragma GCC unroll 2
+        for (size_t v = 0; v < vectors; v++)
+            sum[i * vectors + v] =
+                accumulate ? _mm512_maskz_loadu_ps(mask[v], c + i * c_stride + 16 * v)
+                           : _mm512_setzero_ps();
+    }
+}
+
+S3R_ALWAYS_INLINE void tile_store(const __m512 *sum, size_t rows, size_t vectors,
+                                  float *c, size_t c_stride, const __mmask16 *mask)
+{
+#pragma GCC unroll 14
+    for (size_t i = 0; i < rows; i++) {
+#pragma GCC unroll 2
+        for (size_t v = 0; v < vectors; v++)
+            _mm512_mask_storeu_ps(c + i * c_stride + 16 * v, mask[v],
+                                  sum[i * vectors + v]);
+    }
+}
+
+S3R_ALWAYS_INLINE void tile_f32_fixed(size_t rows, size_t vectors, size_t k,
+                                      const float *a, size_t a_stride, const float *panel,
+                                      float *c, size_t c_stride, const __mmask16 *mask,
+                                      bool accumulate)
+{
+    __m512 sum[TILE_ROWS * 2];
+    tile_load(sum, rows, vectors, c, c_stride, mask, accumulate);
+    for (size_t p = 0; p < k; p++) {
+        __m512 b[2];
+#pragma GCC unroll 2
+        for (size_t v = 0; v < vectors; v++)
+            b[v] = _mm512_load_ps(panel + p * S3R_PANEL + 16 * v);
+#pragma GCC unroll 14
+        for (size_t i = 0; i < rows; i++) {
+            __m512 x = _mm512_set1_ps(a[i * a_stride + p]);
+#pragma GCC unroll 2
+            for (size_t v = 0; v < vectors; v++)
+                sum[i * vectors + v] = _mm512_fmadd_ps(x, b[v], sum[i * vectors + v]);
+        }
+    }
+    tile_store(sum, rows, vectors, c, c_stride, mask);
+}
+
+/* acc + the two products of each pair, the odd one first as the hardware does. */
+S3R_ALWAYS_INLINE __m512 dot_pairs(__m512 acc, __m512i x, __m512i y)
+{
+#ifdef S3R_HAS_BF16
+    return _mm512_dpbf16_ps(acc, (__m512bh)x, (__m512bh)y);
+#else
+    const __m512i high = _mm512_set1_epi32((int)0xffff0000u);
+    acc = _mm512_fmadd_ps(_mm512_castsi512_ps(_mm512_and_si512(x, high)),
+                          _mm512_castsi512_ps(_mm512_and_si512(y, high)), acc);
+    return _mm512_fmadd_ps(_mm512_castsi512_ps(_mm512_slli_epi32(x, 16)),
+                           _mm512_castsi512_ps(_mm512_slli_epi32(y, 16)), acc);
+#endif
+}
+
+S3R_ALWAYS_INLINE int load_pair(const uint16_t *x)
+{
+    int pair;
+    __builtin_memcpy(&pair, x, sizeof pair);
+    return pair;
+}
+
+S3R_ALWAYS_INLINE void tile_bf16_fixed(size_t rows, size_t vectors, size_t k,
+                                       const uint16_t *a, size_t a_stride,
+                                       const uint16_t *panel, float *c, size_t c_stride,
+                                       const __mmask16 *mask, bool accumulate)
+{
+    __m512 sum[TILE_ROWS * 2];
+    tile_load(sum, rows, vectors, c, c_stride, mask, accumulate);
+    for (size_t p = 0; p < k; p += 2) {
+        __m512i b[2];
+#pragma GCC unroll 2
+        for (size_t v = 0; v < vectors; v++)
+            b[v] = _mm512_load_si512(panel + p * S3R_PANEL + 32 * v);
+#pragma GCC unroll 14
+        for (size_t i = 0; i < rows; i++) {
+            __m512i x = _mm512_set1_epi32(load_pair(a + i * a_stride + p));
+#pragma GCC unroll 2
+            for (size_t v = 0; v < vectors; v++)
+                sum[i * vectors + v] = dot_pairs(sum[i * vectors + v], x, b[v]);
+        }
+    }
+    tile_store(sum, rows, vectors, c, c_stride, mask);
+}
+
+/* One case a row count, so that each is unrolled with its sums in registers. */
+#define TILE_CASE(name, R, V)                                                            \
+    case R:                                                                              \
+        name(R, V, k, a, a_stride, panel, c, c_stride, mask, accumulate);                \
+        return;
+#define TILE_CASES(name, V)                                                              \
+    TILE_CASE(name, 1, V)                                                                \
+    TILE_CASE(name, 2, V)                                                                \
+    TILE_CASE(name, 3, V)                                                                \
+    TILE_CASE(name, 4, V)                                                                \
+    TILE_CASE(name, 5, V)                                                                \
+    TILE_CASE(name, 6, V)                                                                \
+    TILE_CASE(name, 7, V)                                                                \
+    TILE_CASE(name, 8, V)                                                                \
+    TILE_CASE(name, 9, V)                                                                \
+    TILE_CASE(name, 10, V)                                                               \
+    TILE_CASE(name, 11, V)                                                               \
+    TILE_CASE(name, 12, V)                                                               \
+    TILE_CASE(name, 13, V)                                                               \
+    TILE_CASE(name, 14, V)
+
+static void tile_f32(size_t rows, size_t cols, size_t k, const float *a, size_t a_stride,
+                     const float *panel, float *c, size_t c_stride, bool accumulate)
+{
+    const __mmask16 mask[2] = {column_mask(cols, 0), column_mask(cols, 16)};
+    if (cols > 16) {
+        switch (rows) {
+            TILE_CASES(tile_f32_fixed, 2)
+        }
+    } else {
+        switch (rows) {
+            TILE_CASES(tile_f32_fixed, 1)
+        }
+    }
+}
+
+static void tile_bf16(size_t rows, size_t cols, size_t k, const uint16_t *a,
+                      size_t a_stride, const uint16_t *panel, float *c, size_t c_stride,
+                      bool accumulate)
+{
+    const __mmask16 mask[2] = {column_mask(cols, 0), column_mask(cols, 16)};
+    if (cols > 16) {
+        switch (rows) {
+            TILE_CASES(tile_bf16_fixed, 2)
+        }
+    } else {
+        switch (rows) {
+            TILE_CASES(tile_bf16_fixed, 1)
+        }
+    }
+}
+
+/* ---- packing ---- */
+
+/* Transposes 16 x 16 32-bit units in registers. */
+S3R_ALWAYS_INLINE void transpose_16x16(__m512i *r)
+{
+    __m512i t[16];
+#pragma GCC unroll 8
+    for (size_t i = 0; i < 16; i += 2) {
+        t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
+        t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+    }
+#pragma GCC unroll 4
+    for (size_t i = 0; i < 16; i += 4) {
+        r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+        r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+        r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+        r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+    }
+#pragma GCC unroll 4
+    for (size_t i = 0; i < 4; i++) {
+        t[i] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0x88);
+        t[i + 4] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0xdd);
+        t[i + 8] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0x88);
+        t[i + 12] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0xdd);
+    }
+#pragma GCC unroll 4
+    for (size_t i = 0; i < 4; i++) {
+        r[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
+        r[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd);
+        r[i + 4] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0x88);
+        r[i + 12] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0xdd);
+    }
+}
+
+/* Up to 16 values of a stored row as fp32; zero beyond count. */
+S3R_ALWAYS_INLINE __m512 load_as_f32(const unsigned char *x, s3r_dtype dtype,
+                                     __mmask16 mask)
+{
+    if (dtype == S3R_DTYPE_F32)
+        return _mm512_maskz_loadu_ps(mask, x);
+    __m256i half = _mm256_maskz_loadu_epi16(mask, x);
+    if (dtype == S3R_DTYPE_F16)
+        return _mm512_cvtph_ps(half);
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+}
+
+/* Round to nearest even, NaN kept quiet: what vcvtneps2bf16 does, but for denormals. */
+S3R_ALWAYS_INLINE __m256i round_to_bf16(__m512 x)
+{
+#ifdef S3R_HAS_BF16
+    return (__m256i)_mm512_cvtneps_pbh(x);
+#else
+    __m512i bits = _mm512_castps_si512(x);
+    __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    __m512i up = _mm512_add_epi32(_mm512_add_epi32(bits, odd), _mm512_set1_epi32(0x7fff));
+    __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
+    up = _mm512_mask_or_epi32(up, nan, bits, _mm512_set1_epi32(0x400000));
+    return _mm512_cvtepi32_epi16(_mm512_srli_epi32(up, 16));
+#endif
+}
+
+/* Up to 32 values of a stored row as 16 pairs of bf16; zero beyond count. */
+S3R_ALWAYS_INLINE __m512i load_as_bf16(const unsigned char *x, s3r_dtype dtype,
+                                       __mmask32 mask)
+{
+    if (dtype == S3R_DTYPE_BF16)
+        return _mm512_maskz_loadu_epi16(mask, x);
+    size_t half_bytes = 16 * (dtype == S3R_DTYPE_F32 ? 4 : 2);
+    __mmask16 low = (__mmask16)mask, high = (__mmask16)(mask >> 16);
+    __m256i first = round_to_bf16(load_as_f32(x, dtype, low));
+    __m256i second = high ? round_to_bf16(load_as_f32(x + half_bytes, dtype, high))
+                          : _mm256_setzero_si256();
+    return _mm512_inserti64x4(_mm512_castsi256_si512(first), second, 1);
+}
+
+S3R_ALWAYS_INLINE void pack_transposed_f32_dtype(size_t k, size_t cols,
+                                                 const unsigned char *b, s3r_dtype dtype,
+                                                 size_t stride_bytes, float *panel)
+{
+    const size_t element = dtype == S3R_DTYPE_F32 ? 4 : 2;
+    for (size_t first = 0; first < S3R_PANEL; first += 16) {
+        for (size_t p = 0; p < k; p += 16) {
+            __m512i r[16];
+            size_t count = S3R_MIN(k - p, 16);
+            __mmask16 mask = (__mmask16)(count == 16 ? 0xffff : (1u << count) - 1u);
+#pragma GCC unroll 16
+            for (size_t j = 0; j < 16; j++) {
+                bool is_inside = first + j < cols;
+                const unsigned char *row =
+                    b + (is_inside ? (first + j) * stride_bytes : 0) + p * element;
+                r[j] = _mm512_castps_si512(load_as_f32(row, dtype, is_inside ? mask : 0));
+            }
+            transpose_16x16(r);
+            if (count == 16) {
+#pragma GCC unroll 16
+                for (size_t i = 0; i < 16; i++)
+                    _mm512_store_si512(panel + (p + i) * S3R_PANEL + first, r[i]);
+            } else {
+                for (size_t i = 0; i < count; i++)
+                    _mm512_store_si512(panel + (p + i) * S3R_PANEL + first, r[i]);
+            }
+        }
+    }
+}
+
+static void pack_transposed_f32(size_t k, size_t cols, const void *b, s3r_dtype dtype,
+                                size_t stride, void *panel)
+{
+    if (dtype == S3R_DTYPE_F32)
+        pack_transposed_f32_dtype(k, cols, b, S3R_DTYPE_F32, stride * 4, panel);
+    else if (dtype == S3R_DTYPE_BF16)
+        pack_transposed_f32_dtype(k, cols, b, S3R_DTYPE_BF16, stride * 2, panel);
+    else
+        pack_transposed_f32_dtype(k, cols, b, S3R_DTYPE_F16, stride * 2, panel);
+}
+
+S3R_ALWAYS_INLINE void pack_transposed_bf16_dtype(size_t k, size_t cols,
+                                                  const unsigned char *b, s3r_dtype dtype,
+                                                  size_t stride_bytes, uint16_t *panel)
+{
+    const size_t element = dtype == S3R_DTYPE_F32 ? 4 : 2;
+    for (size_t first = 0; first < S3R_PANEL; first += 16) {
+        for (size_t p = 0; p < k; p += 32) {
+            __m512i r[16];
+            size_t count = S3R_MIN(k - p, 32), pairs = (count + 1) / 2;
+            __mmask32 mask = count == 32 ? 0xffffffffu : (1u << count) - 1u;
+#pragma GCC unroll 16
+            for (size_t j = 0; j < 16; j++) {
+                bool is_inside = first + j < cols;
+                const unsigned char *row =
+                    b + (is_inside ? (first + j) * stride_bytes : 0) + p * element;
+                r[j] = load_as_bf16(row, dtype, is_inside ? mask : 0);
+            }
+            transpose_16x16(r);
+            for (size_t i = 0; i < pairs; i++)
+                _mm512_store_si512(panel + (p + 2 * i) * S3R_PANEL + 2 * first, r[i]);
+        }
+    }
+}
+
+static void pack_transposed_bf16(size_t k, size_t cols, const void *b, s3r_dtype dtype,
+                                 size_t stride, void *panel)
+{
+    if (dtype == S3R_DTYPE_F32)
+        pack_transposed_bf16_dtype(k, cols, b, S3R_DTYPE_F32, stride * 4, panel);
+    else if (dtype == S3R_DTYPE_BF16)
+        pack_transposed_bf16_dtype(k, cols, b, S3R_DTYPE_BF16, stride * 2, panel);
+    else
+        pack_transposed_bf16_dtype(k, cols, b, S3R_DTYPE_F16, stride * 2, panel);
+}
+
+static void pack_plain_f32(size_t k, size_t cols, const void *b, s3r_dtype dtype,
+                           size_t stride, void *panel)
+{
+    const __mmask16 mask[2] = {column_mask(cols, 0), column_mask(cols, 16)};
+    const size_t element = dtype == S3R_DTYPE_F32 ? 4 : 2;
+    const unsigned char *row = b;
+    float *out = panel;
+    for (size_t p = 0; p < k; p++, row += stride * element, out += S3R_PANEL) {
+        _mm512_store_ps(out, load_as_f32(row, dtype, mask[0]));
+        _mm512_store_ps(out + 16, mask[1]
+                                      ? load_as_f32(row + 16 * element, dtype, mask[1])
+                                      : _mm512_setzero_ps());
+    }
+}
+
+static void pack_plain_bf16(size_t k, size_t cols, const void *b, s3r_dtype dtype,
+                            size_t stride, void *panel)
+{
+    const __mmask16 mask[2] = {column_mask(cols, 0), column_mask(cols, 16)};
+    const size_t element = dtype == S3R_DTYPE_F32 ? 4 : 2;
+    uint16_t *out = panel;
+    for (size_t p = 0; p < k; p += 2) {
+        const unsigned char *even = (const unsigned char *)b + p * stride * element;
+        const unsigned char *odd = even + (p + 1 < k ? stride * element : 0);
+        for (size_t v = 0; v < 2; v++) {
+            __mmask16 odd_mask = p + 1 < k ? mask[v] : 0;
+            size_t skip = mask[v] ? 16 * v * element : 0;
+            __m512i x = _mm512_cvtepu16_epi32(
+                round_to_bf16(load_as_f32(even + skip, dtype, mask[v])));
+            __m512i y = _mm512_cvtepu16_epi32(
+                round_to_bf16(load_as_f32(odd + skip, dtype, odd_mask)));
+            _mm512_store_si512(out + p * S3R_PANEL + 32 * v,
+                               _mm512_or_si512(x, _mm512_slli_epi32(y, 16)));
+        }
+    }
+}
+
+static void f32_to_bf16(size_t n, const float *x, uint16_t *y)
+{
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16)
+        _mm256_storeu_si256((__m256i *)(void *)(y + i),
+                            round_to_bf16(_mm512_loadu_ps(x + i)));
+    if (i < n) {
+        __mmask16 mask = (__mmask16)((1u << (n - i)) - 1u);
+        _mm256_mask_storeu_epi16(y + i, mask,
+                                 round_to_bf16(_mm512_maskz_loadu_ps(mask, x + i)));
+    }
+}

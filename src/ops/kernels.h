@@ -1,0 +1,77 @@
+/*
+ * The table of CPU kernels: one entry a concern, one table a CPU level.
+ *
+ * Kernels take pointers and sizes, never allocate, never fail.  Every fp32 kernel gives
+ * the same bits on each level that has fused multiply-add, because each output is one
+ * fixed chain of operations.
+ */
+#ifndef S3R_OPS_KERNELS_H
+#define S3R_OPS_KERNELS_H
+
+#include "base/compiler.h"
+#include "base/cpu_level.h"
+#include "base/dtype.h"
+
+/* Columns of a packed panel. */
+#define S3R_PANEL 32u
+/* Rows that the widest tile handles at once. */
+#define S3R_TILE_ROWS_MAX 14u
+
+/*
+ * C[rows, cols] (+)= A[rows, k] * panel[k, 32], one chain of fused multiply-adds in the
+ * order of k for each element.
+ *
+ *   a       row i starts at a + i * a_stride (elements); rows may overlap
+ *   panel   fp32 [k][32], or bf16 [k/2][32][2] (pairs of k together; k is even)
+ *   c       fp32, row stride c_stride; accumulate: the chains continue from C
+ *   rows    1..tile_rows; cols 1..32, the panel is zero beyond them
+ */
+typedef void (*s3r_tile_f32_fn)(size_t rows, size_t cols, size_t k, const float *a,
+                                size_t a_stride, const float *panel, float *c,
+                                size_t c_stride, bool accumulate);
+typedef void (*s3r_tile_bf16_fn)(size_t rows, size_t cols, size_t k, const uint16_t *a,
+                                 size_t a_stride, const uint16_t *panel, float *c,
+                                 size_t c_stride, bool accumulate);
+
+/*
+ * Packs columns [0, cols) of a stored B into one panel of k rows (zero beyond cols).
+ * Transposed: B is stored [N, K] (a weight), column j is the row b + j * stride.
+ * Plain: B is stored [K, N], row p is b + p * stride.  Strides in elements.
+ * k need not be even; a bf16 panel is then padded with one zero row.
+ */
+typedef void (*s3r_pack_fn)(size_t k, size_t cols, const void *b, s3r_dtype dtype,
+                            size_t stride, void *panel);
+
+typedef struct s3r_kernels {
+    s3r_cpu_level level;
+    size_t tile_rows; /* best number of rows a tile */
+    s3r_tile_f32_fn tile_f32;
+    s3r_tile_bf16_fn tile_bf16;
+    s3r_pack_fn pack_transposed_f32;  /* any stored dtype -> fp32 panel */
+    s3r_pack_fn pack_transposed_bf16; /* any stored dtype -> bf16 panel */
+    s3r_pack_fn pack_plain_f32;
+    s3r_pack_fn pack_plain_bf16;
+    /* n values, round to nearest even */
+    void (*f32_to_bf16)(size_t n, const float *x, uint16_t *y);
+
+    /* y[i] = gelu(x[i]), exact erf form; y may be x.  dx[i] = dy[i] * gelu'(x[i]). */
+    void (*gelu)(size_t n, const float *x, float *y);
+    void (*gelu_grad)(size_t n, const float *x, const float *dy, float *dx);
+    /* y[i] = exp(x[i] - shift), returns the sum in double; y may be x. */
+    double (*exp_sum)(size_t n, float shift, const float *x, float *y);
+    float (*max)(size_t n, const float *x);
+    double (*sum)(size_t n, const float *x);
+    /* sum of (x[i] - mean)^2 */
+    double (*sum_squares)(size_t n, double mean, const float *x);
+    double (*dot)(size_t n, const float *x, const float *y);
+    /* y[i] = (x[i] - mean) * rstd * gain[i] + bias[i]; y may be x */
+    void (*scale_shift)(size_t n, float mean, float rstd, const float *gain,
+                        const float *bias, const float *x, float *y);
+    /* y[i] += a * x[i] */
+    void (*axpy)(size_t n, float a, const float *x, float *y);
+} s3r_kernels;
+
+/* The table of a level; the caller has checked that the machine has it.  Thread-safe. */
+const s3r_kernels *s3r_kernels_get(s3r_cpu_level level);
+
+#endif

@@ -1,0 +1,182 @@
+/*
+ * Kernels of the avx2 level: 6 x 16 tiles in twelve registers, the panel taken in halves.
+ */
+#if defined(__x86_64__)
+#if !defined(__AVX2__) || !defined(__FMA__)
+#error "compile with the AVX2 and FMA flags"
+#endif
+#include <immintrin.h>
+
+#define S3R_OWN_PACK_TRANSPOSED_F32
+#include "ops/elementwise_tmpl.h"
+#include "ops/kernel_tables.h"
+#include "ops/pack_tmpl.h"
+
+#define TILE_ROWS 6
+
+S3R_ALWAYS_INLINE void tile_load(__m256 *sum, size_t rows, const float *c,
+                                 size_t c_stride, bool accumulate)
+{
+#pragma GCC unroll 6
+    for (size_t i = 0; i < rows; i++) {
+        sum[2 * i] = accumulate ? _mm256_loadu_ps(c + i * c_stride) : _mm256_setzero_ps();
+        sum[2 * i + 1] =
+            accumulate ? _mm256_loadu_ps(c + i * c_stride + 8) : _mm256_setzero_ps();
+    }
+}
+
+S3R_ALWAYS_INLINE void tile_store(const __m256 *sum, size_t rows, float *c,
+                                  size_t c_stride)
+{
+#pragma GCC unroll 6
+    for (size_t i = 0; i < rows; i++) {
+        _mm256_storeu_ps(c + i * c_stride, sum[2 * i]);
+        _mm256_storeu_ps(c + i * c_stride + 8, sum[2 * i + 1]);
+    }
+}
+
+S3R_ALWAYS_INLINE void half_f32(size_t rows, size_t k, const float *a, size_t a_stride,
+                                const float *panel, float *c, size_t c_stride,
+                                bool accumulate)
+{
+    __m256 sum[TILE_ROWS * 2];
+    tile_load(sum, rows, c, c_stride, accumulate);
+    for (size_t p = 0; p < k; p++) {
+        __m256 left = _mm256_load_ps(panel + p * S3R_PANEL);
+        __m256 right = _mm256_load_ps(panel + p * S3R_PANEL + 8);
+#pragma GCC unroll 6
+        for (size_t i = 0; i < rows; i++) {
+            __m256 x = _mm256_broadcast_ss(a + i * a_stride + p);
+            sum[2 * i] = _mm256_fmadd_ps(x, left, sum[2 * i]);
+            sum[2 * i + 1] = _mm256_fmadd_ps(x, right, sum[2 * i + 1]);
+        }
+    }
+    tile_store(sum, rows, c, c_stride);
+}
+
+/* acc + the two products of each pair of bf16, the odd one first. */
+S3R_ALWAYS_INLINE __m256 dot_pairs(__m256 acc, __m256 odd, __m256 even, __m256i y)
+{
+    const __m256i high = _mm256_set1_epi32((int)0xffff0000u);
+    acc = _mm256_fmadd_ps(odd, _mm256_castsi256_ps(_mm256_and_si256(y, high)), acc);
+    return _mm256_fmadd_ps(even, _mm256_castsi256_ps(_mm256_slli_epi32(y, 16)), acc);
+}
+
+S3R_ALWAYS_INLINE void half_bf16(size_t rows, size_t k, const uint16_t *a,
+                                 size_t a_stride, const uint16_t *panel, float *c,
+                                 size_t c_stride, bool accumulate)
+{
+    __m256 sum[TILE_ROWS * 2];
+    tile_load(sum, rows, c, c_stride, accumulate);
+    for (size_t p = 0; p < k; p += 2) {
+        const __m256i *pairs = (const __m256i *)(const void *)(panel + p * S3R_PANEL);
+        __m256i left = _mm256_load_si256(pairs), right = _mm256_load_si256(pairs + 1);
+#pragma GCC unroll 6
+        for (size_t i = 0; i < rows; i++) {
+            __m256 even = _mm256_set1_ps(s3r_bf16_to_f32(a[i * a_stride + p]));
+            __m256 odd = _mm256_set1_ps(s3r_bf16_to_f32(a[i * a_stride + p + 1]));
+            sum[2 * i] = dot_pairs(sum[2 * i], odd, even, left);
+            sum[2 * i + 1] = dot_pairs(sum[2 * i + 1], odd, even, right);
+        }
+    }
+    tile_store(sum, rows, c, c_stride);
+}
+
+/* Runs a half over rows x width columns; a narrow one goes through a buffer. */
+#define HALF_CASE(name, R)                                                               \
+    case R:                                                                              \
+        name(R, k, a, a_stride, half, out, out_stride, accumulate);                      \
+        break;
+#define RUN_HALVES(name, element, pair)                                                  \
+    for (size_t first = 0; first < cols; first += 16) {                                  \
+        const element *half = panel + (pair)*first;                                      \
+        size_t width = S3R_MIN(cols - first, (size_t)16);                                \
+        float buffer[TILE_ROWS * 16] = {0};                                              \
+        float *out = width == 16 ? c + first : buffer;                                   \
+        size_t out_stride = width == 16 ? c_stride : 16;                                 \
+        for (size_t i = 0; accumulate && width < 16 && i < rows; i++)                    \
+            memcpy(buffer + 16 * i, c + i * c_stride + first, width * sizeof(float));    \
+        switch (rows) {                                                                  \
+            HALF_CASE(name, 1)                                                           \
+            HALF_CASE(name, 2)                                                           \
+            HALF_CASE(name, 3)                                                           \
+            HALF_CASE(name, 4)                                                           \
+            HALF_CASE(name, 5)                                                           \
+            HALF_CASE(name, 6)                                                           \
+        }                                                                                \
+        for (size_t i = 0; width < 16 && i < rows; i++)                                  \
+            memcpy(c + i * c_stride + first, buffer + 16 * i, width * sizeof(float));    \
+    }
+
+static void tile_f32(size_t rows, size_t cols, size_t k, const float *a, size_t a_stride,
+                     const float *panel, float *c, size_t c_stride, bool accumulate)
+{
+    RUN_HALVES(half_f32, float, 1)
+}
+
+static void tile_bf16(size_t rows, size_t cols, size_t k, const uint16_t *a,
+                      size_t a_stride, const uint16_t *panel, float *c, size_t c_stride,
+                      bool accumulate){RUN_HALVES(half_bf16, uint16_t, 2)}
+
+/* Transposes 8 x 8 floats in registers. */
+S3R_ALWAYS_INLINE void transpose_8x8(__m256 *r)
+{
+    __m256 t[8];
+#pragma GCC unroll 4
+    for (size_t i = 0; i < 8; i += 2) {
+        t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+        t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+    }
+#pragma GCC unroll 2
+    for (size_t i = 0; i < 8; i += 4) {
+        r[i] = _mm256_shuffle_ps(t[i], t[i + 2], 0x44);
+        r[i + 1] = _mm256_shuffle_ps(t[i], t[i + 2], 0xee);
+        r[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44);
+        r[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xee);
+    }
+#pragma GCC unroll 4
+    for (size_t i = 0; i < 4; i++) {
+        t[i] = _mm256_permute2f128_ps(r[i], r[i + 4], 0x20);
+        t[i + 4] = _mm256_permute2f128_ps(r[i], r[i + 4], 0x31);
+    }
+#pragma GCC unroll 8
+    for (size_t i = 0; i < 8; i++)
+        r[i] = t[i];
+}
+
+static void pack_transposed_f32(size_t k, size_t cols, const void *b, s3r_dtype dtype,
+                                size_t stride, void *panel)
+{
+    float *out = panel;
+    size_t whole = dtype == S3R_DTYPE_F32 && cols == S3R_PANEL ? k / 8 * 8 : 0;
+    const unsigned char *base = b;
+    for (size_t p = 0; p < whole; p += 8) {
+        for (size_t first = 0; first < S3R_PANEL; first += 8) {
+            __m256 r[8];
+#pragma GCC unroll 8
+            for (size_t j = 0; j < 8; j++)
+                r[j] = _mm256_loadu_ps(
+                    (const float *)(const void *)(base + ((first + j) * stride + p) * 4));
+            transpose_8x8(r);
+#pragma GCC unroll 8
+            for (size_t i = 0; i < 8; i++)
+                _mm256_store_ps(out + (p + i) * S3R_PANEL + first, r[i]);
+        }
+    }
+    const unsigned char *rest = base + whole * (dtype == S3R_DTYPE_F32 ? 4 : 2);
+    out += whole * S3R_PANEL;
+    if (dtype == S3R_DTYPE_F32)
+        pack_dtype(k - whole, cols, rest, S3R_DTYPE_F32, stride, true, out, false);
+    else if (dtype == S3R_DTYPE_BF16)
+        pack_dtype(k, cols, rest, S3R_DTYPE_BF16, stride, true, out, false);
+    else
+        pack_dtype(k, cols, rest, S3R_DTYPE_F16, stride, true, out, false);
+}
+
+#define S3R_TABLE       s3r_kernels_avx2
+#define S3R_TABLE_LEVEL S3R_CPU_AVX2
+#define S3R_TABLE_ROWS  TILE_ROWS
+#include "ops/kernel_table_tmpl.h"
+#else
+typedef int s3r_no_avx2;
+#endif

@@ -1,0 +1,72 @@
+/*
+ * Kernels in plain C for any machine; the compiler vectorises them for its base target.
+ */
+#include "ops/elementwise_tmpl.h"
+#include "ops/half.h"
+#include "ops/kernel_tables.h"
+#include "ops/pack_tmpl.h"
+
+#define TILE_ROWS 4
+#define BLOCK     8
+
+/* rows x 8 sums; the k loop runs over whole vectors of the panel. */
+S3R_ALWAYS_INLINE void block_f32(size_t rows, size_t cols, size_t k, const float *a,
+                                 size_t a_stride, const float *panel, float *c,
+                                 size_t c_stride, bool accumulate)
+{
+    float sums[TILE_ROWS][BLOCK] = {{0}};
+    for (size_t i = 0; accumulate && i < rows; i++)
+        memcpy(sums[i], c + i * c_stride, cols * sizeof(float));
+    for (size_t p = 0; p < k; p++)
+        for (size_t i = 0; i < rows; i++)
+            for (size_t j = 0; j < BLOCK; j++)
+                sums[i][j] =
+                    S3R_FMA(a[i * a_stride + p], panel[p * S3R_PANEL + j], sums[i][j]);
+    for (size_t i = 0; i < rows; i++)
+        memcpy(c + i * c_stride, sums[i], cols * sizeof(float));
+}
+
+static void tile_f32(size_t rows, size_t cols, size_t k, const float *a, size_t a_stride,
+                     const float *panel, float *c, size_t c_stride, bool accumulate)
+{
+    for (size_t j = 0; j < cols; j += BLOCK) {
+        size_t width = S3R_MIN(cols - j, (size_t)BLOCK);
+        if (rows == TILE_ROWS)
+            block_f32(TILE_ROWS, width, k, a, a_stride, panel + j, c + j, c_stride,
+                      accumulate);
+        else
+            block_f32(rows, width, k, a, a_stride, panel + j, c + j, c_stride,
+                      accumulate);
+    }
+}
+
+static void tile_bf16(size_t rows, size_t cols, size_t k, const uint16_t *a,
+                      size_t a_stride, const uint16_t *panel, float *c, size_t c_stride,
+                      bool accumulate)
+{
+    for (size_t first = 0; first < cols; first += BLOCK) {
+        float sums[TILE_ROWS][BLOCK] = {{0}};
+        size_t width = S3R_MIN(cols - first, (size_t)BLOCK);
+        for (size_t i = 0; accumulate && i < rows; i++)
+            memcpy(sums[i], c + i * c_stride + first, width * sizeof(float));
+        for (size_t p = 0; p < k; p += 2) {
+            const uint16_t *pairs = panel + p * S3R_PANEL + 2 * first;
+            for (size_t i = 0; i < rows; i++) {
+                float even = s3r_bf16_to_f32(a[i * a_stride + p]);
+                float odd = s3r_bf16_to_f32(a[i * a_stride + p + 1]);
+                for (size_t j = 0; j < BLOCK; j++) {
+                    float sum = sums[i][j];
+                    sum = S3R_FMA(odd, s3r_bf16_to_f32(pairs[2 * j + 1]), sum);
+                    sums[i][j] = S3R_FMA(even, s3r_bf16_to_f32(pairs[2 * j]), sum);
+                }
+            }
+        }
+        for (size_t i = 0; i < rows; i++)
+            memcpy(c + i * c_stride + first, sums[i], width * sizeof(float));
+    }
+}
+
+#define S3R_TABLE       s3r_kernels_portable
+#define S3R_TABLE_LEVEL S3R_CPU_PORTABLE
+#define S3R_TABLE_ROWS  TILE_ROWS
+#include "ops/kernel_table_tmpl.h"

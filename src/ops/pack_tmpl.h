@@ -1,0 +1,70 @@
+/*
+ * Packing of panels in plain C, for levels whose tiles are narrow enough that packing is
+ * not what limits them.
+ */
+#include "ops/half.h"
+#include "ops/kernels.h"
+
+/* One stored element; dtype is a constant at each call, so the choice costs nothing. */
+S3R_ALWAYS_INLINE float stored_value(const unsigned char *row, s3r_dtype dtype, size_t i)
+{
+    float single;
+    uint16_t half;
+    if (dtype == S3R_DTYPE_F32) {
+        memcpy(&single, row + 4 * i, sizeof single);
+        return single;
+    }
+    memcpy(&half, row + 2 * i, sizeof half);
+    return dtype == S3R_DTYPE_F16 ? s3r_f16_to_f32(half) : s3r_bf16_to_f32(half);
+}
+
+/* Panel element (p, j) is B[j, p] (transposed) or B[p, j] (plain). */
+S3R_ALWAYS_INLINE void pack_dtype(size_t k, size_t cols, const unsigned char *b,
+                                  s3r_dtype dtype, size_t stride, bool is_transposed,
+                                  void *panel, bool is_bf16)
+{
+    const size_t bytes = stride * (dtype == S3R_DTYPE_F32 ? 4 : 2);
+    const size_t rows = is_bf16 ? (k + 1) / 2 * 2 : k;
+    float *wide = panel;
+    uint16_t *narrow = panel;
+    for (size_t p = 0; p < rows; p++) {
+        for (size_t j = 0; j < S3R_PANEL; j++) {
+            float value = 0.0f;
+            if (p < k && j < cols)
+                value = is_transposed ? stored_value(b + j * bytes, dtype, p)
+                                      : stored_value(b + p * bytes, dtype, j);
+            if (is_bf16)
+                narrow[(p / 2 * S3R_PANEL + j) * 2 + p % 2] = s3r_f32_to_bf16(value);
+            else
+                wide[p * S3R_PANEL + j] = value;
+        }
+    }
+}
+
+#define DEFINE_PACK(name, is_transposed, is_bf16)                                        \
+    static void name(size_t k, size_t cols, const void *b, s3r_dtype dtype,              \
+                     size_t stride, void *panel)                                         \
+    {                                                                                    \
+        if (dtype == S3R_DTYPE_F32)                                                      \
+            pack_dtype(k, cols, b, S3R_DTYPE_F32, stride, is_transposed, panel,          \
+                       is_bf16);                                                         \
+        else if (dtype == S3R_DTYPE_BF16)                                                \
+            pack_dtype(k, cols, b, S3R_DTYPE_BF16, stride, is_transposed, panel,         \
+                       is_bf16);                                                         \
+        else                                                                             \
+            pack_dtype(k, cols, b, S3R_DTYPE_F16, stride, is_transposed, panel,          \
+                       is_bf16);                                                         \
+    }
+
+DEFINE_PACK(pack_transposed_bf16, true, true)
+DEFINE_PACK(pack_plain_f32, false, false)
+DEFINE_PACK(pack_plain_bf16, false, true)
+#ifndef S3R_OWN_PACK_TRANSPOSED_F32
+DEFINE_PACK(pack_transposed_f32, true, false)
+#endif
+
+static void f32_to_bf16(size_t n, const float *x, uint16_t *y)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = s3r_f32_to_bf16(x[i]);
+}

@@ -1,0 +1,298 @@
+/*
+ * Products against a double-precision sum, on every CPU level of the machine: random
+ * shapes with tails, all layouts and stored types, overlapping rows, segments.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/memory.h"
+#include "ops/gemm.h"
+#include "ops/half.h"
+
+static uint64_t seed = 12345;
+
+static float uniform(void)
+{
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    return (float)(int32_t)(seed >> 32) * (1.0f / 2147483648.0f);
+}
+
+static float *random_floats(size_t n)
+{
+    float *x = s3r_alloc(n, sizeof *x);
+    assert_non_null(x);
+    for (size_t i = 0; i < n; i++)
+        x[i] = uniform();
+    return x;
+}
+
+static void *stored_copy(const float *x, size_t n, s3r_dtype dtype)
+{
+    unsigned char *out = s3r_alloc(n, s3r_dtype_size(dtype));
+    assert_non_null(out);
+    for (size_t i = 0; i < n; i++) {
+        uint16_t half =
+            dtype == S3R_DTYPE_F16 ? s3r_f32_to_f16(x[i]) : s3r_f32_to_bf16(x[i]);
+        if (dtype == S3R_DTYPE_F32)
+            memcpy(out + 4 * i, x + i, 4);
+        else
+            memcpy(out + 2 * i, &half, 2);
+    }
+    return out;
+}
+
+typedef struct gemm_case {
+    size_t m, n, k;
+    size_t a_stride; /* 0 = k */
+    size_t segment, segment_stride;
+} gemm_case;
+
+static const gemm_case cases[] = {
+    {1, 1, 1, 0, 0, 0},     {14, 32, 64, 0, 0, 0},    {15, 33, 66, 0, 0, 0},
+    {49, 29, 10, 0, 0, 0},  {7, 80, 2050, 0, 0, 0},   {31, 48, 96, 8, 0, 0},
+    {100, 96, 30, 0, 0, 0}, {13, 17, 96, 64, 32, 40}, {3, 64, 1, 0, 0, 0},
+    {1030, 5, 16, 0, 0, 0}, {29, 40, 2600, 10, 0, 0}, {2, 130, 77, 0, 0, 0},
+};
+
+/* Largest error of C against double, relative to the sum of absolute products. */
+static double worst_error(const gemm_case *g, const float *a, const void *b,
+                          s3r_dtype type, s3r_b_layout layout, size_t b_stride,
+                          const float *bias, const float *c, const float *c_before)
+{
+    double worst = 0;
+    size_t a_stride = g->a_stride ? g->a_stride : g->k;
+    size_t segment = g->segment ? g->segment : g->k;
+    for (size_t i = 0; i < g->m; i++) {
+        for (size_t j = 0; j < g->n; j++) {
+            double sum = (double)bias[j] + (double)c_before[i * g->n + j], scale = 1;
+            for (size_t p = 0; p < g->k; p++) {
+                double x = (double)
+                    a[i * a_stride + p / segment * g->segment_stride + p % segment];
+                size_t at =
+                    layout == S3R_B_TRANSPOSED ? j * b_stride + p : p * b_stride + j;
+                double term = x * (double)s3r_element_to_f32(b, type, at);
+                sum += term;
+                scale += fabs(term);
+            }
+            worst = fmax(worst, fabs(sum - (double)c[i * g->n + j]) / scale);
+        }
+    }
+    return worst;
+}
+
+static void run_case(s3r_pool *pool, const s3r_kernels *kernels, const gemm_case *g,
+                     bool is_bf16, s3r_b_layout layout, bool prepack, s3r_dtype type)
+{
+    size_t a_stride = g->a_stride ? g->a_stride : g->k;
+    size_t a_size = g->m * a_stride + g->k * 2 + 64;
+    size_t b_stride = (layout == S3R_B_TRANSPOSED ? g->k : g->n) + 3;
+    size_t b_size = b_stride * (layout == S3R_B_TRANSPOSED ? g->n : g->k) + 1;
+    float *a = random_floats(a_size), *b_values = random_floats(b_size);
+    float *bias = random_floats(g->n), *before = random_floats(g->m * g->n);
+    uint16_t *a_bf16 = s3r_alloc(a_size, 2);
+    kernels->f32_to_bf16(a_size, a, a_bf16);
+    for (size_t i = 0; is_bf16 && i < a_size; i++)
+        a[i] = s3r_bf16_to_f32(a_bf16[i]);
+    unsigned char *b = stored_copy(b_values, b_size, type);
+    float *c = s3r_alloc(g->m * g->n, 4);
+    memcpy(c, before, g->m * g->n * 4);
+    s3r_product product = {.m = g->m,
+                           .n = g->n,
+                           .k = g->k,
+                           .a = is_bf16 ? (const void *)a_bf16 : a,
+                           .is_bf16 = is_bf16,
+                           .a_stride = a_stride,
+                           .a_segment = g->segment,
+                           .a_segment_stride = g->segment_stride,
+                           .b = b,
+                           .b_layout = layout,
+                           .b_dtype = type,
+                           .b_stride = b_stride,
+                           .c = c,
+                           .c_stride = g->n,
+                           .accumulate = true,
+                           .bias = bias};
+    void *packed = NULL;
+    if (prepack) {
+        packed = s3r_alloc(s3r_packed_bytes(g->k, g->n, is_bf16), 1);
+        s3r_pack_panels(kernels, g->k, g->n, b, layout, type, b_stride, is_bf16, packed);
+        product.b = packed;
+        product.b_layout = S3R_B_PACKED;
+    }
+    s3r_products_run(pool, kernels, &product, 1);
+    double tolerance = is_bf16 ? 8e-3 : 1e-6;
+    if (is_bf16 && type == S3R_DTYPE_BF16)
+        tolerance = 2e-6; /* both operands are exact */
+    double worst = worst_error(g, a, b, type, layout, b_stride, bias, c, before);
+    if (!(worst < tolerance))
+        fail_msg("%s m=%zu n=%zu k=%zu bf16=%d layout=%d packed=%d type=%s: %g",
+                 s3r_cpu_level_name(kernels->level), g->m, g->n, g->k, is_bf16, layout,
+                 prepack, s3r_dtype_name(type), worst);
+    s3r_free(packed);
+    s3r_free(a), s3r_free(b_values), s3r_free(bias), s3r_free(before);
+    s3r_free(a_bf16), s3r_free(b), s3r_free(c);
+}
+
+static void test_products_match_double(void **state)
+{
+    (void)state;
+    static const s3r_dtype types[] = {S3R_DTYPE_F32, S3R_DTYPE_F16, S3R_DTYPE_BF16};
+    s3r_pool *pool;
+    assert_int_equal(s3r_pool_create(&pool, 2, NULL), S3R_OK);
+    for (int level = 0; level <= (int)s3r_cpu_detect(); level++) {
+        const s3r_kernels *kernels = s3r_kernels_get((s3r_cpu_level)level);
+        assert_int_equal(kernels->level, level);
+        for (size_t i = 0; i < S3R_ARRAY_LEN(cases); i++) {
+            for (int variant = 0; variant < 24; variant++) {
+                bool is_bf16 = variant & 1;
+                if (is_bf16 && cases[i].k % 2)
+                    continue;
+                run_case(pool, kernels, &cases[i], is_bf16,
+                         variant & 2 ? S3R_B_PLAIN : S3R_B_TRANSPOSED, variant & 4,
+                         types[variant / 8]);
+            }
+        }
+    }
+    s3r_pool_destroy(pool);
+}
+
+/* The same product alone, in a longer matrix, and with 1, 2 and 3 threads: same bits. */
+static void test_bits_do_not_depend_on_rows_or_threads(void **state)
+{
+    (void)state;
+    enum { M = 77, N = 200, K = 1500 };
+    float *a = random_floats(M * K), *b = random_floats(N * K);
+    float *c = s3r_alloc(M * N, 4), *reference = s3r_alloc(M * N, 4);
+    uint16_t *a_bf16 = s3r_alloc(M * K, 2);
+    for (int level = 0; level <= (int)s3r_cpu_detect(); level++) {
+        const s3r_kernels *kernels = s3r_kernels_get((s3r_cpu_level)level);
+        kernels->f32_to_bf16(M * K, a, a_bf16);
+        for (int is_bf16 = 0; is_bf16 < 2; is_bf16++) {
+            for (size_t threads = 1; threads <= 3; threads++) {
+                s3r_pool *pool;
+                assert_int_equal(s3r_pool_create(&pool, threads, NULL), S3R_OK);
+                for (size_t rows = threads == 1 ? M : 1; rows <= M; rows += 19) {
+                    s3r_product product = {.m = rows,
+                                           .n = N,
+                                           .k = K,
+                                           .a = is_bf16 ? (const void *)a_bf16 : a,
+                                           .is_bf16 = is_bf16,
+                                           .a_stride = K,
+                                           .b = b,
+                                           .b_dtype = S3R_DTYPE_F32,
+                                           .b_stride = K,
+                                           .c = threads == 1 ? reference : c,
+                                           .c_stride = N,
+                                           .gelu = true};
+                    s3r_products_run(pool, kernels, &product, 1);
+                    if (threads > 1)
+                        assert_memory_equal(c, reference, rows * N * 4);
+                }
+                s3r_pool_destroy(pool);
+            }
+        }
+    }
+    s3r_free(a), s3r_free(b), s3r_free(c), s3r_free(reference), s3r_free(a_bf16);
+}
+
+/* fp32 bits agree between all levels that have fused multiply-add. */
+static void test_levels_agree(void **state)
+{
+    (void)state;
+    enum { M = 20, N = 40, K = 300 };
+    float *a = random_floats(M * K), *b = random_floats(N * K);
+    float *c[2] = {s3r_alloc(M * N, 4), s3r_alloc(M * N, 4)};
+    s3r_pool *pool;
+    assert_int_equal(s3r_pool_create(&pool, 1, NULL), S3R_OK);
+    for (int level = S3R_CPU_AVX2; level <= (int)s3r_cpu_detect(); level++) {
+        s3r_product product = {.m = M,
+                               .n = N,
+                               .k = K,
+                               .a = a,
+                               .a_stride = K,
+                               .b = b,
+                               .b_dtype = S3R_DTYPE_F32,
+                               .b_stride = K,
+                               .c = c[level > S3R_CPU_AVX2],
+                               .c_stride = N,
+                               .gelu = true};
+        s3r_products_run(pool, s3r_kernels_get((s3r_cpu_level)level), &product, 1);
+        if (level > S3R_CPU_AVX2)
+            assert_memory_equal(c[0], c[1], M * N * 4);
+    }
+    s3r_pool_destroy(pool);
+    s3r_free(a), s3r_free(b), s3r_free(c[0]), s3r_free(c[1]);
+}
+
+static void test_half_conversions(void **state)
+{
+    (void)state;
+    for (uint32_t bits = 0; bits < 0x10000; bits++) {
+        uint16_t half = (uint16_t)bits;
+        float f16 = s3r_f16_to_f32(half), bf16 = s3r_bf16_to_f32(half);
+        if (f16 == f16)
+            assert_int_equal(s3r_f32_to_f16(f16), half);
+        if (bf16 == bf16)
+            assert_int_equal(s3r_f32_to_bf16(bf16), half);
+    }
+    assert_int_equal(s3r_f32_to_f16(65519.0f), 0x7bff);
+    assert_int_equal(s3r_f32_to_f16(65520.0f), 0x7c00);
+    assert_int_equal(s3r_f32_to_bf16(1.00390625f), 0x3f80); /* tie to even */
+    assert_int_equal(s3r_f32_to_bf16(1.01171875f), 0x3f82);
+}
+
+/* exp and gelu of every level against libm in double. */
+static void test_vector_math(void **state)
+{
+    (void)state;
+    enum { N = 4001 };
+    float *x = s3r_alloc(N, 4), *y = s3r_alloc(N, 4), *one = s3r_alloc(N, 4);
+    for (size_t i = 0; i < N; i++) {
+        x[i] = ((float)i - 2000.0f) * 0.01f;
+        one[i] = 1.0f;
+    }
+    for (int level = 0; level <= (int)s3r_cpu_detect(); level++) {
+        const s3r_kernels *kernels = s3r_kernels_get((s3r_cpu_level)level);
+        kernels->gelu(N, x, y);
+        for (size_t i = 0; i < N; i++) {
+            double t = (double)x[i], expected = 0.5 * t * erfc(-t / sqrt(2));
+            assert_true(fabs((double)y[i] - expected) < 1e-7 * (1 + fabs(t)));
+        }
+        kernels->gelu_grad(N, x, one, y);
+        for (size_t i = 0; i < N; i++) {
+            double t = (double)x[i];
+            double expected = 0.5 * erfc(-t / sqrt(2)) +
+                              t * exp(-0.5 * t * t) / sqrt(2 * 3.14159265358979);
+            assert_true(fabs((double)y[i] - expected) < 6e-7); /* a few ulp of 1 */
+        }
+        double total = kernels->exp_sum(N, 20.0f, x, y), expected_total = 0;
+        for (size_t i = 0; i < N; i++) {
+            double expected = exp((double)x[i] - 20.0);
+            expected_total += expected;
+            assert_true(fabs((double)y[i] - expected) < 4e-7 * expected);
+        }
+        assert_true(fabs(total - expected_total) < 1e-6 * expected_total);
+        float extreme[3] = {-1e30f, -200.0f, 0.0f};
+        kernels->exp_sum(3, 0.0f, extreme, extreme);
+        assert_true(extreme[0] == 0.0f && extreme[1] == 0.0f && extreme[2] == 1.0f);
+    }
+    s3r_free(x), s3r_free(y), s3r_free(one);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_products_match_double),
+        cmocka_unit_test(test_bits_do_not_depend_on_rows_or_threads),
+        cmocka_unit_test(test_levels_agree),
+        cmocka_unit_test(test_half_conversions),
+        cmocka_unit_test(test_vector_math),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
