@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "audio/audio_riff.h"
+#include "audio/audio_container.h"
 
 typedef struct virtual_file {
     s3r_audio_source *source;
@@ -112,10 +112,35 @@ static s3r_status fail_truncated(const s3r_audio_sink *sink, uint64_t promised,
         sink->label, (unsigned long long)promised, (unsigned long long)sink->frame_count);
 }
 
+/* Frames that so many bytes would give; exact where a frame is a whole number of bytes.
+ */
+static uint64_t scale_frames(uint64_t frames, const s3r_audio_cut *cut)
+{
+    uint64_t frame_bytes = cut->found_bytes / frames;
+    if (frame_bytes > 0 && cut->found_bytes - frame_bytes * frames < 2 * frame_bytes)
+        return cut->promised_bytes / frame_bytes;
+    double ratio = (double)cut->promised_bytes / (double)cut->found_bytes;
+    return (uint64_t)llround((double)frames * ratio);
+}
+
+static s3r_status fail_cut(const s3r_audio_sink *sink, const s3r_audio_cut *cut,
+                           s3r_error *err)
+{
+    if (!cut->is_page && sink->frame_count > 0 && cut->found_bytes > 0)
+        return fail_truncated(sink, scale_frames(sink->frame_count, cut), err);
+    return s3r_fail(err, S3R_ERR_DATA,
+                    "%s: truncated: the %s promises %llu bytes, found %llu (%llu frames)",
+                    sink->label, cut->is_page ? "last Ogg page" : "header",
+                    (unsigned long long)cut->promised_bytes,
+                    (unsigned long long)cut->found_bytes,
+                    (unsigned long long)sink->frame_count);
+}
+
 static s3r_status check_complete(s3r_audio_sink *sink, s3r_audio_source *source,
                                  const SF_INFO *info, SNDFILE *sound, s3r_error *err)
 {
-    uint64_t promised, found;
+    s3r_audio_cut cut;
+    bool is_cut;
     if (source->error_number != 0)
         return s3r_fail(err, S3R_ERR_DATA, "%s: cannot read: %s", sink->label,
                         strerror(source->error_number));
@@ -125,17 +150,8 @@ static s3r_status check_complete(s3r_audio_sink *sink, s3r_audio_source *source,
         return s3r_fail(err, S3R_ERR_DATA, "%s: damaged after %llu frames: %s",
                         sink->label, (unsigned long long)sink->frame_count,
                         sf_strerror(sound));
-    if (s3r_audio_riff_payload(source, &promised, &found) && found < promised) {
-        double scale = found > 0 ? (double)promised / (double)found : 0;
-        return found > 0
-                   ? fail_truncated(
-                         sink, (uint64_t)llround((double)sink->frame_count * scale), err)
-                   : s3r_fail(err, S3R_ERR_DATA,
-                              "%s: truncated: the header promises %llu bytes of "
-                              "sound, found 0 frames",
-                              sink->label, (unsigned long long)promised);
-    }
-    return S3R_OK;
+    S3R_TRY(s3r_audio_container_check(source, &cut, &is_cut, err));
+    return is_cut ? fail_cut(sink, &cut, err) : S3R_OK;
 }
 
 static s3r_status decode_frames(s3r_audio_sink *sink, SNDFILE *sound, s3r_error *err)

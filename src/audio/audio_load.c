@@ -23,6 +23,7 @@
 #include "base/memory.h"
 
 #define STREAM_BLOCK_BYTES 8192u
+#define G722_BLOCK_BYTES   2048u
 
 void s3r_audio_options_init(s3r_audio_options *options)
 {
@@ -57,8 +58,8 @@ static s3r_status write_pcm16(s3r_audio_sink *sink, const int16_t *samples, size
 static s3r_status decode_g722(s3r_audio_sink *sink, s3r_audio_source *source,
                               s3r_error *err)
 {
-    unsigned char bytes[STREAM_BLOCK_BYTES];
-    int16_t samples[2 * STREAM_BLOCK_BYTES];
+    unsigned char bytes[G722_BLOCK_BYTES];
+    int16_t samples[2 * G722_BLOCK_BYTES];
     uint64_t offset = 0;
     size_t got;
     s3r_g722 decoder;
