@@ -1,0 +1,97 @@
+/*
+ * From the best id of every frame to text: greedy CTC, then joining.
+ */
+#include <string.h>
+#include <utf8proc.h>
+
+#include "base/memory.h"
+#include "text/vocabulary.h"
+
+static bool is_printed(const s3r_vocabulary *vocabulary, uint32_t label)
+{
+    return label < vocabulary->count && vocabulary->printed[label];
+}
+
+size_t s3r_vocabulary_collapse(const s3r_vocabulary *vocabulary, s3r_label_span *spans,
+                               const uint32_t *ids, size_t frame_count)
+{
+    size_t span_count = 0;
+    for (size_t start = 0, end; start < frame_count; start = end) {
+        for (end = start + 1; end < frame_count && ids[end] == ids[start];)
+            end++;
+        if (is_printed(vocabulary, ids[start]))
+            spans[span_count++] = (s3r_label_span){ids[start], start, end};
+    }
+    return span_count;
+}
+
+static bool is_space(utf8proc_int32_t character)
+{
+    if ((character >= 0x09 && character <= 0x0D) ||
+        (character >= 0x1C && character <= 0x1F) || character == 0x85)
+        return true;
+    utf8proc_category_t category = utf8proc_category(character);
+    return category == UTF8PROC_CATEGORY_ZS || category == UTF8PROC_CATEGORY_ZL ||
+           category == UTF8PROC_CATEGORY_ZP;
+}
+
+/* Removes white space, as Unicode knows it, from both ends in place. */
+static void trim(char *text)
+{
+    const utf8proc_uint8_t *at = (const utf8proc_uint8_t *)text;
+    const utf8proc_uint8_t *first = NULL, *end = at;
+    utf8proc_int32_t character;
+    for (utf8proc_ssize_t used; *at; at += used) {
+        used = utf8proc_iterate(at, -1, &character);
+        if (used <= 0)
+            used = 1;
+        else if (is_space(character))
+            continue;
+        first = first ? first : at;
+        end = at + used;
+    }
+    size_t length = first ? (size_t)(end - first) : 0;
+    if (first)
+        memmove(text, first, length);
+    text[length] = '\0';
+}
+
+s3r_status s3r_vocabulary_text(const s3r_vocabulary *vocabulary, char **text,
+                               const s3r_label_span *spans, size_t span_count,
+                               s3r_error *err)
+{
+    size_t size = 1;
+    for (size_t i = 0; i < span_count; i++)
+        if (is_printed(vocabulary, spans[i].label) &&
+            !s3r_size_add(size, strlen(vocabulary->printed[spans[i].label]) + 1, &size))
+            return s3r_fail_memory(err, "a transcript", SIZE_MAX);
+    char *joined = s3r_alloc(size, 1);
+    if (!joined)
+        return s3r_fail_memory(err, "a transcript", size);
+    size_t length = 0;
+    for (size_t i = 0; i < span_count; i++) {
+        if (!is_printed(vocabulary, spans[i].label))
+            continue;
+        const char *label = vocabulary->printed[spans[i].label];
+        if (vocabulary->is_phonemes && length > 0)
+            joined[length++] = ' ';
+        size_t label_length = strlen(label);
+        memcpy(joined + length, label, label_length);
+        length += label_length;
+    }
+    trim(joined);
+    *text = joined;
+    return S3R_OK;
+}
+
+s3r_status s3r_vocabulary_decode(const s3r_vocabulary *vocabulary, char **text,
+                                 const uint32_t *ids, size_t frame_count, s3r_error *err)
+{
+    s3r_label_span *spans = s3r_alloc(frame_count, sizeof *spans);
+    if (!spans)
+        return s3r_fail_memory(err, "label spans", frame_count * sizeof *spans);
+    size_t span_count = s3r_vocabulary_collapse(vocabulary, spans, ids, frame_count);
+    s3r_status status = s3r_vocabulary_text(vocabulary, text, spans, span_count, err);
+    s3r_free(spans);
+    return status;
+}
