@@ -27,7 +27,7 @@ typedef struct s3r_audio_options {
     uint32_t sample_rate_hz; /* wanted rate; default 16000 */
     uint32_t raw_rate_hz;    /* rate of raw stdin; default 16000 */
     /* Longer audio is spooled to an unlinked file in $TMPDIR and mapped, so that memory
-     * stays bounded; default 64 MiB. */
+     * stays bounded (by twice this while loading); default 64 MiB. */
     size_t memory_limit_bytes;
     size_t max_sample_count; /* more samples are S3R_ERR_DATA; default 0 = no limit */
     bool allow_ffmpeg;       /* default true */

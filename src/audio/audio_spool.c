@@ -1,6 +1,7 @@
 /*
- * The spool.  The heap doubles up to the limit, so the peak is 1.5 times the limit during
- * the last growth; the finished heap block is cut to its size.
+ * The spool.  The heap doubles up to the limit and is at last copied into a block of the
+ * exact size, so that the peak is below twice the limit; past the limit nothing is kept
+ * but the caller's blocks.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "audio/audio_spool.h"
