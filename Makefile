@@ -22,6 +22,7 @@ test:
 	@tools/run_tests.sh -j $(JOBS)
 
 demo: all
+	@tools/install_packages.sh demo
 	@tools/demo.sh build/release
 
 install: all
