@@ -273,7 +273,7 @@ static void test_vector_math(void **state)
         }
         double total = kernels->exp_sum(N, 20.0f, x, y), expected_total = 0;
         for (size_t i = 0; i < N; i++) {
-            double expected = exp((double)x[i] - 20.0);
+            double expected = exp((double)(x[i] - 20.0f));
             expected_total += expected;
             assert_true(fabs((double)y[i] - expected) < 4e-7 * expected);
         }

@@ -192,3 +192,17 @@ void s3r_arena_rewind(s3r_arena *arena, s3r_arena_mark mark)
         ASAN_POISON_MEMORY_REGION(mark.chunk->bytes + mark.used,
                                   mark.chunk->size - mark.used);
 }
+
+void *s3r_arena_keep(s3r_arena *arena, s3r_arena_mark mark, const void *block,
+                     size_t bytes)
+{
+    s3r_arena_rewind(arena, mark);
+    void *kept = s3r_arena_alloc(arena, bytes, 1);
+    if (!kept || kept == block)
+        return kept;
+    ASAN_UNPOISON_MEMORY_REGION(block, bytes);
+    memmove(kept, block, bytes);
+    ASAN_POISON_MEMORY_REGION(arena->current->bytes + arena->used,
+                              arena->current->size - arena->used);
+    return kept;
+}

@@ -64,5 +64,9 @@ void *s3r_arena_alloc(s3r_arena *arena, size_t count, size_t size);
 s3r_arena_mark s3r_arena_get_mark(const s3r_arena *arena);
 /* Everything handed out since the mark becomes invalid. */
 void s3r_arena_rewind(s3r_arena *arena, s3r_arena_mark mark);
+/* Rewinds to the mark but keeps `bytes` at block (handed out since the mark), moved down:
+ * returns their new place, or NULL when there is no memory. */
+void *s3r_arena_keep(s3r_arena *arena, s3r_arena_mark mark, const void *block,
+                     size_t bytes);
 
 #endif

@@ -1,0 +1,260 @@
+/*
+ * The tape's memory: values, nodes, gradients that are reused, scopes.
+ */
+#include "ops/tape.h"
+
+#include <string.h>
+
+#define ARENA_CHUNK_BYTES ((size_t)16 << 20)
+#define RANGE_ELEMENTS    16384u /* work of one row range, about 10 us */
+
+/* A gradient buffer that has been consumed; the header lives in the arena. */
+typedef struct s3r_free_grad {
+    struct s3r_free_grad *next;
+    float *data;
+    size_t elements;
+} s3r_free_grad;
+
+void s3r_tape_init(s3r_tape *tape, s3r_pool *pool, const s3r_kernels *kernels)
+{
+    *tape = (s3r_tape){.pool = pool, .kernels = kernels};
+    s3r_arena_init(&tape->arena, ARENA_CHUNK_BYTES);
+}
+
+void s3r_tape_release(s3r_tape *tape)
+{
+    s3r_arena_release(&tape->arena);
+}
+
+void s3r_tape_reset(s3r_tape *tape)
+{
+    s3r_arena_rewind(&tape->arena, (s3r_arena_mark){0});
+    tape->is_out_of_memory = false;
+    tape->last = NULL;
+    tape->free_grads = NULL;
+    tape->staged_value = NULL;
+    tape->dropout_serial = 0;
+}
+
+s3r_status s3r_tape_status(const s3r_tape *tape, s3r_error *err)
+{
+    if (!tape->is_out_of_memory)
+        return S3R_OK;
+    return s3r_fail(err, S3R_ERR_RESOURCE,
+                    "out of memory: the network holds %zu MiB and needs more",
+                    tape->arena.peak_bytes >> 20);
+}
+
+void *s3r_tape_alloc(s3r_tape *tape, size_t count, size_t size)
+{
+    void *block = s3r_arena_alloc(&tape->arena, count, size);
+    if (!block)
+        tape->is_out_of_memory = true;
+    return block;
+}
+
+s3r_value *s3r_tape_wrap(s3r_tape *tape, float *data, size_t rows, size_t cols,
+                         size_t stride)
+{
+    s3r_value *value = s3r_tape_alloc(tape, 1, sizeof *value);
+    if (value)
+        *value = (s3r_value){.data = data, .rows = rows, .cols = cols, .stride = stride};
+    return value;
+}
+
+s3r_value *s3r_tape_value(s3r_tape *tape, size_t rows, size_t cols)
+{
+    size_t stride = s3r_padded_stride(cols, sizeof(float)), bytes;
+    if (!s3r_size_mul(stride, sizeof(float), &bytes)) {
+        tape->is_out_of_memory = true;
+        return NULL;
+    }
+    s3r_value *value = s3r_tape_wrap(tape, NULL, rows, cols, stride);
+    if (value)
+        value->data = s3r_tape_alloc(tape, rows, bytes);
+    return value && value->data ? value : NULL;
+}
+
+s3r_ragged s3r_tape_ragged(s3r_tape *tape, size_t count, const size_t *offset)
+{
+    size_t *copy = s3r_tape_alloc(tape, count + 1, sizeof *copy);
+    if (copy)
+        memcpy(copy, offset, (count + 1) * sizeof *copy);
+    return (s3r_ragged){count, copy};
+}
+
+bool s3r_tape_wants(const s3r_tape *tape, const s3r_value *x, const s3r_weight *w)
+{
+    return tape->is_recording && ((x && x->needs_grad) || (w && w->grad));
+}
+
+s3r_node *s3r_tape_push(s3r_tape *tape, s3r_value *output, size_t node_bytes,
+                        void (*backward)(s3r_tape *, s3r_node *))
+{
+    if (!tape->is_recording || !output || !output->needs_grad)
+        return NULL;
+    s3r_node *node = s3r_tape_alloc(tape, 1, node_bytes);
+    if (!node)
+        return NULL;
+    *node = (s3r_node){.backward = backward, .previous = tape->last, .output = output};
+    tape->last = node;
+    return node;
+}
+
+/* The smallest consumed buffer that is large enough, but not wastefully large. */
+static float *take_free_grad(s3r_tape *tape, size_t elements)
+{
+    s3r_free_grad **best = NULL;
+    for (s3r_free_grad **link = &tape->free_grads; *link; link = &(*link)->next) {
+        size_t size = (*link)->elements;
+        if (size >= elements && size <= 2 * elements &&
+            (!best || size < (*best)->elements))
+            best = link;
+    }
+    if (!best)
+        return NULL;
+    float *data = (*best)->data;
+    *best = (*best)->next;
+    return data;
+}
+
+float *s3r_tape_grad(s3r_tape *tape, s3r_value *value)
+{
+    if (!value || !value->needs_grad)
+        return NULL;
+    if (!value->grad) {
+        size_t elements = value->rows * value->stride;
+        value->grad = take_free_grad(tape, elements);
+        if (!value->grad)
+            value->grad = s3r_tape_alloc(tape, elements, sizeof(float));
+        if (value->grad)
+            memset(value->grad, 0, elements * sizeof(float));
+    }
+    return value->grad;
+}
+
+/* After its node ran, nobody reads the gradient of an output again. */
+static void recycle_grad(s3r_tape *tape, s3r_value *value)
+{
+    s3r_free_grad *free_grad = s3r_tape_alloc(tape, 1, sizeof *free_grad);
+    if (!free_grad)
+        return;
+    *free_grad = (s3r_free_grad){.next = tape->free_grads,
+                                 .data = value->grad,
+                                 .elements = value->rows * value->stride};
+    tape->free_grads = free_grad;
+    value->grad = NULL;
+}
+
+void s3r_tape_backward(s3r_tape *tape)
+{
+    for (s3r_node *node = tape->last; node && !tape->is_out_of_memory;
+         node = node->previous) {
+        if (!node->output->grad)
+            continue; /* nothing that matters depends on it */
+        node->backward(tape, node);
+        recycle_grad(tape, node->output);
+    }
+    tape->last = NULL;
+}
+
+s3r_arena_mark s3r_tape_mark(const s3r_tape *tape)
+{
+    return s3r_arena_get_mark(&tape->arena);
+}
+
+s3r_value *s3r_tape_keep(s3r_tape *tape, s3r_arena_mark mark, s3r_value *value)
+{
+    if (tape->is_recording || !value)
+        return value;
+    s3r_value kept = *value;
+    size_t bytes = kept.rows * kept.stride * sizeof(float);
+    tape->staged_value = NULL;
+    kept.data = s3r_arena_keep(&tape->arena, mark, kept.data, bytes);
+    if (!kept.data) {
+        tape->is_out_of_memory = true;
+        return NULL;
+    }
+    return s3r_tape_wrap(tape, kept.data, kept.rows, kept.cols, kept.stride);
+}
+
+/* ---- rows in parallel ---- */
+
+static size_t rows_a_range(size_t row_cost)
+{
+    size_t rows = RANGE_ELEMENTS / S3R_MAX(row_cost, (size_t)1);
+    return S3R_MAX(rows, (size_t)1);
+}
+
+size_t s3r_row_ranges(size_t rows, size_t row_cost)
+{
+    return S3R_CEIL_DIV(rows, rows_a_range(row_cost));
+}
+
+void s3r_row_range(size_t rows, size_t row_cost, size_t index, size_t *row,
+                   size_t *row_end)
+{
+    size_t step = rows_a_range(row_cost);
+    *row = index * step;
+    *row_end = S3R_MIN(rows, *row + step);
+}
+
+typedef struct rows_run {
+    s3r_rows_fn run;
+    void *context;
+    size_t rows, row_cost;
+} rows_run;
+
+static void run_rows_task(void *context, size_t task, size_t worker)
+{
+    const rows_run *run = context;
+    size_t row, row_end;
+    s3r_row_range(run->rows, run->row_cost, task, &row, &row_end);
+    run->run(run->context, row, row_end, worker);
+}
+
+void s3r_tape_rows(s3r_tape *tape, size_t rows, size_t row_cost, s3r_rows_fn run,
+                   void *context)
+{
+    rows_run all = {run, context, rows, row_cost};
+    s3r_pool_run(tape->pool, s3r_row_ranges(rows, row_cost), run_rows_task, &all);
+}
+
+/* ---- bf16 copies ---- */
+
+typedef struct stage_run {
+    const s3r_kernels *kernels;
+    const s3r_value *value;
+    uint16_t *out;
+    size_t stride;
+} stage_run;
+
+static void stage_rows(void *context, size_t row, size_t row_end, size_t worker)
+{
+    const stage_run *run = context;
+    size_t cols = run->value->cols;
+    (void)worker;
+    for (size_t i = row; i < row_end; i++) {
+        uint16_t *out = run->out + i * run->stride;
+        run->kernels->f32_to_bf16(cols, run->value->data + i * run->value->stride, out);
+        memset(out + cols, 0, (run->stride - cols) * sizeof *out);
+    }
+}
+
+const uint16_t *s3r_tape_stage_bf16(s3r_tape *tape, const s3r_value *value,
+                                    size_t *stride)
+{
+    if (tape->staged_value != value) {
+        size_t padded = s3r_padded_stride(value->cols + value->cols % 2, 2);
+        uint16_t *out = s3r_tape_alloc(tape, value->rows, padded * sizeof *out);
+        if (!out)
+            return NULL;
+        stage_run run = {tape->kernels, value, out, padded};
+        s3r_tape_rows(tape, value->rows, value->cols, stage_rows, &run);
+        tape->staged_value = value;
+        tape->staged_data = out;
+        tape->staged_stride = padded;
+    }
+    *stride = tape->staged_stride;
+    return tape->staged_data;
+}
