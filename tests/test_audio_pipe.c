@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <sndfile.h>
 #include <cmocka.h>
 
@@ -87,7 +88,7 @@ static void test_pipe_failures(void **state)
         const char *lines, *said;
     } cases[] = {
         {NULL, "a.m4a: unknown audio format: libsndfile cannot read it, and ffmpeg"},
-        {"echo 'Invalid data found' >&2; echo second >&2; exit 1",
+        {"echo '[mov @ 0x5601] Invalid data found' >&2; echo second >&2; exit 1",
          "a.m4a: ffmpeg cannot decode it: Invalid data found"},
         {cat_and_fail, "moov atom lost"},
         {"exit 0", "it gave no reason"},
@@ -125,6 +126,7 @@ static void test_pipe_stops_early(void **state)
         "\\000\\000\\076\\200\\000\\000\\000\\001'\nexec cat /dev/zero");
     test_expect_audio_failure(path, &options, S3R_ERR_DATA, "at most 1000 samples");
     restore_path(kept);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* no child is left */
 }
 
 int main(void)

@@ -104,12 +104,12 @@ static s3r_status start_ffmpeg(child *ffmpeg, const char *path, bool *is_missing
     if (!url)
         return s3r_fail_memory(err, "a path", bytes);
     snprintf(url, bytes, "file:%s", path);
-    /* The whitelist keeps a playlist from making ffmpeg fetch addresses. */
+    /* With -xerror a cut-off file fails and is not shortened.  The whitelist keeps a
+     * playlist from making ffmpeg fetch addresses. */
     const char *const arguments[] = {
-        "ffmpeg", "-nostdin", "-v",   "error",     "-protocol_whitelist",
-        "file",   "-i",       url,    "-map",      "0:a:0",
-        "-f",     "au",       "-c:a", "pcm_f32be", "pipe:1",
-        NULL};
+        "ffmpeg", "-nostdin", "-v",        "error",  "-xerror", "-protocol_whitelist",
+        "file",   "-i",       url,         "-map",   "0:a:0",   "-f",
+        "au",     "-c:a",     "pcm_f32be", "pipe:1", NULL};
     char *mutable_arguments[S3R_ARRAY_LEN(arguments)];
     memcpy(mutable_arguments, arguments, sizeof arguments);
     int output[2] = {-1, -1}, complaints[2] = {-1, -1};
@@ -198,16 +198,20 @@ static void stop(child *ffmpeg)
     close_end(&ffmpeg->complaints);
 }
 
-/* Its first line, without what a terminal could take as a command. */
+/* Its first line, without the "[decoder @ address] " before it and without what a
+ * terminal could take as a command. */
 static const char *first_line(child *ffmpeg)
 {
-    ffmpeg->said[ffmpeg->said_length] = '\0';
-    ffmpeg->said[strcspn(ffmpeg->said, "\r\n")] = '\0';
-    for (char *at = ffmpeg->said; *at; at++) {
+    char *line = ffmpeg->said;
+    line[ffmpeg->said_length] = '\0';
+    line[strcspn(line, "\r\n")] = '\0';
+    for (char *at = line; *at; at++) {
         if ((unsigned char)*at < 0x20 || *at == 0x7f)
             *at = ' ';
     }
-    return ffmpeg->said[0] ? ffmpeg->said : "it gave no reason";
+    char *end = line[0] == '[' ? strstr(line, "] ") : NULL;
+    line = end ? end + 2 : line;
+    return line[0] ? line : "it gave no reason";
 }
 
 static uint32_t read_word(const unsigned char *bytes)
