@@ -341,9 +341,10 @@ void s3r_products_run(s3r_pool *pool, const s3r_kernels *kernels,
     if (threads > 1)
         run.wanted = S3R_CEIL_DIV(TASKS_A_THREAD * threads, count ? count : 1);
     for (size_t i = 0; i < count; i++) {
-        assert(!products[i].is_bf16 || products[i].k % 2 == 0);
-        assert(segment_of(&products[i]) == 0 ||
-               products[i].k % segment_of(&products[i]) == 0);
+        size_t segment = segment_of(&products[i]);
+        assert(segment == 0 || products[i].k % segment == 0);
+        assert(!products[i].is_bf16 || segment == products[i].k || segment % 2 == 0);
+        (void)segment;
         total += task_count_of(&products[i], run.wanted);
     }
     s3r_pool_run(pool, total, run_task, &run);

@@ -23,9 +23,10 @@ typedef enum s3r_b_layout {
 typedef struct s3r_product {
     size_t m, n, k;
     /* A: element (i, s * a_segment + r) is a[i * a_stride + s * a_segment_stride + r]. A
-     * plain matrix has a_segment 0, meaning one segment of k. In bf16, k must be even
-     * and segments too. Rows may overlap. Strides that are a multiple of 4 KiB are
-     * correct but slow (cache conflicts). */
+     * plain matrix has a_segment 0, meaning one segment of k. In bf16 segments must be
+     * even, and when k is odd, element k of each row must be readable and finite. Rows
+     * may overlap. Strides that are a multiple of 4 KiB are correct but slow (cache
+     * conflicts). */
     const void *a;
     bool is_bf16; /* A and the packed B are bf16; else fp32 */
     size_t a_stride;

@@ -41,6 +41,29 @@ static void backward_rows(void *context, size_t row, size_t row_end, size_t work
     }
 }
 
+typedef struct fused_run {
+    const s3r_kernels *kernels;
+    const float *z;
+    const s3r_value *dy;
+} fused_run;
+
+static void fused_rows(void *context, size_t row, size_t row_end, size_t worker)
+{
+    const fused_run *run = context;
+    (void)worker;
+    for (size_t i = row; i < row_end; i++) {
+        size_t at = i * run->dy->stride;
+        run->kernels->gelu_grad(run->dy->cols, run->z + at, run->dy->data + at,
+                                run->dy->data + at);
+    }
+}
+
+void s3r_gelu_grad_rows(s3r_tape *tape, const float *z, const s3r_value *dy)
+{
+    fused_run run = {tape->kernels, z, dy};
+    s3r_tape_rows(tape, dy->rows, 4 * dy->cols, fused_rows, &run);
+}
+
 static void gelu_backward(s3r_tape *tape, s3r_node *node)
 {
     s3r_value *x = ((gelu_node *)node)->x;

@@ -8,4 +8,8 @@
 
 s3r_value *s3r_op_gelu(s3r_tape *tape, s3r_value *x);
 
+/* dy->data (a gradient) times gelu'(z) in place; z has the layout of dy. For ops that
+ * fuse GELU into their forward pass. */
+void s3r_gelu_grad_rows(s3r_tape *tape, const float *z, const s3r_value *dy);
+
 #endif

@@ -10,6 +10,8 @@
 
 #include <string.h>
 
+#include "ops/op_gelu.h"
+
 typedef struct linear_node {
     s3r_node node;
     s3r_value *x;
@@ -133,23 +135,6 @@ void s3r_bias_grad(s3r_tape *tape, const float *dy, size_t rows, size_t cols,
     s3r_tape_rows(tape, cols, rows, sum_columns, &run);
 }
 
-typedef struct gelu_run {
-    const s3r_kernels *kernels;
-    const float *z, *dy;
-    float *dz;
-    size_t cols, stride;
-} gelu_run;
-
-static void gelu_rows(void *context, size_t row, size_t row_end, size_t worker)
-{
-    const gelu_run *run = context;
-    (void)worker;
-    for (size_t i = row; i < row_end; i++) {
-        size_t at = i * run->stride;
-        run->kernels->gelu_grad(run->cols, run->z + at, run->dy + at, run->dz + at);
-    }
-}
-
 static void input_grad(s3r_tape *tape, const linear_node *linear, const s3r_value *dz)
 {
     float *dx = s3r_tape_grad(tape, linear->x);
@@ -178,11 +163,8 @@ static void linear_backward(s3r_tape *tape, s3r_node *node)
     dz.data = y->grad;
     dz.grad = NULL;
     dz.needs_grad = false;
-    if (linear->pre_activation) {
-        gelu_run run = {tape->kernels, linear->pre_activation, y->grad, y->grad, y->cols,
-                        y->stride};
-        s3r_tape_rows(tape, y->rows, y->cols, gelu_rows, &run);
-    }
+    if (linear->pre_activation)
+        s3r_gelu_grad_rows(tape, linear->pre_activation, &dz);
     /* The input gradient may be allocated now and has to stay; only then scratch. */
     (void)s3r_tape_grad(tape, linear->x);
     s3r_arena_mark mark = s3r_tape_mark(tape);
