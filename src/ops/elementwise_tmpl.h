@@ -5,6 +5,7 @@
  * the same order.  The including file defines nothing; it is compiled with its level's
  * flags and takes the static functions into its table.
  */
+#include "base/random.h"
 #include "ops/kernels.h"
 #include "ops/vector_math.h"
 
@@ -118,6 +119,86 @@ static void axpy(size_t n, float a, const float *x, float *y)
 {
     for (size_t i = 0; i < n; i++)
         y[i] = S3R_FMA(a, x[i], y[i]);
+}
+
+static void mul(size_t n, const float *x, const float *y, float *z)
+{
+    for (size_t i = 0; i < n; i++)
+        z[i] = x[i] * y[i];
+}
+
+static void norm_grad(size_t n, float mean, float rstd, float offset, float slope,
+                      const float *x, const float *dy, float *dx)
+{
+    for (size_t i = 0; i < n; i++) {
+        float normal = (x[i] - mean) * rstd;
+        dx[i] = S3R_FMA(rstd, dy[i] - S3R_FMA(slope, normal, offset), dx[i]);
+    }
+}
+
+static void norm_weight_grad(size_t n, float mean, float rstd, const float *x,
+                             const float *dy, double *dgain, double *dbias)
+{
+    for (size_t i = 0; i < n; i++) {
+        dgain[i] += (double)(dy[i] * ((x[i] - mean) * rstd));
+        dbias[i] += (double)dy[i];
+    }
+}
+
+static void affine(size_t n, const float *scale, const float *shift, const float *x,
+                   float *y)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = S3R_FMA(x[i], scale[i], shift[i]);
+}
+
+static void affine_grad(size_t n, const float *scale, const float *slope,
+                        const float *offset, const float *x, const float *dy, float *dx)
+{
+    for (size_t i = 0; i < n; i++)
+        dx[i] += S3R_FMA(dy[i], scale[i], S3R_FMA(x[i], slope[i], offset[i]));
+}
+
+/* The products of floats are exact in double: the order of rows alone fixes the bits. */
+static void column_sums(size_t rows, size_t cols, const float *x, size_t x_stride,
+                        const float *y, size_t y_stride, double *sum_y, double *sum_xy)
+{
+    for (size_t first = 0; first < cols; first += LANES) {
+        size_t width = S3R_MIN(cols - first, (size_t)LANES);
+        double total[LANES] = {0}, product[LANES] = {0};
+        for (size_t j = 0; j < width; j++) {
+            total[j] = sum_y[first + j];
+            product[j] = sum_xy[first + j];
+        }
+        for (size_t i = 0; i < rows; i++) {
+            const float *xi = x + i * x_stride + first, *yi = y + i * y_stride + first;
+            if (width == LANES) {
+                for (size_t j = 0; j < LANES; j++) {
+                    total[j] += (double)yi[j];
+                    product[j] += (double)xi[j] * (double)yi[j];
+                }
+            } else {
+                for (size_t j = 0; j < width; j++) {
+                    total[j] += (double)yi[j];
+                    product[j] += (double)xi[j] * (double)yi[j];
+                }
+            }
+        }
+        for (size_t j = 0; j < width; j++) {
+            sum_y[first + j] = total[j];
+            sum_xy[first + j] = product[j];
+        }
+    }
+}
+
+static void dropout(size_t n, uint64_t key, uint32_t threshold, float scale,
+                    const float *x, float *y)
+{
+    uint32_t low = (uint32_t)key, high = (uint32_t)(key >> 32);
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits = s3r_hash_lane(low, high, (uint32_t)i);
+        y[i] = bits >= threshold ? x[i] * scale : 0.0f;
+    }
 }
 
 #undef LANES

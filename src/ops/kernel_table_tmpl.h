@@ -21,4 +21,11 @@ const s3r_kernels S3R_TABLE = {
     .dot = dot,
     .scale_shift = scale_shift,
     .axpy = axpy,
+    .mul = mul,
+    .norm_grad = norm_grad,
+    .norm_weight_grad = norm_weight_grad,
+    .affine = affine,
+    .affine_grad = affine_grad,
+    .column_sums = column_sums,
+    .dropout = dropout,
 };

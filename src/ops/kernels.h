@@ -69,6 +69,28 @@ typedef struct s3r_kernels {
                         const float *bias, const float *x, float *y);
     /* y[i] += a * x[i] */
     void (*axpy)(size_t n, float a, const float *x, float *y);
+    /* z[i] = x[i] * y[i]; z may be x or y */
+    void (*mul)(size_t n, const float *x, const float *y, float *z);
+
+    /* With h = (x[i] - mean) * rstd: dx[i] += rstd * (dy[i] - offset - slope * h) */
+    void (*norm_grad)(size_t n, float mean, float rstd, float offset, float slope,
+                      const float *x, const float *dy, float *dx);
+    /* With the same h: dgain[i] += dy[i] * h, dbias[i] += dy[i] */
+    void (*norm_weight_grad)(size_t n, float mean, float rstd, const float *x,
+                             const float *dy, double *dgain, double *dbias);
+    /* y[i] = x[i] * scale[i] + shift[i]; y may be x */
+    void (*affine)(size_t n, const float *scale, const float *shift, const float *x,
+                   float *y);
+    /* dx[i] += dy[i] * scale[i] + x[i] * slope[i] + offset[i] */
+    void (*affine_grad)(size_t n, const float *scale, const float *slope,
+                        const float *offset, const float *x, const float *dy, float *dx);
+    /* Row after row of each column: sum_y[j] += y[i, j], sum_xy[j] += x[i, j] y[i, j].
+     * The bits do not depend on how the rows are cut into calls. */
+    void (*column_sums)(size_t rows, size_t cols, const float *x, size_t x_stride,
+                        const float *y, size_t y_stride, double *sum_y, double *sum_xy);
+    /* y[i] = x[i] * scale where s3r_hash_lane(key, i) >= threshold, else 0; y may be x */
+    void (*dropout)(size_t n, uint64_t key, uint32_t threshold, float scale,
+                    const float *x, float *y);
 } s3r_kernels;
 
 /* The table of a level; the caller has checked that the machine has it.  Thread-safe. */
