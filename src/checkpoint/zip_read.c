@@ -364,7 +364,7 @@ s3r_status s3r_zip_read(const s3r_zip *zip, s3r_zip_entry *entry, bool is_verifi
     if (is_fresh)
         S3R_TRY(inflate_entry(zip, entry, err));
     const unsigned char *bytes = entry->is_deflated ? entry->inflated : entry->packed;
-    /* PyTorch can be told not to compute checksums; they are then zero. */
+    /* Writers may skip the checksum (PyTorch has an option): zero counts as absent. */
     if ((is_verified || is_fresh) && entry->crc != 0) {
         uint32_t crc = (uint32_t)crc32_z(0, bytes, entry->size);
         if (crc != entry->crc)
