@@ -1,0 +1,109 @@
+/*
+ * A pretrained model of the wav2vec 2.0 family: opening, describing, converting.
+ *
+ * Understood: a Hugging Face folder (safetensors, shards, pytorch_model.bin), one
+ * .safetensors file beside its config.json, a fairseq .pt.  Pickles are read, never
+ * executed.
+ */
+#ifndef S3R_MODEL_H
+#define S3R_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "s3r/context.h"
+#include "s3r/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct s3r_model s3r_model;
+
+typedef struct s3r_model_options {
+    size_t struct_size;   /* set by _init */
+    bool is_bf16;         /* products in bf16, sums in fp32; default false: all fp32 */
+    const char *language; /* of a multilingual (MMS) vocabulary; default NULL */
+} s3r_model_options;
+
+S3R_API void s3r_model_options_init(s3r_model_options *options);
+
+/*
+ * Opens path.  Weights stay in the memory map of the file, shared with other processes.
+ * The model is read-only: any number of threads may use it at once, each with a context
+ * of its own.  options may be NULL.  S3R_ERR_MODEL names every missing, unused and
+ * mis-shaped tensor, or the first wrong value of the configuration.
+ */
+S3R_API s3r_status s3r_model_open(s3r_model **out, s3r_context *context, const char *path,
+                                  const s3r_model_options *options, s3r_error *err);
+S3R_API void s3r_model_close(s3r_model *model); /* NULL is allowed */
+
+typedef struct s3r_model_info {
+    const char *path;
+    const char *format;       /* "safetensors", "pytorch zip", "pytorch legacy" */
+    const char *family;       /* "wav2vec2", "hubert", "data2vec-audio", "wavlm" */
+    const char *architecture; /* "Wav2Vec2ForCTC"; "" when not named */
+    const char *license;      /* "" when the checkpoint names none */
+    bool is_fairseq;
+    size_t conv_layers, hidden_size, ffn_size, blocks, heads;
+    bool is_pre_norm;              /* layer norm before (true) or after each sub-layer */
+    bool has_layer_norm_extractor; /* layer norm in each conv layer, else group norm */
+    bool normalizes_input;         /* waveform to zero mean and unit variance */
+    double layer_norm_eps;
+    uint32_t sample_rate_hz;
+    size_t receptive_field; /* samples */
+    size_t frame_stride;    /* samples from frame to frame */
+    bool has_head;
+    size_t label_count; /* rows of the CTC head; 0 without */
+    bool has_vocabulary;
+    size_t blank_id;
+    size_t tensor_count;
+    size_t parameter_count; /* all stored tensors */
+    size_t encoder_parameter_count;
+    size_t stored_bytes;   /* of the tensors, memory-mapped */
+    size_t prepared_bytes; /* private memory of this process */
+} s3r_model_info;
+
+/* Strings live as long as the model.  Thread-safe. */
+S3R_API void s3r_model_get_info(const s3r_model *model, s3r_model_info *info);
+
+/* The label of a row of the head; NULL without a vocabulary or past its end. */
+S3R_API const char *s3r_model_label(const s3r_model *model, size_t id);
+
+typedef struct s3r_tensor_info {
+    const char *name;    /* as in the file */
+    const char *dtype;   /* "F32", "F16", "BF16", ... */
+    unsigned rank;       /* <= 8 */
+    const size_t *shape; /* [rank] */
+    size_t size_bytes;
+} s3r_tensor_info;
+
+/* The index-th stored tensor; false past the last. */
+S3R_API bool s3r_model_tensor(const s3r_model *model, size_t index, s3r_tensor_info *out);
+
+#define S3R_HASH_HEX_BYTES 65
+
+/* The content hash of the backbone (encoder tensors only), hexadecimal with NUL.  Reads
+ * the whole model.  Independent of file format and tensor order. */
+S3R_API s3r_status s3r_model_get_hash(const s3r_model *model,
+                                      char hex[S3R_HASH_HEX_BYTES], s3r_error *err);
+
+/* Frames that the extractor makes of so many samples; 0 when there are too few. */
+S3R_API size_t s3r_model_frames(const s3r_model *model, size_t sample_count);
+
+/*
+ * Writes the model as a Hugging Face folder and compares what was written bit for bit.
+ *
+ *   folder  created, or replaced when it is empty, or with is_forced when it is a model
+ *   dtype   "f32", "f16" or "bf16"
+ *
+ * S3R_ERR_USAGE, S3R_ERR_RUNTIME (disk full: what was there before stays), S3R_ERR_MODEL.
+ */
+S3R_API s3r_status s3r_model_convert(const s3r_model *model, const char *folder,
+                                     const char *dtype, bool is_forced, s3r_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,102 @@
+/*
+ * Audio files in, text and numbers out: greedy CTC, emissions, hidden states.
+ *
+ * Files are batched by length; a file gives the same bits in any batch and with any
+ * number of threads.  Long files run in windows of bounded memory that are cut where the
+ * emissions are blank.
+ */
+#ifndef S3R_TRANSCRIBE_H
+#define S3R_TRANSCRIBE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "s3r/model.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One label of the greedy path, blanks removed and repeats merged. */
+typedef struct s3r_label {
+    const char *text; /* as in the vocabulary */
+    size_t id;
+    size_t start_frame, end_frame; /* end is exclusive */
+    float confidence;              /* mean probability over its frames */
+} s3r_label;
+
+/* What became of one file.  Everything in it is valid during the callback only. */
+typedef struct s3r_result {
+    size_t index; /* of the file in the list */
+    const char *path;
+    s3r_status status;   /* S3R_OK, or why this file failed */
+    const char *message; /* the error; "" when OK */
+    double duration_s;
+    size_t frame_count;
+    double frame_s;   /* seconds from frame to frame */
+    const char *text; /* transcribe only; else NULL */
+    const s3r_label *labels;
+    size_t label_count;
+    double confidence; /* mean over frames of the best label's probability; 1 without
+                          frames */
+} s3r_result;
+
+/* Called once a file, in the caller's thread, in the order in which files are done.
+ * Another status than S3R_OK ends the run with it. */
+typedef s3r_status (*s3r_result_fn)(void *context, const s3r_result *result);
+/* Called now and then with the seconds of audio done and to do (0 = unknown).  Returning
+ * false interrupts the run. */
+typedef bool (*s3r_progress_fn)(void *context, double done_s, double total_s);
+
+typedef struct s3r_transcribe_options {
+    size_t struct_size;   /* set by _init */
+    double window_s;      /* longest piece that runs at once; default 40 */
+    double context_s;     /* heard on both sides of a piece, not kept; default 4 */
+    double batch_s;       /* audio that runs together; default 40 */
+    uint32_t raw_rate_hz; /* of raw samples on stdin; default 16000 */
+    bool allow_ffmpeg;    /* default true */
+    const char *emissions_folder; /* NAME.npy: log-probabilities [frames, labels]; NULL */
+    const char *features_folder;  /* NAME.npy: hidden states; NULL */
+    int layer; /* features: hidden state 0 .. blocks, or -1 = all, [layers, frames, dim]
+                */
+    s3r_progress_fn progress; /* NULL = none */
+    void *progress_context;
+} s3r_transcribe_options;
+
+S3R_API void s3r_transcribe_options_init(s3r_transcribe_options *options);
+
+/*
+ * Transcribes (or, with features_folder and a model without head, only encodes) all
+ * paths;
+ * "-" is stdin.  A file that fails is reported through its result and the others go on:
+ * S3R_ERR_PARTIAL then.  Other errors: S3R_ERR_USAGE (two inputs with one output name, no
+ * head, a layer out of range), S3R_ERR_RESOURCE, S3R_ERR_RUNTIME (cannot write).
+ * One call at a time a context.
+ */
+S3R_API s3r_status s3r_transcribe(s3r_context *context, const s3r_model *model,
+                                  const char *const *paths, size_t path_count,
+                                  const s3r_transcribe_options *options,
+                                  s3r_result_fn result, void *result_context,
+                                  s3r_error *err);
+
+/*
+ * Runs the network on samples in memory.
+ *
+ *   samples     [sample_count] mono at the model's rate, before normalisation
+ *   log_probs   receives [frames, label_count] in a block of the library's
+ *               (s3r_buffer_free), or NULL for a model without head
+ *   hidden      receives [frames, hidden_size], the last hidden state; NULL = not wanted
+ *
+ * Frames may be 0 (too short).  S3R_ERR_DATA for samples that are not finite.
+ */
+S3R_API s3r_status s3r_forward(s3r_context *context, const s3r_model *model,
+                               const float *samples, size_t sample_count,
+                               size_t *frame_count, float **log_probs, float **hidden,
+                               s3r_error *err);
+S3R_API void s3r_buffer_free(float *buffer); /* NULL is allowed */
+
+#ifdef __cplusplus
+}
+#endif
+#endif
