@@ -11,6 +11,8 @@ endif()
 foreach(source IN LISTS S3R_FUZZ_SOURCES)
     get_filename_component(target ${source} NAME_WE)
     string(REGEX REPLACE "^fuzz_" "" name ${target})
+    # The sanitizers look for their hooks (__lsan_default_suppressions) from outside.
+    set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "-fvisibility=default")
     add_executable(${target} ${source} $<TARGET_OBJECTS:s3r_objects>)
     target_include_directories(${target} PRIVATE src fuzz)
     target_link_libraries(${target} PRIVATE s3r_objects s3r_flags)
