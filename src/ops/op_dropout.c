@@ -25,23 +25,9 @@ typedef struct dropout_node {
     dropout_run run;
 } dropout_node;
 
-/* The utterance that holds row; the first whose end lies behind it. */
-static size_t utterance_of(s3r_ragged ragged, size_t row)
-{
-    size_t low = 0, high = ragged.count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (ragged.offset[middle + 1] > row)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return low;
-}
-
 static uint64_t row_key(const dropout_run *run, size_t row)
 {
-    size_t utterance = utterance_of(run->ragged, row);
+    size_t utterance = s3r_ragged_find(run->ragged, row);
     return s3r_random_at(run->op_key, run->keys[utterance],
                          row - run->ragged.offset[utterance]);
 }

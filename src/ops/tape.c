@@ -83,6 +83,19 @@ s3r_ragged s3r_tape_ragged(s3r_tape *tape, size_t count, const size_t *offset)
     return (s3r_ragged){count, copy};
 }
 
+size_t s3r_ragged_find(s3r_ragged ragged, size_t row)
+{
+    size_t low = 0, high = ragged.count - 1; /* the first that ends behind row */
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (ragged.offset[middle + 1] > row)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
 bool s3r_tape_wants(const s3r_tape *tape, const s3r_value *x, const s3r_weight *w)
 {
     return tape->is_recording && ((x && x->needs_grad) || (w && w->grad));

@@ -90,6 +90,8 @@ s3r_value *s3r_tape_wrap(s3r_tape *tape, float *data, size_t rows, size_t cols,
                          size_t stride);
 /* Offsets copied into the arena; ragged.offset is NULL without memory. */
 s3r_ragged s3r_tape_ragged(s3r_tape *tape, size_t count, const size_t *offset);
+/* The utterance that row is in; row < offset[count]. */
+size_t s3r_ragged_find(s3r_ragged ragged, size_t row);
 
 /*
  * Ends an op: pushes a node of node_bytes (starting with s3r_node) when
