@@ -14,6 +14,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/random.h"
 #include "checkpoint/safetensors.h"
 
 #define WIDTH       64
@@ -79,25 +80,9 @@ typedef struct builder {
     s3r_tensor tensors[MAX_TENSORS];
     char names[MAX_TENSORS][NAME_BYTES];
     size_t count;
-    uint64_t random;
+    s3r_random random;
     bool has_failed;
 } builder;
-
-/* splitmix64, then two uniforms to one normal value (Box-Muller). */
-static uint64_t next_random(uint64_t *state)
-{
-    uint64_t z = (*state += 0x9e3779b97f4a7c15u);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
-static float next_normal(uint64_t *state)
-{
-    double u = ((double)(next_random(state) >> 11) + 1) / 9007199254740993.0;
-    double v = (double)(next_random(state) >> 11) / 9007199254740992.0;
-    return (float)(sqrt(-2 * log(u)) * cos(6.283185307179586 * v));
-}
 
 /*
  * Adds a tensor [d0,d1,d2] (0 ends the shape): mean + deviation * normal.
@@ -123,7 +108,7 @@ static void add(builder *b, const char *name, size_t d0, size_t d1, size_t d2, f
     }
     for (size_t i = 0; i < elements; i++)
         values[i] =
-            deviation > 0 ? mean + (float)deviation * next_normal(&b->random) : mean;
+            mean + (float)(deviation > 0 ? deviation * s3r_random_normal(&b->random) : 0);
     snprintf(b->names[b->count], NAME_BYTES, "%s", name);
     tensor->name = b->names[b->count++];
     tensor->dtype = S3R_DTYPE_F32;
@@ -253,7 +238,7 @@ int main(int argc, char **argv)
     builder *b = s3r_alloc(1, sizeof *b);
     if (!b)
         return S3R_ERR_RESOURCE;
-    b->random = argc == 3 ? strtoull(argv[2], NULL, 10) : 1;
+    s3r_random_init(&b->random, argc == 3 ? strtoull(argv[2], NULL, 10) : 1, 0);
     add_model(b);
     s3r_status status = save_folder(argv[1], b, &err);
     if (status != S3R_OK)

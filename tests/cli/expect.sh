@@ -6,7 +6,7 @@
 # shellcheck shell=sh
 set -u
 : "${S3R:?}" "${S3R_TOOLS:?}" "${S3R_DATA:?}"
-unset S3R_CPU S3R_THREADS NO_COLOR 2>/dev/null || true
+unset NO_COLOR # S3R_CPU stays: a whole test run may be forced to one level
 export LC_ALL=C.UTF-8
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

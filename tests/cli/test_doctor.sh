@@ -2,6 +2,7 @@
 # s3r doctor: facts, JSON, checks, environment.
 # shellcheck source=tests/cli/expect.sh
 . "$(dirname "$0")/expect.sh"
+unset S3R_CPU
 
 expect 0 doctor
 stdout_has '^CPU level +(portable|avx2|avx512|avx512bf16)$'
