@@ -1,0 +1,151 @@
+/*
+ * The linear layer against double, and stored or packed weights against fp32 ones.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/random.h"
+#include "ops/half.h"
+#include "ops/op_linear.h"
+#include "support_gradient.h"
+
+typedef struct linear_options {
+    bool bias, gelu;
+} linear_options;
+
+static s3r_value *forward(const test_op *op, const test_op_input *in)
+{
+    const linear_options *options = op->options;
+    return s3r_op_linear(in->tape, in->value[0], in->weight[0],
+                         options->bias ? in->weight[1] : NULL, options->gelu);
+}
+
+static void linear_reference(const test_op *op, const test_op_reference *in, double *out)
+{
+    const linear_options *options = op->options;
+    size_t cols = op->value_cols[0];
+    for (size_t i = 0; i < in->frames; i++) {
+        for (size_t o = 0; o < op->out_cols; o++) {
+            double sum = options->bias ? in->weight[1][o] : 0;
+            for (size_t j = 0; j < cols; j++)
+                sum += in->value[0][i * cols + j] * in->weight[0][o * cols + j];
+            out[i * op->out_cols + o] = options->gelu ? test_gelu(sum) : sum;
+        }
+    }
+}
+
+static void test_linear(void **state)
+{
+    (void)state;
+    static const linear_options plain = {false, false}, bias = {true, false},
+                                gelu = {true, true};
+    static const test_op cases[] = {
+        {.name = "linear",
+         .value_cols = {13},
+         .weight = {{7, 13}},
+         .out_cols = 7,
+         .options = &plain,
+         .lengths = {3, 1, 6}},
+        {.name = "linear with bias",
+         .value_cols = {40},
+         .weight = {{70, 40}, {1, 70}},
+         .out_cols = 70,
+         .options = &bias,
+         .lengths = {5, 17, 1},
+         .long_lengths = {120, 1, 250}},
+        {.name = "linear with bias and gelu",
+         .value_cols = {33},
+         .weight = {{35, 33}, {1, 35}},
+         .out_cols = 35,
+         .options = &gelu,
+         .lengths = {2, 15, 4},
+         .long_lengths = {300, 77, 500}},
+    };
+    for (size_t i = 0; i < S3R_ARRAY_LEN(cases); i++) {
+        test_op op = cases[i];
+        op.forward = forward;
+        op.reference = linear_reference;
+        op.has_products = true;
+        test_op_check(&op);
+    }
+}
+
+enum { ROWS = 19, IN = 36, OUT = 41 };
+
+/* Output and input gradient of one weight form, over fixed x and dy. */
+static void run_weight(s3r_pool *pool, s3r_weight *weight, bool is_bf16, float *out,
+                       float *dx)
+{
+    s3r_tape tape;
+    s3r_random random;
+    s3r_random_init(&random, 3, 0);
+    s3r_tape_init(&tape, pool, s3r_kernels_get(s3r_cpu_detect()));
+    tape.is_recording = true;
+    tape.is_bf16 = is_bf16;
+    s3r_value *x = s3r_tape_value(&tape, ROWS, IN);
+    for (size_t i = 0; i < ROWS * x->stride; i++)
+        x->data[i] = (float)s3r_random_normal(&random);
+    x->needs_grad = true;
+    s3r_value *y = s3r_op_linear(&tape, x, weight, NULL, false);
+    float *dy = s3r_tape_grad(&tape, y);
+    for (size_t i = 0; i < ROWS; i++) {
+        memcpy(out + i * OUT, y->data + i * y->stride, OUT * sizeof *out);
+        for (size_t j = 0; j < OUT; j++)
+            dy[i * y->stride + j] = (float)s3r_random_normal(&random);
+    }
+    s3r_tape_backward(&tape);
+    for (size_t i = 0; i < ROWS; i++)
+        memcpy(dx + i * IN, x->grad + i * x->stride, IN * sizeof *dx);
+    s3r_tape_release(&tape);
+}
+
+static void test_stored_weights_give_the_same_bits(void **state)
+{
+    (void)state;
+    static float values[OUT * IN], out[2][ROWS * OUT], dx[2][ROWS * IN];
+    static uint16_t stored[OUT * IN];
+    s3r_pool *pool;
+    assert_int_equal(s3r_pool_create(&pool, 1, NULL), S3R_OK);
+    for (int variant = 0; variant < 8; variant++) {
+        bool is_bf16 = variant & 1, is_half = variant & 2, is_packed = variant & 4;
+        s3r_random random;
+        s3r_random_init(&random, 4, 0);
+        for (size_t i = 0; i < OUT * IN; i++) {
+            float value = (float)s3r_random_normal(&random);
+            stored[i] = is_half ? s3r_f32_to_f16(value) : s3r_f32_to_bf16(value);
+            values[i] = is_half ? s3r_f16_to_f32(stored[i]) : s3r_bf16_to_f32(stored[i]);
+        }
+        s3r_weight plain = {.data = values, .rows = OUT, .cols = IN};
+        s3r_weight weight = {.data = stored,
+                             .dtype = is_half ? S3R_DTYPE_F16 : S3R_DTYPE_BF16,
+                             .rows = OUT,
+                             .cols = IN};
+        void *packed = s3r_alloc(s3r_packed_bytes(IN, OUT, is_bf16), 1);
+        assert_non_null(packed);
+        s3r_pack_panels(s3r_kernels_get(s3r_cpu_detect()), IN, OUT, stored,
+                        S3R_B_TRANSPOSED, weight.dtype, IN, is_bf16, packed);
+        if (is_packed && is_bf16)
+            weight.packed_bf16 = packed;
+        else if (is_packed)
+            weight.packed_f32 = packed;
+        run_weight(pool, &plain, is_bf16, out[0], dx[0]);
+        run_weight(pool, &weight, is_bf16, out[1], dx[1]);
+        assert_memory_equal(out[0], out[1], sizeof out[0]);
+        assert_memory_equal(dx[0], dx[1], sizeof dx[0]);
+        s3r_free(packed);
+    }
+    s3r_pool_destroy(pool);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_linear),
+        cmocka_unit_test(test_stored_weights_give_the_same_bits),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
