@@ -1,9 +1,9 @@
 /*
  * Audio files in, text and numbers out: greedy CTC, emissions, hidden states.
  *
- * Files are batched by length; a file gives the same bits in any batch and with any
- * number of threads.  Long files run in windows of bounded memory that are cut where the
- * emissions are blank.
+ * Files run together up to a total length (nothing is padded); a file gives the same bits
+ * in any batch and with any number of threads.  Long files run in windows of bounded
+ * memory that are cut where the emissions are blank.
  */
 #ifndef S3R_TRANSCRIBE_H
 #define S3R_TRANSCRIBE_H
@@ -45,9 +45,12 @@ typedef struct s3r_result {
 /* Called once a file, in the caller's thread, in the order in which files are done.
  * Another status than S3R_OK ends the run with it. */
 typedef s3r_status (*s3r_result_fn)(void *context, const s3r_result *result);
-/* Called now and then with the seconds of audio done and to do (0 = unknown).  Returning
- * false interrupts the run. */
+/* Called now and then with the seconds of audio done and to do, as far as headers tell.
+ * Returning false interrupts the run: S3R_ERR_RUNTIME with the message "interrupted". */
 typedef bool (*s3r_progress_fn)(void *context, double done_s, double total_s);
+
+#define S3R_LAYER_LAST (-1)
+#define S3R_LAYER_ALL  (-2)
 
 typedef struct s3r_transcribe_options {
     size_t struct_size;   /* set by _init */
