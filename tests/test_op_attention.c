@@ -1,0 +1,148 @@
+/*
+ * Attention against double: heads, ragged lengths over block limits, the gated position
+ * bias, dropout of the probabilities.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <math.h>
+#include <cmocka.h>
+
+#include "base/random.h"
+#include "ops/op_attention.h"
+#include "support_gradient.h"
+
+enum { CENTER_SMALL = 70, CENTER_LONG = 200 };
+
+typedef struct attention_case {
+    size_t heads, center; /* center 0: no position bias */
+    double dropout;
+} attention_case;
+
+static s3r_value *forward(const test_op *op, const test_op_input *in)
+{
+    const attention_case *options = op->options;
+    s3r_attention_options attention = {.heads = options->heads,
+                                       .dropout = (float)options->dropout,
+                                       .utterance_keys = in->keys};
+    if (options->center) {
+        s3r_weight *table = in->weight[0];
+        /* The table is a value for the op: one that shares the weight's memory. */
+        s3r_value *position = s3r_tape_wrap(in->tape, (float *)(uintptr_t)table->data,
+                                            table->rows, table->cols, table->cols);
+        if (!position)
+            return NULL;
+        position->grad = table->grad;
+        position->needs_grad = table->grad != NULL;
+        attention.position = position;
+        attention.gate = in->value[3];
+    }
+    return s3r_op_attention(in->tape, in->value[0], in->value[1], in->value[2],
+                            in->frames, &attention);
+}
+
+static double factor_at(const attention_case *options, const test_op_reference *in,
+                        size_t query, size_t head, size_t key)
+{
+    if (options->dropout <= 0)
+        return 1;
+    uint64_t op_key = s3r_random_at(99, 0, 0); /* 99: the seed of the test support */
+    uint64_t row = s3r_random_at(op_key, in->key, query * options->heads + head);
+    uint32_t bits = s3r_hash_lane((uint32_t)row, (uint32_t)(row >> 32), (uint32_t)key);
+    double p = (double)(float)options->dropout;
+    return bits >= (uint32_t)(p * 4294967296.0) ? 1 / (1 - p) : 0;
+}
+
+static void attend(const attention_case *options, const test_op_reference *in, size_t dim,
+                   size_t query, size_t head, double *out)
+{
+    size_t width = dim / options->heads, col = head * width;
+    double weight[CENTER_LONG], total = 0;
+    for (size_t j = 0; j < in->frames; j++) {
+        double logit = 0;
+        for (size_t c = col; c < col + width; c++)
+            logit += in->value[0][query * dim + c] * in->value[1][j * dim + c];
+        logit /= sqrt((double)width);
+        if (options->center)
+            logit += in->value[3][query * options->heads + head] *
+                     in->weight[0][head * (2 * options->center + 1) + options->center +
+                                   j - query];
+        weight[j] = exp(logit);
+        total += weight[j];
+    }
+    for (size_t c = 0; c < width; c++)
+        out[c] = 0;
+    for (size_t j = 0; j < in->frames; j++) {
+        double p = weight[j] / total * factor_at(options, in, query, head, j);
+        for (size_t c = 0; c < width; c++)
+            out[c] += p * in->value[2][j * dim + col + c];
+    }
+}
+
+static void attention_reference(const test_op *op, const test_op_reference *in,
+                                double *out)
+{
+    const attention_case *options = op->options;
+    size_t dim = op->out_cols, width = dim / options->heads;
+    for (size_t i = 0; i < in->frames; i++)
+        for (size_t h = 0; h < options->heads; h++)
+            attend(options, in, dim, i, h, out + i * dim + h * width);
+}
+
+static void test_attention(void **state)
+{
+    (void)state;
+    static const attention_case one = {1, 0, 0}, two = {2, 0, 0}, odd = {3, 0, 0},
+                                position = {2, CENTER_SMALL, 0},
+                                position_long = {2, CENTER_LONG, 0},
+                                dropout = {2, 0, 0.3};
+    static const test_op cases[] = {
+        {.name = "attention, one head",
+         .value_cols = {5, 5, 5},
+         .options = &one,
+         .lengths = {4, 1, 7}},
+        {.name = "attention, two heads",
+         .value_cols = {8, 8, 8},
+         .options = &two,
+         .lengths = {6, 1, 59},
+         .long_lengths = {112, 57, 150}},
+        {.name = "attention, odd widths",
+         .value_cols = {21, 21, 21},
+         .options = &odd,
+         .lengths = {3, 2, 33}},
+        {.name = "attention with position bias",
+         .value_cols = {8, 8, 8, 2},
+         .weight = {{2, 2 * CENTER_SMALL + 1}},
+         .options = &position,
+         .lengths = {6, 1, 58}},
+        {.name = "attention with position bias, long",
+         .value_cols = {4, 4, 4, 2},
+         .weight = {{2, 2 * CENTER_LONG + 1}},
+         .options = &position_long,
+         .lengths = {5, 1, 3},
+         .long_lengths = {112, 57, 150}},
+        {.name = "attention with dropout",
+         .value_cols = {8, 8, 8},
+         .options = &dropout,
+         .is_training = true,
+         .lengths = {6, 1, 57},
+         .long_lengths = {112, 57, 150}},
+    };
+    for (size_t i = 0; i < S3R_ARRAY_LEN(cases); i++) {
+        test_op op = cases[i];
+        op.out_cols = op.value_cols[0];
+        op.forward = forward;
+        op.reference = attention_reference;
+        op.has_products = true;
+        test_op_check(&op);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_attention),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
