@@ -7,10 +7,10 @@
 
 #include <math.h>
 
-void s3r_audio_normalize(float *output, const float *input, size_t count, double eps)
+s3r_audio_scaling s3r_audio_measure(const float *input, size_t count, double eps)
 {
     if (count == 0)
-        return;
+        return (s3r_audio_scaling){0.0, 1.0};
     double first = (double)input[0], sum = 0, squares = 0;
     for (size_t i = 0; i < count; i++)
         sum += (double)input[i] - first;
@@ -19,7 +19,17 @@ void s3r_audio_normalize(float *output, const float *input, size_t count, double
         double difference = (double)input[i] - mean;
         squares += difference * difference;
     }
-    double scale = 1.0 / sqrt(squares / (double)count + eps);
+    return (s3r_audio_scaling){mean, 1.0 / sqrt(squares / (double)count + eps)};
+}
+
+void s3r_audio_scale(float *output, const float *input, size_t count,
+                     s3r_audio_scaling scaling)
+{
     for (size_t i = 0; i < count; i++)
-        output[i] = (float)(((double)input[i] - mean) * scale);
+        output[i] = (float)(((double)input[i] - scaling.mean) * scaling.scale);
+}
+
+void s3r_audio_normalize(float *output, const float *input, size_t count, double eps)
+{
+    s3r_audio_scale(output, input, count, s3r_audio_measure(input, count, eps));
 }

@@ -11,10 +11,19 @@
 #define S3R_NORMALIZE_EPS_HF      1e-7 /* Hugging Face feature extractor */
 #define S3R_NORMALIZE_EPS_FAIRSEQ 1e-5 /* layer norm over the waveform */
 
-/*
- * output [count] from input [count], finite values; they may be the same buffer.  eps >
- * 0. A constant input gives exact zeros.  Thread-safe.
- */
+/* y = (x - mean) * scale; {0, 1} leaves a waveform as it is. */
+typedef struct s3r_audio_scaling {
+    double mean, scale;
+} s3r_audio_scaling;
+
+/* The scaling of input [count], finite values; eps > 0. Thread-safe. */
+s3r_audio_scaling s3r_audio_measure(const float *input, size_t count, double eps);
+
+/* output [count] = scaled input; they may be the same buffer.  Thread-safe. */
+void s3r_audio_scale(float *output, const float *input, size_t count,
+                     s3r_audio_scaling scaling);
+
+/* The two steps above.  A constant input gives exact zeros. */
 void s3r_audio_normalize(float *output, const float *input, size_t count, double eps);
 
 #endif

@@ -67,7 +67,7 @@ void s3r_conv_pack(const s3r_kernels *kernels, const s3r_conv_shape *shape,
 
 bool s3r_conv_allows_bf16(const s3r_conv_shape *shape)
 {
-    return (shape->in / shape->groups) % 2 == 0 && group_depth(shape) >= 32;
+    return (shape->in / shape->groups) % 2 == 0;
 }
 
 static bool reads_in_place(const s3r_conv_shape *shape)

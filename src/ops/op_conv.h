@@ -24,8 +24,8 @@ size_t s3r_conv_packed_bytes(const s3r_conv_shape *shape, bool is_bf16);
 void s3r_conv_pack(const s3r_kernels *kernels, const s3r_conv_shape *shape,
                    const float *weight, bool is_bf16, void *packed);
 
-/* Whether bf16 products are possible for the shape (an even number of products a group,
- * enough of them to matter); otherwise the op computes in fp32. */
+/* Whether bf16 products are possible for the shape (pairs of channels in a group);
+ * otherwise the op computes in fp32. */
 bool s3r_conv_allows_bf16(const s3r_conv_shape *shape);
 
 /*

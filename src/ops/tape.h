@@ -47,6 +47,14 @@ typedef struct s3r_weight {
     float *grad;                          /* accumulates; NULL = frozen */
 } s3r_weight;
 
+/* The weight for an op, NULL when the model does not have it.  Ops write to a weight's
+ * gradient alone, so that a model without gradients is shared read-only. */
+static inline s3r_weight *s3r_weight_present(const s3r_weight *weight)
+{
+    bool has = weight->data || weight->packed_f32 || weight->packed_bf16;
+    return has ? (s3r_weight *)(uintptr_t)weight : NULL;
+}
+
 typedef struct s3r_tape s3r_tape;
 typedef struct s3r_node s3r_node;
 

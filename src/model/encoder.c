@@ -1,0 +1,206 @@
+/*
+ * Encoder forward pass.  Backward is the tape's.
+ *
+ *   post-norm: x = norm1(x + drop(attention(x)));   x = norm2(x + drop(ffn(x)))
+ *   pre-norm:  x = x + drop(attention(norm1(x)));   x = x + drop(ffn(norm2(x)))
+ */
+#include "model/encoder.h"
+
+#include "ops/op_add.h"
+#include "ops/op_attention.h"
+#include "ops/op_conv.h"
+#include "ops/op_dropout.h"
+#include "ops/op_layer_norm.h"
+#include "ops/op_linear.h"
+#include "ops/op_relative_position.h"
+#include "ops/op_relu.h"
+
+#define POS_NORM_EPS 1e-5 /* data2vec's norms between positional convs */
+
+typedef struct encoder_pass {
+    s3r_tape *tape;
+    const s3r_model_config *config;
+    const s3r_model_weights *weights;
+    s3r_ragged frames;
+    const s3r_encoder_options *options;
+    s3r_value *position; /* WavLM's table; NULL for the others */
+} encoder_pass;
+
+static s3r_value *linear(const encoder_pass *pass, s3r_value *x,
+                         const s3r_linear_weights *weights, bool gelu)
+{
+    return s3r_op_linear(pass->tape, x, s3r_weight_present(&weights->weight),
+                         s3r_weight_present(&weights->bias), gelu);
+}
+
+static s3r_value *norm(const encoder_pass *pass, s3r_value *x,
+                       const s3r_norm_weights *weights)
+{
+    return s3r_op_layer_norm(pass->tape, x, s3r_weight_present(&weights->gain),
+                             s3r_weight_present(&weights->bias),
+                             pass->config->layer_norm_eps, false);
+}
+
+static s3r_value *drop(const encoder_pass *pass, s3r_value *x, double p)
+{
+    return s3r_op_dropout(pass->tape, x, pass->frames, pass->options->utterance_keys, p);
+}
+
+/* Zero frames around each utterance so that it keeps its length: an even kernel looks one
+ * frame further back than ahead. */
+static s3r_conv_shape pos_conv_shape(const s3r_model_config *config)
+{
+    size_t kernel = config->pos_conv_kernel;
+    return (s3r_conv_shape){.in = config->hidden_size,
+                            .out = config->hidden_size,
+                            .kernel = kernel,
+                            .stride = 1,
+                            .groups = config->pos_conv_groups,
+                            .pad_left = kernel / 2,
+                            .pad_right = (kernel - 1) / 2};
+}
+
+static s3r_value *positional(const encoder_pass *pass, s3r_value *x)
+{
+    const s3r_model_config *config = pass->config;
+    s3r_conv_shape shape = pos_conv_shape(config);
+    s3r_value *y = x;
+    for (size_t i = 0; i < config->pos_conv_depth; i++) {
+        s3r_pos_conv_weights *conv = &pass->weights->pos_conv[i];
+        s3r_ragged same;
+        s3r_weight *weight = s3r_pos_conv_weight(pass->tape, conv);
+        y = s3r_op_conv(pass->tape, y, pass->frames, &shape, weight,
+                        s3r_weight_present(&conv->bias), config->has_pos_conv_weight_norm,
+                        &same);
+        if (!config->has_pos_conv_weight_norm)
+            y = s3r_op_layer_norm(pass->tape, y, NULL, NULL, POS_NORM_EPS, true);
+    }
+    return s3r_op_add(pass->tape, x, y);
+}
+
+static s3r_value *attention(const encoder_pass *pass, const s3r_block_weights *block,
+                            s3r_value *x)
+{
+    const s3r_model_config *config = pass->config;
+    s3r_attention_options options = {.heads = config->head_count,
+                                     .dropout = (float)config->attention_dropout,
+                                     .utterance_keys = pass->options->utterance_keys,
+                                     .position = pass->position};
+    if (pass->position)
+        options.gate = s3r_op_relative_gate(pass->tape, x, config->head_count,
+                                            s3r_weight_present(&block->gru_linear.weight),
+                                            s3r_weight_present(&block->gru_linear.bias),
+                                            s3r_weight_present(&block->gru_const));
+    s3r_value *q = linear(pass, x, &block->q, false);
+    s3r_value *k = linear(pass, x, &block->k, false);
+    s3r_value *v = linear(pass, x, &block->v, false);
+    if (pass->position && !options.gate)
+        return NULL;
+    s3r_value *y = s3r_op_attention(pass->tape, q, k, v, pass->frames, &options);
+    return drop(pass, linear(pass, y, &block->out, false), config->hidden_dropout);
+}
+
+static s3r_value *feed_forward(const encoder_pass *pass, const s3r_block_weights *block,
+                               s3r_value *x)
+{
+    s3r_value *h = linear(pass, x, &block->fc1, true);
+    h = drop(pass, h, pass->config->activation_dropout);
+    return drop(pass, linear(pass, h, &block->fc2, false), pass->config->hidden_dropout);
+}
+
+/* MMS: x += linear2(relu(linear1(norm(x)))). */
+static s3r_value *adapter(const encoder_pass *pass, const s3r_block_weights *block,
+                          s3r_value *x)
+{
+    if (!block->adapter_down.weight.data)
+        return x;
+    s3r_value *h =
+        linear(pass, norm(pass, x, &block->adapter_norm), &block->adapter_down, false);
+    h = linear(pass, s3r_op_relu(pass->tape, h), &block->adapter_up, false);
+    return s3r_op_add(pass->tape, x, h);
+}
+
+static s3r_value *run_block(const encoder_pass *pass, const s3r_block_weights *block,
+                            s3r_value *x)
+{
+    s3r_tape *tape = pass->tape;
+    if (pass->config->is_pre_norm) {
+        x = s3r_op_add(tape, x,
+                       attention(pass, block, norm(pass, x, &block->attention_norm)));
+        x = s3r_op_add(tape, x,
+                       feed_forward(pass, block, norm(pass, x, &block->ffn_norm)));
+    } else {
+        x = s3r_op_add(tape, x, attention(pass, block, x));
+        x = norm(pass, x, &block->attention_norm);
+        x = s3r_op_add(tape, x, feed_forward(pass, block, x));
+        x = norm(pass, x, &block->ffn_norm);
+    }
+    return adapter(pass, block, x);
+}
+
+static s3r_value *project(const encoder_pass *pass, s3r_value *x)
+{
+    const s3r_model_weights *weights = pass->weights;
+    if (pass->config->has_feature_projection_norm)
+        x = norm(pass, x, &weights->feature_norm);
+    if (pass->config->has_feature_projection)
+        x = linear(pass, x, &weights->feature_projection, false);
+    return drop(pass, x, pass->config->feat_proj_dropout);
+}
+
+/* WavLM: one table for all blocks, from block 0's embedding. */
+static bool make_position(encoder_pass *pass)
+{
+    size_t longest = 1;
+    if (pass->config->family != S3R_FAMILY_WAVLM)
+        return true;
+    for (size_t u = 0; u < pass->frames.count; u++)
+        longest = S3R_MAX(longest, pass->frames.offset[u + 1] - pass->frames.offset[u]);
+    pass->position = s3r_op_relative_table(
+        pass->tape, s3r_weight_present(&pass->weights->relative_position),
+        pass->config->max_bucket_distance, longest - 1);
+    return pass->position != NULL;
+}
+
+static void report(const encoder_pass *pass, size_t layer, const s3r_value *x)
+{
+    if (x && pass->options->hidden)
+        pass->options->hidden(pass->options->hidden_context, layer, x);
+}
+
+s3r_value *s3r_encoder_forward(s3r_tape *tape, const s3r_model_config *config,
+                               const s3r_model_weights *weights, s3r_value *features,
+                               s3r_ragged frames, const s3r_encoder_options *options)
+{
+    static const s3r_encoder_options no_options = {0};
+    encoder_pass pass = {tape, config, weights, frames, options ? options : &no_options,
+                         NULL};
+    if (!features || !frames.offset || !make_position(&pass))
+        return NULL;
+    s3r_arena_mark mark = s3r_tape_mark(tape);
+    s3r_value *x = positional(&pass, project(&pass, features));
+    if (!config->is_pre_norm)
+        x = norm(&pass, x, &weights->encoder_norm);
+    x = drop(&pass, x, config->hidden_dropout);
+    x = s3r_tape_keep(tape, mark, x);
+    report(&pass, 0, x);
+    for (size_t i = 0; i < config->block_count; i++) {
+        bool is_last = i + 1 == config->block_count;
+        if (!pass.options->skip_block || !pass.options->skip_block[i])
+            x = run_block(&pass, &weights->blocks[i], x);
+        if (is_last && config->is_pre_norm)
+            x = norm(&pass, x, &weights->encoder_norm);
+        x = s3r_tape_keep(tape, mark, x);
+        report(&pass, i + 1, x);
+    }
+    return x;
+}
+
+s3r_value *s3r_head_forward(s3r_tape *tape, const s3r_model_config *config,
+                            const s3r_model_weights *weights, s3r_value *hidden,
+                            s3r_ragged frames, const uint64_t *utterance_keys)
+{
+    hidden = s3r_op_dropout(tape, hidden, frames, utterance_keys, config->final_dropout);
+    return s3r_op_linear(tape, hidden, s3r_weight_present(&weights->lm_head.weight),
+                         s3r_weight_present(&weights->lm_head.bias), false);
+}

@@ -1,0 +1,38 @@
+/*
+ * The Transformer encoder and the CTC head, by configuration. (spec 2.3, 2.4, 2.11, 2.14)
+ */
+#ifndef S3R_MODEL_ENCODER_H
+#define S3R_MODEL_ENCODER_H
+
+#include "model/model_config.h"
+#include "model/model_weights.h"
+#include "ops/tape.h"
+
+/* Called with each hidden state as Hugging Face numbers them: 0 is the input of block 0,
+ * `block_count` the result. The value is valid during the call only. */
+typedef void (*s3r_hidden_fn)(void *context, size_t layer, const s3r_value *hidden);
+
+typedef struct s3r_encoder_options {
+    const uint64_t *utterance_keys; /* [utterances]; needed when the tape trains */
+    const bool *skip_block; /* [block_count] layer drop of this step; NULL = none */
+    s3r_hidden_fn hidden;   /* NULL = nobody looks */
+    void *hidden_context;
+} s3r_encoder_options;
+
+/*
+ *   features  [frames, conv dim], the extractor's
+ *   frames    where the utterances are
+ *   options   may be NULL
+ *
+ * Returns [frames, hidden_size].  Without recording, memory stays at a few activations.
+ */
+s3r_value *s3r_encoder_forward(s3r_tape *tape, const s3r_model_config *config,
+                               const s3r_model_weights *weights, s3r_value *features,
+                               s3r_ragged frames, const s3r_encoder_options *options);
+
+/* Logits [frames, labels] of hidden [frames, hidden_size]; the model has a head. */
+s3r_value *s3r_head_forward(s3r_tape *tape, const s3r_model_config *config,
+                            const s3r_model_weights *weights, s3r_value *hidden,
+                            s3r_ragged frames, const uint64_t *utterance_keys);
+
+#endif

@@ -1,0 +1,202 @@
+/*
+ * Extractor: convolutions with GELU, group norm after the first or layer norm after each.
+ */
+#include "model/extractor.h"
+
+#include <string.h>
+
+#include "ops/op_conv.h"
+#include "ops/op_group_norm.h"
+#include "ops/op_layer_norm.h"
+
+#define NORM_EPS     1e-5
+#define CHUNK_FRAMES 48u   /* about 6 MB of activations a chunk at 512 channels */
+#define STATS_ROWS   4096u /* frames of conv 0 a chunk of the statistics */
+
+static s3r_conv_shape conv_shape(const s3r_model_config *config, size_t layer)
+{
+    return (s3r_conv_shape){.in = layer ? config->conv[layer - 1].dim : 1,
+                            .out = config->conv[layer].dim,
+                            .kernel = config->conv[layer].kernel,
+                            .stride = config->conv[layer].stride,
+                            .groups = 1};
+}
+
+static bool has_group_norm(const s3r_model_config *config, size_t layer)
+{
+    return config->extractor_norm == S3R_EXTRACTOR_GROUP && layer == 0;
+}
+
+/* Conv layer with what follows it; stats replace the group norm's own when given. */
+static s3r_value *run_layer(s3r_tape *tape, const s3r_model_config *config,
+                            const s3r_model_weights *weights, size_t layer, s3r_value *x,
+                            s3r_ragged *frames, const s3r_extractor_stats *stats)
+{
+    const s3r_conv_weights *conv = &weights->conv[layer];
+    s3r_conv_shape shape = conv_shape(config, layer);
+    bool is_group = has_group_norm(config, layer);
+    bool is_layer = config->extractor_norm == S3R_EXTRACTOR_LAYER;
+    x = s3r_op_conv(tape, x, *frames, &shape, s3r_weight_present(&conv->weight),
+                    s3r_weight_present(&conv->bias), !is_group && !is_layer, frames);
+    if (is_layer)
+        return s3r_op_layer_norm(tape, x, s3r_weight_present(&conv->norm.gain),
+                                 s3r_weight_present(&conv->norm.bias), NORM_EPS, true);
+    if (!is_group)
+        return x;
+    if (stats)
+        return s3r_op_channel_affine(tape, x, stats->scale, stats->shift, true);
+    return s3r_op_group_norm(tape, x, *frames, s3r_weight_present(&conv->norm.gain),
+                             s3r_weight_present(&conv->norm.bias), NORM_EPS, true);
+}
+
+s3r_waveform s3r_waveform_make(const s3r_model_config *config, const float *samples,
+                               size_t count)
+{
+    s3r_waveform wave = {samples, count, {0.0, 1.0}};
+    if (config->do_normalize)
+        wave.scaling = s3r_audio_measure(samples, count, config->normalize_eps);
+    return wave;
+}
+
+/* Samples [first, first + count) of the waveform, scaled, as a batch of one. */
+static s3r_value *take_piece(s3r_tape *tape, const s3r_waveform *wave, size_t first,
+                             size_t count, s3r_ragged *frames)
+{
+    const size_t offset[2] = {0, count};
+    float *piece = s3r_tape_alloc(tape, count, sizeof *piece);
+    *frames = s3r_tape_ragged(tape, 1, offset);
+    if (!piece)
+        return NULL;
+    s3r_audio_scale(piece, wave->samples + first, count, wave->scaling);
+    return s3r_tape_wrap(tape, piece, count, 1, 1);
+}
+
+s3r_extractor_stats s3r_extractor_measure(s3r_tape *tape, const s3r_model_config *config,
+                                          const s3r_model_weights *weights,
+                                          const s3r_waveform *wave)
+{
+    s3r_extractor_stats result = {0};
+    s3r_conv_shape shape = conv_shape(config, 0);
+    size_t frames = s3r_conv_frames(&shape, wave->count);
+    if (!has_group_norm(config, 0) || frames == 0)
+        return result;
+    const s3r_conv_weights *conv = &weights->conv[0];
+    s3r_channel_stats stats;
+    float *scale = s3r_tape_alloc(tape, shape.out, sizeof *scale);
+    float *shift = s3r_tape_alloc(tape, shape.out, sizeof *shift);
+    if (!scale || !shift)
+        return result;
+    if (s3r_channel_stats_init(&stats, shape.out, NULL) != S3R_OK) {
+        tape->is_out_of_memory = true;
+        return result;
+    }
+    bool was_recording = tape->is_recording;
+    tape->is_recording = false;
+    for (size_t first = 0; first < frames && !tape->is_out_of_memory;
+         first += STATS_ROWS) {
+        size_t rows = S3R_MIN(frames - first, (size_t)STATS_ROWS);
+        s3r_arena_mark mark = s3r_tape_mark(tape);
+        s3r_ragged piece;
+        s3r_value *x = take_piece(tape, wave, first * shape.stride,
+                                  (rows - 1) * shape.stride + shape.kernel, &piece);
+        x = s3r_op_conv(tape, x, piece, &shape, s3r_weight_present(&conv->weight),
+                        s3r_weight_present(&conv->bias), false, &piece);
+        if (x)
+            s3r_channel_stats_add(&stats, tape->pool, tape->kernels, x);
+        s3r_arena_rewind(&tape->arena, mark);
+    }
+    tape->is_recording = was_recording;
+    s3r_channel_stats_finish(&stats, conv->norm.gain.data, conv->norm.bias.data, NORM_EPS,
+                             scale, shift);
+    s3r_channel_stats_release(&stats);
+    if (!tape->is_out_of_memory)
+        result = (s3r_extractor_stats){scale, shift};
+    return result;
+}
+
+static void copy_rows(const s3r_value *from, s3r_value *to, size_t first_row)
+{
+    for (size_t i = 0; i < from->rows; i++)
+        memcpy(to->data + (first_row + i) * to->stride, from->data + i * from->stride,
+               from->cols * sizeof(float));
+}
+
+void s3r_extractor_run(s3r_tape *tape, const s3r_model_config *config,
+                       const s3r_model_weights *weights, const s3r_waveform *wave,
+                       size_t first, size_t count, const s3r_extractor_stats *stats,
+                       s3r_value *out, size_t first_row)
+{
+    size_t stride = s3r_config_stride(config);
+    size_t field = s3r_config_receptive_field(config);
+    bool was_recording = tape->is_recording;
+    tape->is_recording = false;
+    for (size_t done = 0; done < count && !tape->is_out_of_memory; done += CHUNK_FRAMES) {
+        size_t rows = S3R_MIN(count - done, (size_t)CHUNK_FRAMES);
+        s3r_arena_mark mark = s3r_tape_mark(tape);
+        s3r_ragged piece;
+        s3r_value *x = take_piece(tape, wave, (first + done) * stride,
+                                  (rows - 1) * stride + field, &piece);
+        for (size_t layer = 0; layer < config->conv_count; layer++)
+            x = run_layer(tape, config, weights, layer, x, &piece, stats);
+        if (x)
+            copy_rows(x, out, first_row + done);
+        tape->staged_value = NULL;
+        s3r_arena_rewind(&tape->arena, mark);
+    }
+    tape->is_recording = was_recording;
+}
+
+static bool wants_gradient(const s3r_tape *tape, const s3r_model_config *config,
+                           const s3r_model_weights *weights, const s3r_value *wave)
+{
+    bool wants = s3r_tape_wants(tape, wave, NULL);
+    for (size_t layer = 0; layer < config->conv_count; layer++) {
+        const s3r_conv_weights *conv = &weights->conv[layer];
+        wants = wants || s3r_tape_wants(tape, NULL, &conv->weight) ||
+                s3r_tape_wants(tape, NULL, &conv->bias) ||
+                s3r_tape_wants(tape, NULL, &conv->norm.gain) ||
+                s3r_tape_wants(tape, NULL, &conv->norm.bias);
+    }
+    return wants;
+}
+
+static s3r_value *run_frozen(s3r_tape *tape, const s3r_model_config *config,
+                             const s3r_model_weights *weights, const s3r_value *wave,
+                             s3r_ragged samples, s3r_ragged *frames)
+{
+    size_t *offset = s3r_tape_alloc(tape, samples.count + 1, sizeof *offset);
+    if (!offset)
+        return NULL;
+    offset[0] = 0;
+    for (size_t u = 0; u < samples.count; u++)
+        offset[u + 1] = offset[u] + s3r_config_frames(config, samples.offset[u + 1] -
+                                                                  samples.offset[u]);
+    *frames = (s3r_ragged){samples.count, offset};
+    s3r_value *out = s3r_tape_value(tape, offset[samples.count],
+                                    config->conv[config->conv_count - 1].dim);
+    for (size_t u = 0; out && u < samples.count; u++) {
+        size_t count = samples.offset[u + 1] - samples.offset[u];
+        const s3r_waveform piece = {wave->data + samples.offset[u], count, {0.0, 1.0}};
+        s3r_arena_mark mark = s3r_tape_mark(tape);
+        s3r_extractor_stats stats = s3r_extractor_measure(tape, config, weights, &piece);
+        s3r_extractor_run(tape, config, weights, &piece, 0, offset[u + 1] - offset[u],
+                          &stats, out, offset[u]);
+        s3r_arena_rewind(&tape->arena, mark);
+    }
+    return tape->is_out_of_memory ? NULL : out;
+}
+
+s3r_value *s3r_extractor_forward(s3r_tape *tape, const s3r_model_config *config,
+                                 const s3r_model_weights *weights, s3r_value *wave,
+                                 s3r_ragged samples, s3r_ragged *frames)
+{
+    if (!wave || !samples.offset)
+        return NULL;
+    if (!wants_gradient(tape, config, weights, wave))
+        return run_frozen(tape, config, weights, wave, samples, frames);
+    *frames = samples;
+    s3r_value *x = wave;
+    for (size_t layer = 0; layer < config->conv_count; layer++)
+        x = run_layer(tape, config, weights, layer, x, frames, NULL);
+    return x;
+}
