@@ -7,7 +7,6 @@
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -37,8 +36,10 @@ typedef struct batch {
 typedef struct run_options {
     s3r_cpu_level level;
     size_t threads;
-    bool is_bf16, is_frozen, is_without_gradient;
-    size_t chunk_bytes; /* of the arena; 0 = usual */
+    bool is_bf16, is_frozen;
+    bool is_without_gradient; /* nobody wants one */
+    bool is_inference;        /* the tape does not record */
+    size_t chunk_bytes;       /* of the arena; 0 = usual */
 } run_options;
 
 static size_t value_count(const test_op *op)
@@ -149,7 +150,7 @@ static void batch_init_alone(batch *b, const batch *whole, size_t u)
 
 /* ---- running the op ---- */
 
-/* Matrices between plain rows and the strided rows of a value. */
+/* Between plain rows and the strided rows of a value. */
 static void spread(float *to, size_t stride, const float *from, size_t rows, size_t cols)
 {
     for (size_t i = 0; i < rows; i++)
@@ -206,7 +207,7 @@ static s3r_status run_on_tape(batch *b, s3r_tape *tape, const run_options *optio
     assert_int_equal(y->rows, b->out_rows);
     assert_int_equal(y->cols, op->out_cols);
     gather(b->out, y->data, y->stride, y->rows, y->cols);
-    if (options->is_without_gradient) {
+    if (options->is_without_gradient || options->is_inference) {
         assert_false(y->needs_grad);
         assert_null(tape->last);
         return S3R_OK;
@@ -234,7 +235,7 @@ static s3r_status run_status(batch *b, const run_options *options, s3r_error *er
     if (options->chunk_bytes)
         tape.arena.chunk_bytes = options->chunk_bytes;
     tape.is_bf16 = options->is_bf16;
-    tape.is_recording = true;
+    tape.is_recording = !options->is_inference;
     tape.is_training = b->op->is_training;
     tape.dropout_seed = 99;
     s3r_status status = run_on_tape(b, &tape, options, err);
@@ -252,7 +253,7 @@ static void run(batch *b, const run_options *options)
 
 /* ---- the reference ---- */
 
-static double *doubles(const float *data, size_t count)
+static double *doubles(const float *data, size_t count) /* NULL: zeros */
 {
     double *copy = s3r_alloc(count, sizeof *copy);
     assert_non_null(copy);
@@ -349,53 +350,86 @@ static void check_forward(batch *b, const run_options *options)
     reference_init(&r, b);
     loss_between(&r, 0, b->count);
     for (size_t i = 0; i < b->out_rows * b->op->out_cols; i++) {
-        error = fmax(error, fabs(r.out[i] - (double)b->out[i]));
+        double distance = fabs(r.out[i] - (double)b->out[i]);
+        error = isnan(distance) || isnan(error) ? NAN : fmax(error, distance);
         scale = fmax(scale, fabs(r.out[i]));
-        if (isnan(b->out[i]))
-            error = NAN;
     }
     check_close(b->op, "output", 0, options, error, scale,
                 tolerance > 0 ? tolerance : FORWARD_TOLERANCE);
     reference_release(&r);
 }
 
-/* The gradient of one input [rows, cols] at some of its elements. */
-static void check_input(reference *r, const char *what, size_t index, double *data,
-                        const float *grad, size_t elements, size_t cols,
-                        const run_options *options)
+/* Central differences at every step-th element of each input, for all CPU levels. */
+typedef struct expected_gradients {
+    double *value[TEST_OP_VALUES], *weight[TEST_OP_WEIGHTS];
+} expected_gradients;
+
+static size_t difference_step(size_t elements)
 {
-    const batch *b = r->b;
-    double tolerance = b->op->gradient_tolerance;
-    double error = 0, scale = 1e-2;
-    size_t step = elements / MAX_DIFFERENCES + 1, u = 0;
-    for (size_t i = 0; i < elements; i += step) {
-        size_t u_end = b->count;
-        if (cols) { /* a value: it belongs to one utterance */
-            while (b->offset[u + 1] * cols <= i)
-                u++;
-            u_end = u + 1;
-        }
-        double expected = difference(r, &data[i], u, u_end);
-        double distance = fabs(expected - (double)grad[i]);
-        error = isnan(distance) ? distance : fmax(error, distance);
-        scale = fmax(scale, fabs(expected));
-    }
-    check_close(b->op, what, index, options, error, scale,
-                tolerance > 0 ? tolerance : GRADIENT_TOLERANCE);
+    return elements / MAX_DIFFERENCES + 1;
 }
 
-static void check_gradients(batch *b, const run_options *options)
+/* cols of a value, whose elements belong to one utterance; 0 for a weight. */
+static double *differences(reference *r, double *data, size_t elements, size_t cols)
+{
+    const batch *b = r->b;
+    size_t step = difference_step(elements), u = 0;
+    double *expected = doubles(NULL, elements / step + 1);
+    for (size_t i = 0; i < elements; i += step) {
+        while (cols && b->offset[u + 1] * cols <= i)
+            u++;
+        expected[i / step] = difference(r, &data[i], u, cols ? u + 1 : b->count);
+    }
+    return expected;
+}
+
+static void expected_init(expected_gradients *expected, const batch *b)
 {
     const test_op *op = b->op;
     reference r;
     reference_init(&r, b);
+    *expected = (expected_gradients){0};
     for (size_t i = 0; i < value_count(op); i++)
-        check_input(&r, "gradient of value", i, r.value[i], b->value_grad[i],
-                    b->rows * op->value_cols[i], op->value_cols[i], options);
+        expected->value[i] =
+            differences(&r, r.value[i], b->rows * op->value_cols[i], op->value_cols[i]);
     for (size_t i = 0; i < weight_count(op); i++)
-        check_input(&r, "gradient of weight", i, r.weight[i], b->weight_grad[i],
-                    weight_elements(op, i), 0, options);
+        expected->weight[i] = differences(&r, r.weight[i], weight_elements(op, i), 0);
     reference_release(&r);
+}
+
+static void expected_release(expected_gradients *expected)
+{
+    for (size_t i = 0; i < TEST_OP_VALUES; i++)
+        s3r_free(expected->value[i]);
+    for (size_t i = 0; i < TEST_OP_WEIGHTS; i++)
+        s3r_free(expected->weight[i]);
+}
+
+static void check_gradient(const test_op *op, const char *what, size_t index,
+                           const double *expected, const float *grad, size_t elements,
+                           const run_options *options)
+{
+    double tolerance = op->gradient_tolerance, error = 0, scale = 1e-2;
+    size_t step = difference_step(elements);
+    for (size_t i = 0; i < elements; i += step) {
+        double distance = fabs(expected[i / step] - (double)grad[i]);
+        error = isnan(distance) || isnan(error) ? NAN : fmax(error, distance);
+        scale = fmax(scale, fabs(expected[i / step]));
+    }
+    check_close(op, what, index, options, error, scale,
+                tolerance > 0 ? tolerance : GRADIENT_TOLERANCE);
+}
+
+static void check_gradients(const batch *b, const expected_gradients *expected,
+                            const run_options *options)
+{
+    const test_op *op = b->op;
+    for (size_t i = 0; i < value_count(op); i++)
+        check_gradient(op, "gradient of value", i, expected->value[i], b->value_grad[i],
+                       b->rows * op->value_cols[i], options);
+    for (size_t i = 0; i < weight_count(op); i++)
+        check_gradient(op, "gradient of weight", i, expected->weight[i],
+                       b->weight_grad[i], weight_elements(op, i), options);
 }
 
 static void check_equal(const batch *b, const char *what, const float *x, const float *y,
@@ -474,6 +508,10 @@ static void check_frozen(batch *b, run_options options)
     run(&frozen, &options);
     check_equal(b, "without gradients", b->out, frozen.out,
                 b->out_rows * b->op->out_cols);
+    options = (run_options){
+        .level = options.level, .threads = options.threads, .is_inference = true};
+    run(&frozen, &options);
+    check_equal(b, "not recording", b->out, frozen.out, b->out_rows * b->op->out_cols);
     batch_release(&frozen);
 }
 
@@ -530,26 +568,34 @@ static void check_faults(batch *b, run_options options)
     test_survives_alloc_faults(attempt, &fault);
 }
 
+static void check_level(batch *b, const expected_gradients *expected, s3r_cpu_level level)
+{
+    const test_op *op = b->op;
+    run_options options = {.level = level, .threads = 2};
+    run(b, &options);
+    check_forward(b, &options);
+    check_gradients(b, expected, &options);
+    check_frozen(b, options);
+    check_alone(op, op->lengths, 4, &options);
+    check_threads(op, op->lengths, 4, options);
+    if (op->long_lengths[0]) {
+        check_threads(op, op->long_lengths, 3, options);
+        check_alone(op, op->long_lengths, 3, &options);
+    }
+    if (op->has_products)
+        check_bf16(b, options);
+    if (level == s3r_cpu_detect())
+        check_faults(b, options);
+}
+
 void test_op_check(const test_op *op)
 {
-    for (int level = 0; level <= (int)s3r_cpu_detect(); level++) {
-        run_options options = {.level = (s3r_cpu_level)level, .threads = 2};
-        batch b;
-        batch_init(&b, op, op->lengths, 4);
-        run(&b, &options);
-        check_forward(&b, &options);
-        check_gradients(&b, &options);
-        check_frozen(&b, options);
-        check_alone(op, op->lengths, 4, &options);
-        check_threads(op, op->lengths, 4, options);
-        if (op->long_lengths[0]) {
-            check_threads(op, op->long_lengths, 3, options);
-            check_alone(op, op->long_lengths, 3, &options);
-        }
-        if (op->has_products)
-            check_bf16(&b, options);
-        if (level == (int)s3r_cpu_detect())
-            check_faults(&b, options);
-        batch_release(&b);
-    }
+    batch b;
+    expected_gradients expected;
+    batch_init(&b, op, op->lengths, 4);
+    expected_init(&expected, &b);
+    for (int level = 0; level <= (int)s3r_cpu_detect(); level++)
+        check_level(&b, &expected, (s3r_cpu_level)level);
+    expected_release(&expected);
+    batch_release(&b);
 }

@@ -68,6 +68,10 @@ static void test_layer_norm(void **state)
          .weight = {{1, 33}, {1, 33}},
          .options = &both,
          .long_lengths = {400, 30, 230}},
+        {.name = "layer norm, rows of 4 KiB", /* their stride is larger */
+         .value_cols = {1024},
+         .weight = {{1, 1024}, {1, 1024}},
+         .options = &affine},
         {.name = "layer norm far from zero",
          .value_cols = {64},
          .weight = {{1, 64}, {1, 64}},
