@@ -11,9 +11,8 @@ typedef s3r_status (*test_attempt_fn)(void *context, s3r_error *err);
 
 /*
  * Repeats attempt with allocation 1, 2, ... failing until it succeeds, and asserts that
- * each failure is S3R_ERR_RESOURCE with a message.  jansson's allocations count too; their
- * failure may be another error.
- * Leaks are the sanitizer's to find.
+ * each failure is S3R_ERR_RESOURCE with a message.  jansson's allocations count too;
+ * their failure may be another error. Leaks are the sanitizer's to find.
  */
 void test_survives_alloc_faults(test_attempt_fn attempt, void *context);
 

@@ -42,143 +42,168 @@ static s3r_status to_json(pickle p, char **out, s3r_error *error)
     return S3R_OK;
 }
 
-static void test_values_are_read(void **state)
+/* A pickle, and its JSON; NULL when it must be refused. */
+typedef struct value_case {
+    pickle p;
+    const char *json;
+} value_case;
+
+/* Numbers, texts and bytes */
+static const value_case scalar_cases[] = {
+    {P("\x80\x02N."), "null"},
+    {P("\x88."), "true"},
+    {P("\x89."), "false"},
+    {P("I01\n."), "true"},
+    {P("I-42\n."), "-42"},
+    {P("L42L\n."), "42"},
+    {P("J\xff\xff\xff\xff."), "-1"},
+    {P("K\xff."), "255"},
+    {P("M\x01\x02."), "513"},
+    {P("\x8a\x01\xfe."), "-2"},
+    {P("\x8a\x00."), "0"},
+    {P("\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f."), "9223372036854775807"},
+    {P("\x8b\x02\x00\x00\x00\x00\x01."), "256"},
+    {P("\x8a\x09\xff\xff\xff\xff\xff\xff\xff\xff\x01."), "null"},
+    {P("G\x3f\xf8\x00\x00\x00\x00\x00\x00."), "1.5"},
+    {P("G\x7f\xf0\x00\x00\x00\x00\x00\x00."), "null"},
+    {P("F2.5\n."), "2.5"},
+    {P("X\x02\x00\x00\x00\xc3\xa9."), "\"\xc3\xa9\""},
+    {P("\x8c\x02hi."), "\"hi\""},
+    {P("\x8d\x02\x00\x00\x00\x00\x00\x00\x00hi."), "\"hi\""},
+    {P("U\x02hi."), "\"hi\""},
+    {P("T\x02\x00\x00\x00hi."), "\"hi\""},
+    {P("S'hi'\n."), "\"hi\""},
+    {P("Vhi\n."), "\"hi\""},
+    {P("X\x01\x00\x00\x00\xff."), "null"},
+    {P("C\x01x."), "null"},
+    {P("B\x01\x00\x00\x00x."), "null"},
+};
+
+/* Lists, tuples, sets, dicts */
+static const value_case container_cases[] = {
+    {P("]."), "[]"},
+    {P(")."), "[]"},
+    {P("}."), "{}"},
+    {P("]K\x01"
+       "aK\x02"
+       "a."),
+     "[1,2]"},
+    {P("](K\x01K\x02"
+       "e."),
+     "[1,2]"},
+    {P("(K\x01K\x02l."), "[1,2]"},
+    {P("(K\x01K\x02t."), "[1,2]"},
+    {P("K\x01\x85."), "[1]"},
+    {P("K\x01K\x02\x86."), "[1,2]"},
+    {P("K\x01K\x02K\x03\x87."), "[1,2,3]"},
+    {P("\x8f(K\x01\x90."), "[1]"},
+    {P("(K\x01\x91."), "[1]"},
+    {P("}U\x01"
+       "aK\x01s."),
+     "{\"a\":1}"},
+    {P("}(U\x01"
+       "aK\x01K\x07K\x02"
+       "Nsu."),
+     NULL},
+    {P("}(U\x01"
+       "aK\x01K\x07K\x02u."),
+     "{\"a\":1,\"7\":2}"},
+    {P("(U\x01"
+       "aK\x01"
+       "d."),
+     "{\"a\":1}"},
+    {P("}(NK\x01U\x01"
+       "aK\x02u."),
+     "{\"a\":2}"},
+};
+
+/* The stack and the memo */
+static const value_case memo_cases[] = {
+    {P("K\x01K\x02"
+       "0."),
+     "1"},
+    {P("K\x01(K\x02K\x03"
+       "1."),
+     "1"},
+    {P("K\x01(0."), "1"},
+    {P("K\x01"
+       "2\x86."),
+     "[1,1]"},
+    {P("K\x05q\x00"
+       "0h\x00."),
+     "5"},
+    {P("K\x05r\x01\x00\x00\x00"
+       "0j\x01\x00\x00\x00."),
+     "5"},
+    {P("K\x05p0\n0g0\n."), "5"},
+    {P("\x80\x04\x95\x06\x00\x00\x00\x00\x00\x00\x00K\x05\x94h\x00\x86."), "[5,5]"},
+};
+
+/* Classes, calls, persistent ids, cycles */
+static const value_case object_cases[] = {
+    {P("cargparse\nNamespace\n)\x81}U\x01"
+       "aK\x01sb."),
+     "{\"a\":1}"},
+    {P("ctorch\nSize\n(K\x02K\x03t\x85R."), "[2,3]"},
+    {P("\x8c\x01m\x8c\x01n\x93)}\x92."), "null"},
+    {P("cm\nEnum\nU\x01"
+       "a\x85R."),
+     "\"a\""},
+    {P("c__builtin__\ngetattr\ncm\nEnum\nU\x01"
+       "a\x86R."),
+     "\"a\""},
+    {P("cos\nsystem\n(U\x02lsU\x02lst R."), NULL},
+    {P("cos\nsystem\n(U\x02lsU\x02lstR."), "null"},
+    {P("ccollections\nOrderedDict\n)RU\x01"
+       "aK\x01s."),
+     "{\"a\":1}"},
+    {P("ccollections\ndeque\n)RK\x01"
+       "a."),
+     "[1]"},
+    {P("(im\nC\n}U\x01"
+       "aK\x01sb."),
+     "{\"a\":1}"},
+    {P("(cm\nC\no}U\x01"
+       "aK\x01sb."),
+     "{\"a\":1}"},
+    {P("cm\nC\n)\x81N}U\x01"
+       "aK\x01s\x86"
+       "b."),
+     "{\"a\":1}"},
+    {P("comegaconf.nodes\nAnyNode\n)\x81}U\x04_valK\x07sb."), "7"},
+    {P("U\x01xQ."), "null"},
+    {P("Px\n."), "null"},
+    /* A list in itself, and a node whose parent is itself. */
+    {P("]q\x00h\x00"
+       "a."),
+     "[null]"},
+    {P("comegaconf\nDictConfig\n)\x81q\x00}(U\x07_parenth\x00U\x08_content}U\x01"
+       "ah\x00su"
+       "b."),
+     "{\"a\":null}"},
+};
+
+static void check_values(const value_case *cases, size_t count, const char *name)
 {
-    (void)state;
-    static const struct {
-        pickle p;
-        const char *json;
-    } cases[] = {
-        {P("\x80\x02N."), "null"},
-        {P("\x88."), "true"},
-        {P("\x89."), "false"},
-        {P("I01\n."), "true"},
-        {P("I-42\n."), "-42"},
-        {P("L42L\n."), "42"},
-        {P("J\xff\xff\xff\xff."), "-1"},
-        {P("K\xff."), "255"},
-        {P("M\x01\x02."), "513"},
-        {P("\x8a\x01\xfe."), "-2"},
-        {P("\x8a\x00."), "0"},
-        {P("\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f."), "9223372036854775807"},
-        {P("\x8b\x02\x00\x00\x00\x00\x01."), "256"},
-        {P("\x8a\x09\xff\xff\xff\xff\xff\xff\xff\xff\x01."), "null"},
-        {P("G\x3f\xf8\x00\x00\x00\x00\x00\x00."), "1.5"},
-        {P("G\x7f\xf0\x00\x00\x00\x00\x00\x00."), "null"},
-        {P("F2.5\n."), "2.5"},
-        {P("X\x02\x00\x00\x00\xc3\xa9."), "\"\xc3\xa9\""},
-        {P("\x8c\x02hi."), "\"hi\""},
-        {P("\x8d\x02\x00\x00\x00\x00\x00\x00\x00hi."), "\"hi\""},
-        {P("U\x02hi."), "\"hi\""},
-        {P("T\x02\x00\x00\x00hi."), "\"hi\""},
-        {P("S'hi'\n."), "\"hi\""},
-        {P("Vhi\n."), "\"hi\""},
-        {P("X\x01\x00\x00\x00\xff."), "null"},
-        {P("C\x01x."), "null"},
-        {P("B\x01\x00\x00\x00x."), "null"},
-        {P("]."), "[]"},
-        {P(")."), "[]"},
-        {P("}."), "{}"},
-        {P("]K\x01"
-           "aK\x02"
-           "a."),
-         "[1,2]"},
-        {P("](K\x01K\x02"
-           "e."),
-         "[1,2]"},
-        {P("(K\x01K\x02l."), "[1,2]"},
-        {P("(K\x01K\x02t."), "[1,2]"},
-        {P("K\x01\x85."), "[1]"},
-        {P("K\x01K\x02\x86."), "[1,2]"},
-        {P("K\x01K\x02K\x03\x87."), "[1,2,3]"},
-        {P("\x8f(K\x01\x90."), "[1]"},
-        {P("(K\x01\x91."), "[1]"},
-        {P("}U\x01"
-           "aK\x01s."),
-         "{\"a\":1}"},
-        {P("}(U\x01"
-           "aK\x01K\x07K\x02"
-           "Nsu."),
-         NULL},
-        {P("}(U\x01"
-           "aK\x01K\x07K\x02u."),
-         "{\"a\":1,\"7\":2}"},
-        {P("(U\x01"
-           "aK\x01"
-           "d."),
-         "{\"a\":1}"},
-        {P("}(NK\x01U\x01"
-           "aK\x02u."),
-         "{\"a\":2}"},
-        {P("K\x01K\x02"
-           "0."),
-         "1"},
-        {P("K\x01(K\x02K\x03"
-           "1."),
-         "1"},
-        {P("K\x01(0."), "1"},
-        {P("K\x01"
-           "2\x86."),
-         "[1,1]"},
-        {P("K\x05q\x00"
-           "0h\x00."),
-         "5"},
-        {P("K\x05r\x01\x00\x00\x00"
-           "0j\x01\x00\x00\x00."),
-         "5"},
-        {P("K\x05p0\n0g0\n."), "5"},
-        {P("\x80\x04\x95\x06\x00\x00\x00\x00\x00\x00\x00K\x05\x94h\x00\x86."), "[5,5]"},
-        {P("cargparse\nNamespace\n)\x81}U\x01"
-           "aK\x01sb."),
-         "{\"a\":1}"},
-        {P("ctorch\nSize\n(K\x02K\x03t\x85R."), "[2,3]"},
-        {P("\x8c\x01m\x8c\x01n\x93)}\x92."), "null"},
-        {P("cm\nEnum\nU\x01"
-           "a\x85R."),
-         "\"a\""},
-        {P("c__builtin__\ngetattr\ncm\nEnum\nU\x01"
-           "a\x86R."),
-         "\"a\""},
-        {P("cos\nsystem\n(U\x02lsU\x02lst R."), NULL},
-        {P("cos\nsystem\n(U\x02lsU\x02lstR."), "null"},
-        {P("ccollections\nOrderedDict\n)RU\x01"
-           "aK\x01s."),
-         "{\"a\":1}"},
-        {P("ccollections\ndeque\n)RK\x01"
-           "a."),
-         "[1]"},
-        {P("(im\nC\n}U\x01"
-           "aK\x01sb."),
-         "{\"a\":1}"},
-        {P("(cm\nC\no}U\x01"
-           "aK\x01sb."),
-         "{\"a\":1}"},
-        {P("cm\nC\n)\x81N}U\x01"
-           "aK\x01s\x86"
-           "b."),
-         "{\"a\":1}"},
-        {P("comegaconf.nodes\nAnyNode\n)\x81}U\x04_valK\x07sb."), "7"},
-        {P("U\x01xQ."), "null"},
-        {P("Px\n."), "null"},
-        /* A list in itself, and a node whose parent is itself. */
-        {P("]q\x00h\x00"
-           "a."),
-         "[null]"},
-        {P("comegaconf\nDictConfig\n)\x81q\x00}(U\x07_parenth\x00U\x08_content}U\x01"
-           "ah\x00su"
-           "b."),
-         "{\"a\":null}"},
-    };
-    for (size_t i = 0; i < S3R_ARRAY_LEN(cases); i++) {
+    for (size_t i = 0; i < count; i++) {
         char *json = NULL;
         s3r_status status = to_json(cases[i].p, &json, &err);
         if ((cases[i].json == NULL) != (status != S3R_OK) ||
             (json && strcmp(json, cases[i].json) != 0))
-            fail_msg("case %zu: expected %s, found %s", i,
+            fail_msg("%s case %zu: expected %s, found %s", name, i,
                      cases[i].json ? cases[i].json : "an error",
                      json ? json : err.message);
         free(json);
     }
+}
+
+static void test_values_are_read(void **state)
+{
+    (void)state;
+    check_values(scalar_cases, S3R_ARRAY_LEN(scalar_cases), "scalar");
+    check_values(container_cases, S3R_ARRAY_LEN(container_cases), "container");
+    check_values(memo_cases, S3R_ARRAY_LEN(memo_cases), "memo");
+    check_values(object_cases, S3R_ARRAY_LEN(object_cases), "object");
 }
 
 static void test_bad_pickles_are_named(void **state)

@@ -230,90 +230,91 @@ static void test_deflated_entries_are_read(void **state)
         bytes, sizeof(bytes) - 1, message                                                \
     }
 
+/* A file, and a part of the message; NULL when it is a good one. */
+static const struct {
+    const char *bytes;
+    size_t size;
+    const char *message;
+} hostile_cases[] = {
+    CASE(MAGIC TENSOR(GOOD, "K\0", "K\x02K\x02\x86", "K\x02K\x01\x86") KEYS DATA, NULL),
+    CASE("\x80\x02N.", "not of PyTorch"),
+    CASE("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.K\x01.", "1001"),
+    CASE("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.M\xe9\x03.}U\x0d"
+         "little_endian\x89s.",
+         "big-endian"),
+    CASE(MAGIC TENSOR(GOOD, "K\x01", "K\x02K\x02\x86", "K\x02K\x01\x86") KEYS DATA,
+         "\"w\": its elements lie outside"),
+    CASE(MAGIC TENSOR(GOOD, "K\0", "K\x02K\x02\x86", "K\x03K\x01\x86") KEYS DATA,
+         "outside of its storage"),
+    CASE(MAGIC TENSOR(GOOD, "K\0", "K\x02K\x02\x86",
+                      "\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7fK\x01\x86") KEYS DATA,
+         "outside of its storage"),
+    CASE(MAGIC TENSOR(GOOD, "J\xff\xff\xff\xff", "K\x02\x85", "K\x01\x85") KEYS DATA,
+         "offset: expected a non-negative"),
+    CASE(MAGIC TENSOR(GOOD, "K\0", "J\xff\xff\xff\xff\x85", "K\x01\x85") KEYS DATA,
+         "expected non-negative integers"),
+    CASE(MAGIC TENSOR(GOOD, "K\0", "K\x02\x85", ")") KEYS DATA, "as many strides"),
+    CASE(MAGIC TENSOR(GOOD, "K\0", "(K\1K\1K\1K\1K\1K\1K\1K\1K\1t",
+                      "(K\1K\1K\1K\1K\1K\1K\1K\1K\1t") KEYS DATA,
+         "at most 8 dimensions"),
+    CASE(MAGIC TENSOR(GOOD, "K\0", "J\0\0\0\x7fJ\0\0\0\x7fJ\0\0\0\x7f\x87",
+                      "K\0K\0K\0\x87") KEYS DATA,
+         "overflows"),
+    CASE(MAGIC TENSOR(GOOD, "K\0", "J\0\0\0\x7f\x85", "K\0\x85") KEYS DATA,
+         "too large to be unfolded"),
+    CASE(MAGIC TENSOR("N", "K\0", "K\x02\x85", "K\x01\x85") "].",
+         "expected a storage of a known type"),
+    CASE(MAGIC TENSOR(STORAGE_ID("QUInt8Storage", "K\x04"), "K\0", "K\x02\x85",
+                      "K\x01\x85") KEYS DATA,
+         "no tensor tells its type"),
+    CASE(MAGIC TENSOR(STORAGE_ID("FloatStorage", "K\x05"), "K\0", "K\x02\x85",
+                      "K\x01\x85") KEYS DATA,
+         "number of elements differs"),
+    CASE(MAGIC TENSOR(STORAGE_ID("DoubleStorage", "K\x04"), "K\0", "K\x02\x85",
+                      "K\x01\x85") KEYS DATA,
+         "the file ends within it"),
+    CASE(MAGIC TENSOR(GOOD, "K\0", "K\x02\x85", "K\x01\x85") KEYS "\x04\0\0",
+         "the file ends before it"),
+    CASE(MAGIC TENSOR(GOOD, "K\0", "K\x02\x85", "K\x01\x85") "].", "no data for it"),
+    CASE(MAGIC TENSOR(GOOD, "K\0", "K\x02\x85", "K\x01\x85") "N.", "list of storage"),
+    CASE(MAGIC TENSOR(GOOD, "K\0", "K\x02\x85", "K\x01\x85") "](U\x01kU\x01"
+                                                             "ke." DATA DATA,
+         "the key occurs twice"),
+    CASE(MAGIC "}U\x01wctorch._utils\n_rebuild_sparse_tensor\n)Rs."
+               "].",
+         "expected a dense tensor, found torch._utils._rebuild_sparse_tensor"),
+    CASE(MAGIC "}U\x01w"
+               "K\x01s."
+               "].",
+         "state dict of tensors, found none"),
+    CASE(MAGIC "cm\nNet\n)\x81}b."
+               "].",
+         "found a pickled object"),
+    CASE(MAGIC "}U\x01\xffK\x01s."
+               "].",
+         "not UTF-8"),
+};
+
 static void test_bad_files_are_named(void **state)
 {
     (void)state;
-    static const struct {
-        const char *bytes;
-        size_t size;
-        const char *message;
-    } cases[] = {
-        CASE(MAGIC TENSOR(GOOD, "K\0", "K\x02K\x02\x86", "K\x02K\x01\x86") KEYS DATA,
-             NULL),
-        CASE("\x80\x02N.", "not of PyTorch"),
-        CASE("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.K\x01.", "1001"),
-        CASE("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.M\xe9\x03.}U\x0d"
-             "little_endian\x89s.",
-             "big-endian"),
-        CASE(MAGIC TENSOR(GOOD, "K\x01", "K\x02K\x02\x86", "K\x02K\x01\x86") KEYS DATA,
-             "\"w\": its elements lie outside"),
-        CASE(MAGIC TENSOR(GOOD, "K\0", "K\x02K\x02\x86", "K\x03K\x01\x86") KEYS DATA,
-             "outside of its storage"),
-        CASE(MAGIC TENSOR(GOOD, "K\0", "K\x02K\x02\x86",
-                          "\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7fK\x01\x86") KEYS DATA,
-             "outside of its storage"),
-        CASE(MAGIC TENSOR(GOOD, "J\xff\xff\xff\xff", "K\x02\x85", "K\x01\x85") KEYS DATA,
-             "offset: expected a non-negative"),
-        CASE(MAGIC TENSOR(GOOD, "K\0", "J\xff\xff\xff\xff\x85", "K\x01\x85") KEYS DATA,
-             "expected non-negative integers"),
-        CASE(MAGIC TENSOR(GOOD, "K\0", "K\x02\x85", ")") KEYS DATA, "as many strides"),
-        CASE(MAGIC TENSOR(GOOD, "K\0", "(K\1K\1K\1K\1K\1K\1K\1K\1K\1t",
-                          "(K\1K\1K\1K\1K\1K\1K\1K\1K\1t") KEYS DATA,
-             "at most 8 dimensions"),
-        CASE(MAGIC TENSOR(GOOD, "K\0", "J\0\0\0\x7fJ\0\0\0\x7fJ\0\0\0\x7f\x87",
-                          "K\0K\0K\0\x87") KEYS DATA,
-             "overflows"),
-        CASE(MAGIC TENSOR(GOOD, "K\0", "J\0\0\0\x7f\x85", "K\0\x85") KEYS DATA,
-             "too large to be unfolded"),
-        CASE(MAGIC TENSOR("N", "K\0", "K\x02\x85", "K\x01\x85") "].",
-             "expected a storage of a known type"),
-        CASE(MAGIC TENSOR(STORAGE_ID("QUInt8Storage", "K\x04"), "K\0", "K\x02\x85",
-                          "K\x01\x85") KEYS DATA,
-             "no tensor tells its type"),
-        CASE(MAGIC TENSOR(STORAGE_ID("FloatStorage", "K\x05"), "K\0", "K\x02\x85",
-                          "K\x01\x85") KEYS DATA,
-             "number of elements differs"),
-        CASE(MAGIC TENSOR(STORAGE_ID("DoubleStorage", "K\x04"), "K\0", "K\x02\x85",
-                          "K\x01\x85") KEYS DATA,
-             "the file ends within it"),
-        CASE(MAGIC TENSOR(GOOD, "K\0", "K\x02\x85", "K\x01\x85") KEYS "\x04\0\0",
-             "the file ends before it"),
-        CASE(MAGIC TENSOR(GOOD, "K\0", "K\x02\x85", "K\x01\x85") "].", "no data for it"),
-        CASE(MAGIC TENSOR(GOOD, "K\0", "K\x02\x85", "K\x01\x85") "N.", "list of storage"),
-        CASE(MAGIC TENSOR(GOOD, "K\0", "K\x02\x85", "K\x01\x85") "](U\x01kU\x01"
-                                                                 "ke." DATA DATA,
-             "the key occurs twice"),
-        CASE(MAGIC "}U\x01wctorch._utils\n_rebuild_sparse_tensor\n)Rs."
-                   "].",
-             "expected a dense tensor, found torch._utils._rebuild_sparse_tensor"),
-        CASE(MAGIC "}U\x01w"
-                   "K\x01s."
-                   "].",
-             "state dict of tensors, found none"),
-        CASE(MAGIC "cm\nNet\n)\x81}b."
-                   "].",
-             "found a pickled object"),
-        CASE(MAGIC "}U\x01\xffK\x01s."
-                   "].",
-             "not UTF-8"),
-    };
-    for (size_t i = 0; i < S3R_ARRAY_LEN(cases); i++) {
+    for (size_t i = 0; i < S3R_ARRAY_LEN(hostile_cases); i++) {
         s3r_torch_file file;
         /* An exact copy, so that reading beyond the end is seen. */
-        char *bytes = malloc(cases[i].size);
+        char *bytes = malloc(hostile_cases[i].size);
         assert_non_null(bytes);
-        memcpy(bytes, cases[i].bytes, cases[i].size);
+        memcpy(bytes, hostile_cases[i].bytes, hostile_cases[i].size);
         s3r_status status =
-            s3r_torch_file_parse(&file, bytes, cases[i].size, "m.pt", &err);
+            s3r_torch_file_parse(&file, bytes, hostile_cases[i].size, "m.pt", &err);
         if (status == S3R_OK)
             s3r_torch_file_release(&file);
         free(bytes);
-        if ((status == S3R_OK) != (cases[i].message == NULL) ||
+        if ((status == S3R_OK) != (hostile_cases[i].message == NULL) ||
             (status != S3R_OK && (strncmp(err.message, "m.pt: ", 6) != 0 ||
-                                  !strstr(err.message, cases[i].message))))
+                                  !strstr(err.message, hostile_cases[i].message))))
             fail_msg("case %zu: expected \"%s\", found status %d \"%s\"", i,
-                     cases[i].message ? cases[i].message : "success", status,
-                     status ? err.message : "");
+                     hostile_cases[i].message ? hostile_cases[i].message : "success",
+                     status, status ? err.message : "");
     }
 }
 
