@@ -344,8 +344,7 @@ static void check_close(const test_op *op, const char *what, size_t index,
 
 static void check_forward(batch *b, const run_options *options)
 {
-    double tolerance = b->op->forward_tolerance;
-    double error = 0, scale = 1e-3;
+    double tolerance = b->op->forward_tolerance, error = 0, scale = 1e-3;
     reference r;
     reference_init(&r, b);
     loss_between(&r, 0, b->count);
