@@ -5,6 +5,7 @@
  * target; the folder is synced too, so that a power cut cannot bring the old name back
  * with the new content half there.
  */
+#define _DEFAULT_SOURCE /* madvise: glibc's posix_madvise ignores POSIX_MADV_DONTNEED */
 #define _POSIX_C_SOURCE 200809L
 #include "base/file.h"
 
@@ -56,6 +57,19 @@ void s3r_file_map_close(s3r_file_map *map)
     if (map->data)
         munmap((void *)(uintptr_t)map->data, map->size);
     *map = (s3r_file_map){0};
+}
+
+void s3r_file_map_forget(const s3r_file_map *map, const void *data, size_t size)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t begin = (uintptr_t)data, map_begin = (uintptr_t)map->data;
+    if (!map->data || begin < map_begin || begin - map_begin > map->size ||
+        size > map->size - (begin - map_begin))
+        return;
+    uintptr_t first = S3R_CEIL_DIV(begin, page) * page;
+    uintptr_t last = (begin + size) / page * page;
+    if (first < last)
+        (void)madvise((void *)first, last - first, MADV_DONTNEED);
 }
 
 bool s3r_path_is_folder(const char *path)

@@ -343,6 +343,13 @@ const s3r_tensor *s3r_checkpoint_tensor(const s3r_checkpoint *c, size_t index)
     return &c->tensors[index];
 }
 
+void s3r_checkpoint_forget(const s3r_checkpoint *c, const s3r_tensor *tensor)
+{
+    /* Copies of tensors are in no map. */
+    for (size_t i = 0; i < c->part_count; i++)
+        s3r_file_map_forget(&c->parts[i].map, tensor->data, tensor->size_bytes);
+}
+
 json_t *s3r_checkpoint_config(const s3r_checkpoint *c)
 {
     return c->config;

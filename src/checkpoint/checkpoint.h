@@ -38,6 +38,8 @@ s3r_checkpoint_format s3r_checkpoint_get_format(const s3r_checkpoint *checkpoint
 size_t s3r_checkpoint_tensor_count(const s3r_checkpoint *checkpoint);
 /* index < tensor_count; order of the file. Views live as long as the checkpoint. */
 const s3r_tensor *s3r_checkpoint_tensor(const s3r_checkpoint *checkpoint, size_t index);
+/* The tensor's pages leave memory until they are touched again. */
+void s3r_checkpoint_forget(const s3r_checkpoint *checkpoint, const s3r_tensor *tensor);
 
 /*
  * Borrowed JSON, NULL when absent.  "config" is config.json, or for fairseq the pickled
