@@ -100,8 +100,8 @@ S3R_API size_t s3r_model_frames(const s3r_model *model, size_t sample_count);
  *
  * S3R_ERR_USAGE, S3R_ERR_RUNTIME (disk full: what was there before stays), S3R_ERR_MODEL.
  */
-S3R_API s3r_status s3r_model_convert(const s3r_model *model, const char *folder,
-                                     const char *dtype, bool is_forced, s3r_error *err);
+S3R_API s3r_status s3r_model_save(const s3r_model *model, const char *folder,
+                                  const char *dtype, bool is_forced, s3r_error *err);
 
 #ifdef __cplusplus
 }

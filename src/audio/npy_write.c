@@ -64,3 +64,63 @@ s3r_status s3r_npy_save(const char *path, const float *data, unsigned rank,
     s3r_file_writer_abort(writer);
     return status;
 }
+
+struct s3r_npy_writer {
+    s3r_file_writer *file;
+    size_t rows_left, cols;
+};
+
+s3r_status s3r_npy_writer_open(s3r_npy_writer **out, const char *path, size_t rows,
+                               size_t cols, s3r_error *err)
+{
+    const size_t shape[2] = {rows, cols};
+    char header[HEADER_BYTES];
+    s3r_npy_writer *writer = s3r_alloc(1, sizeof *writer);
+    if (!writer)
+        return s3r_fail_memory(err, "an array writer", sizeof *writer);
+    *writer = (s3r_npy_writer){.rows_left = rows, .cols = cols};
+    s3r_status status = s3r_file_writer_open(&writer->file, path, err);
+    if (status != S3R_OK) {
+        s3r_free(writer);
+        return status;
+    }
+    format_header(header, 2, shape);
+    status = s3r_file_writer_write(writer->file, header, sizeof header, err);
+    if (status != S3R_OK)
+        s3r_npy_writer_abort(writer);
+    else
+        *out = writer;
+    return status;
+}
+
+s3r_status s3r_npy_writer_add(s3r_npy_writer *writer, const float *data, size_t count,
+                              size_t stride, s3r_error *err)
+{
+    for (size_t i = 0; i < count; i++)
+        S3R_TRY(s3r_file_writer_write(writer->file, data + i * stride,
+                                      writer->cols * sizeof *data, err));
+    writer->rows_left -= S3R_MIN(count, writer->rows_left);
+    return S3R_OK;
+}
+
+s3r_status s3r_npy_writer_commit(s3r_npy_writer *writer, s3r_error *err)
+{
+    s3r_status status = S3R_OK;
+    if (writer->rows_left > 0) {
+        status = s3r_fail(err, S3R_ERR_RUNTIME, "an array ended %zu rows too early",
+                          writer->rows_left);
+        s3r_file_writer_abort(writer->file);
+    } else {
+        status = s3r_file_writer_commit(writer->file, err);
+    }
+    s3r_free(writer);
+    return status;
+}
+
+void s3r_npy_writer_abort(s3r_npy_writer *writer)
+{
+    if (!writer)
+        return;
+    s3r_file_writer_abort(writer->file);
+    s3r_free(writer);
+}

@@ -19,8 +19,9 @@ S3R_ALWAYS_INLINE __mmask16 column_mask(size_t cols, size_t first)
 {
     if (cols <= first)
         return 0;
-    return cols - first >= 16 ? (__mmask16)0xffff
-                              : (__mmask16)((1u << (cols - first)) - 1u);
+    if (cols - first >= 16)
+        return 0xffff;
+    return (__mmask16)((1u << (cols - first)) - 1u);
 }
 
 S3R_ALWAYS_INLINE void tile_load(__m512 *sum, size_t rows, size_t vectors, const float *c,

@@ -128,16 +128,21 @@ static void copy_rows(const attention_run *run, const s3r_value *value, size_t r
     }
 }
 
-/* A row of logits as the run's A operand of the next product, in place. */
+/* A row of logits as the run's A operand of the next product, in place: bf16 element i
+ * goes to half of where fp32 element i came from, which was read before. */
 static void narrow_row(const attention_run *run, float *row, size_t count)
 {
+    uint16_t narrow[128];
     if (!run->is_bf16)
         return;
-    uint16_t *narrow = (uint16_t *)(void *)row;
-    /* Writing below the read position: element i goes to half of where it came from. */
-    run->kernels->f32_to_bf16(count, row, narrow);
-    if (count % 2)
-        narrow[count] = 0;
+    for (size_t first = 0; first < count; first += S3R_ARRAY_LEN(narrow)) {
+        size_t part = S3R_MIN(count - first, S3R_ARRAY_LEN(narrow));
+        run->kernels->f32_to_bf16(part, row + first, narrow);
+        if (part % 2)
+            narrow[part++] = 0; /* only at the end of the row */
+        memcpy((unsigned char *)row + first * sizeof *narrow, narrow,
+               part * sizeof *narrow);
+    }
 }
 
 /* gate[i, h] * position[h, j - i + center] added to the logits of query i. */

@@ -68,6 +68,21 @@ static s3r_status choose_dictionary(const char **chosen, const s3r_folder_list *
     return S3R_OK;
 }
 
+bool s3r_vocabulary_exists(const char *folder)
+{
+    s3r_folder_list list;
+    char *path = s3r_path_join(folder, "vocab.json");
+    bool exists = path && s3r_path_exists(path);
+    s3r_free(path);
+    if (exists ||
+        s3r_folder_list_read(&list, folder, ".txt", S3R_ERR_MODEL, NULL) != S3R_OK)
+        return exists;
+    for (size_t i = 0; i < list.count; i++)
+        exists = exists || is_dictionary_name(list.names[i]);
+    s3r_folder_list_release(&list);
+    return exists;
+}
+
 static s3r_status read_dictionary(s3r_vocabulary *vocabulary, const char *folder,
                                   s3r_error *err)
 {

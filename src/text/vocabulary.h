@@ -34,6 +34,9 @@ typedef struct s3r_vocabulary {
     bool is_phonemes;          /* labels are printed with spaces between */
 } s3r_vocabulary;
 
+/* Whether the folder has a file that s3r_vocabulary_open would read. */
+bool s3r_vocabulary_exists(const char *folder);
+
 /*
  * Opens the vocabulary of the checkpoint in `folder`.
  *

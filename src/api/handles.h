@@ -1,0 +1,29 @@
+/*
+ * What the public handles hold.
+ */
+#ifndef S3R_API_HANDLES_H
+#define S3R_API_HANDLES_H
+
+#include "base/thread_pool.h"
+#include "model/model_weights.h"
+#include "ops/tape.h"
+#include "s3r/context.h"
+#include "s3r/model.h"
+#include "text/vocabulary.h"
+
+struct s3r_context {
+    s3r_pool *pool;
+    const s3r_kernels *kernels;
+    s3r_tape tape; /* kept between calls, so that its memory is */
+};
+
+struct s3r_model {
+    s3r_checkpoint *checkpoint;
+    s3r_model_config config;
+    s3r_model_weights weights;
+    s3r_vocabulary vocabulary; /* zeroed when the checkpoint has none */
+    bool has_vocabulary;
+    bool is_bf16;
+};
+
+#endif

@@ -1,0 +1,189 @@
+/*
+ * Models: opening and describing.
+ */
+#include <string.h>
+
+#include "api/handles.h"
+#include "checkpoint/tensor_names.h"
+#include "model/model_convert.h"
+#include "model/model_hash.h"
+
+void s3r_model_options_init(s3r_model_options *options)
+{
+    *options = (s3r_model_options){.struct_size = sizeof *options};
+}
+
+/* A model without head needs no vocabulary; one with a head may lack it (then only
+ * numbers can be written), but a vocabulary that is there must be right. */
+static s3r_status open_vocabulary(s3r_model *model, const char *language, s3r_error *err)
+{
+    if (!model->config.has_head)
+        return S3R_OK;
+    const char *folder = s3r_checkpoint_folder(model->checkpoint);
+    if (!s3r_vocabulary_exists(folder))
+        return S3R_OK;
+    const json_t *config = s3r_checkpoint_is_fairseq(model->checkpoint)
+                               ? NULL
+                               : s3r_checkpoint_config(model->checkpoint);
+    S3R_TRY(s3r_vocabulary_open(&model->vocabulary, folder, config, language, err));
+    S3R_TRY(s3r_vocabulary_check_head(&model->vocabulary, model->config.vocab_size, err));
+    model->has_vocabulary = true;
+    model->config.pad_token_id = model->vocabulary.blank_id;
+    return S3R_OK;
+}
+
+static s3r_status open_parts(s3r_model *model, s3r_context *context, const char *path,
+                             const s3r_model_options *options, s3r_error *err)
+{
+    s3r_weights_options weights;
+    s3r_weights_options_init(&weights);
+    weights.is_bf16 = options->is_bf16;
+    weights.kernels = context->kernels;
+    weights.pool = context->pool;
+    model->is_bf16 = options->is_bf16;
+    S3R_TRY(s3r_checkpoint_open(&model->checkpoint, path, err));
+    S3R_TRY(s3r_model_config_open(&model->config, model->checkpoint, NULL, err));
+    S3R_TRY(s3r_model_weights_open(&model->weights, model->checkpoint, &model->config,
+                                   &weights, err));
+    return open_vocabulary(model, options->language, err);
+}
+
+s3r_status s3r_model_open(s3r_model **out, s3r_context *context, const char *path,
+                          const s3r_model_options *options, s3r_error *err)
+{
+    s3r_model_options defaults;
+    s3r_model_options_init(&defaults);
+    if (!options)
+        options = &defaults;
+    if (options->struct_size != sizeof *options)
+        return s3r_fail(err, S3R_ERR_USAGE,
+                        "model options: expected a struct of %zu bytes, found %zu (not "
+                        "initialised?)",
+                        sizeof *options, options->struct_size);
+    s3r_model *model = s3r_alloc(1, sizeof *model);
+    if (!model)
+        return s3r_fail_memory(err, "a model", sizeof *model);
+    s3r_status status = open_parts(model, context, path, options, err);
+    if (status == S3R_OK)
+        *out = model;
+    else
+        s3r_model_close(model);
+    return status;
+}
+
+void s3r_model_close(s3r_model *model)
+{
+    if (!model)
+        return;
+    s3r_vocabulary_close(&model->vocabulary);
+    s3r_model_weights_close(&model->weights);
+    s3r_checkpoint_close(model->checkpoint);
+    s3r_free(model);
+}
+
+static const char *format_name(s3r_checkpoint_format format)
+{
+    static const char *const names[] = {[S3R_FORMAT_SAFETENSORS] = "safetensors",
+                                        [S3R_FORMAT_TORCH_ZIP] = "pytorch zip",
+                                        [S3R_FORMAT_TORCH_LEGACY] = "pytorch legacy"};
+    return names[format];
+}
+
+static void count_tensors(const s3r_model *model, s3r_model_info *info)
+{
+    char name[S3R_TENSOR_NAME_BYTES];
+    info->tensor_count = s3r_checkpoint_tensor_count(model->checkpoint);
+    for (size_t i = 0; i < info->tensor_count; i++) {
+        const s3r_tensor *tensor = s3r_checkpoint_tensor(model->checkpoint, i);
+        size_t elements = s3r_tensor_elements(tensor);
+        info->parameter_count += elements;
+        info->stored_bytes += tensor->size_bytes;
+        if (s3r_tensor_name_canonical(tensor->name, name, sizeof name) ==
+                S3R_TENSOR_PARAMETER &&
+            strncmp(name, "lm_head.", 8) != 0)
+            info->encoder_parameter_count += elements;
+    }
+}
+
+void s3r_model_get_info(const s3r_model *model, s3r_model_info *info)
+{
+    const s3r_model_config *config = &model->config;
+    *info = (s3r_model_info){
+        .path = s3r_checkpoint_path(model->checkpoint),
+        .format = format_name(s3r_checkpoint_get_format(model->checkpoint)),
+        .family = s3r_family_name(config->family),
+        .architecture = config->architecture,
+        .license = config->license,
+        .is_fairseq = s3r_checkpoint_is_fairseq(model->checkpoint),
+        .conv_layers = config->conv_count,
+        .hidden_size = config->hidden_size,
+        .ffn_size = config->ffn_size,
+        .blocks = config->block_count,
+        .heads = config->head_count,
+        .is_pre_norm = config->is_pre_norm,
+        .has_layer_norm_extractor = config->extractor_norm == S3R_EXTRACTOR_LAYER,
+        .normalizes_input = config->do_normalize,
+        .layer_norm_eps = config->layer_norm_eps,
+        .sample_rate_hz = (uint32_t)config->sample_rate,
+        .receptive_field = s3r_config_receptive_field(config),
+        .frame_stride = s3r_config_stride(config),
+        .has_head = config->has_head,
+        .label_count = config->has_head ? config->vocab_size : 0,
+        .has_vocabulary = model->has_vocabulary,
+        .blank_id = config->pad_token_id,
+        .prepared_bytes = model->weights.owned.peak_bytes};
+    count_tensors(model, info);
+}
+
+const char *s3r_model_label(const s3r_model *model, size_t id)
+{
+    return model->has_vocabulary && id < model->vocabulary.count
+               ? model->vocabulary.labels[id]
+               : NULL;
+}
+
+bool s3r_model_tensor(const s3r_model *model, size_t index, s3r_tensor_info *out)
+{
+    if (index >= s3r_checkpoint_tensor_count(model->checkpoint))
+        return false;
+    const s3r_tensor *tensor = s3r_checkpoint_tensor(model->checkpoint, index);
+    *out = (s3r_tensor_info){.name = tensor->name,
+                             .dtype = s3r_dtype_name(tensor->dtype),
+                             .rank = tensor->rank,
+                             .shape = tensor->shape,
+                             .size_bytes = tensor->size_bytes};
+    return true;
+}
+
+size_t s3r_model_frames(const s3r_model *model, size_t sample_count)
+{
+    return s3r_config_frames(&model->config, sample_count);
+}
+
+s3r_status s3r_model_get_hash(const s3r_model *model, char hex[S3R_HASH_HEX_BYTES],
+                              s3r_error *err)
+{
+    _Static_assert(S3R_HASH_HEX_BYTES >= S3R_MODEL_HASH_BYTES, "room for the hash");
+    return s3r_model_hash(hex, model->checkpoint, &model->config, err);
+}
+
+s3r_status s3r_model_save(const s3r_model *model, const char *folder, const char *dtype,
+                          bool is_forced, s3r_error *err)
+{
+    static const struct {
+        const char *name;
+        s3r_dtype dtype;
+    } types[] = {
+        {"f32", S3R_DTYPE_F32}, {"f16", S3R_DTYPE_F16}, {"bf16", S3R_DTYPE_BF16}};
+    for (size_t i = 0; i < S3R_ARRAY_LEN(types); i++) {
+        if (strcmp(dtype, types[i].name) != 0)
+            continue;
+        const s3r_convert_options options = {.dtype = types[i].dtype,
+                                             .is_forced = is_forced};
+        return s3r_model_convert(model->checkpoint, &model->config,
+                                 model->has_vocabulary ? &model->vocabulary : NULL,
+                                 folder, &options, err);
+    }
+    return s3r_fail(err, S3R_ERR_USAGE, "dtype: expected f32, f16 or bf16, found \"%s\"",
+                    dtype);
+}

@@ -1,0 +1,306 @@
+/*
+ * Batches of files through the network.
+ *
+ * Files are taken in the order of the list until their audio reaches the batch length,
+ * decoded in parallel, run together, and reported in order; a long file runs alone, in
+ * windows.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "api/transcribe_files.h"
+#include "audio/audio_normalize.h"
+#include "base/file.h"
+
+#define MAX_BATCH_FILES 256u
+
+void s3r_transcribe_options_init(s3r_transcribe_options *options)
+{
+    *options = (s3r_transcribe_options){.struct_size = sizeof *options,
+                                        .window_s = 40,
+                                        .context_s = 4,
+                                        .batch_s = 40,
+                                        .raw_rate_hz = 16000,
+                                        .allow_ffmpeg = true,
+                                        .layer = S3R_LAYER_LAST};
+}
+
+typedef struct transcribe_run {
+    s3r_context *context;
+    const s3r_model *model;
+    const s3r_transcribe_options *options;
+    const char *const *paths;
+    size_t path_count;
+    s3r_inference inference;
+    s3r_file_job *jobs; /* of the batch */
+    size_t job_count;
+    size_t *wave_jobs; /* [batch] job of each waveform that runs */
+    double done_s, total_s;
+    size_t failed;
+    s3r_status first_failure;
+} transcribe_run;
+
+/* ---- checks ---- */
+
+static s3r_status check_layer(const s3r_model *model,
+                              const s3r_transcribe_options *options, s3r_error *err)
+{
+    int blocks = (int)model->config.block_count;
+    if (options->features_folder &&
+        (options->layer < S3R_LAYER_ALL || options->layer > blocks))
+        return s3r_fail(err, S3R_ERR_USAGE, "layer: expected 0 to %d, found %d", blocks,
+                        options->layer);
+    return S3R_OK;
+}
+
+static s3r_status check_options(const s3r_model *model,
+                                const s3r_transcribe_options *options, s3r_error *err)
+{
+    const char *path = s3r_checkpoint_path(model->checkpoint);
+    if (options->struct_size != sizeof *options)
+        return s3r_fail(err, S3R_ERR_USAGE,
+                        "transcribe options: expected a struct of %zu bytes, found %zu "
+                        "(not initialised?)",
+                        sizeof *options, options->struct_size);
+    if (!(options->window_s >= 1 && options->context_s >= 0 && options->batch_s > 0))
+        return s3r_fail(err, S3R_ERR_USAGE,
+                        "expected window >= 1 s, context >= 0 s, batch > 0 s; found %g, "
+                        "%g, %g",
+                        options->window_s, options->context_s, options->batch_s);
+    S3R_TRY(check_layer(model, options, err));
+    bool wants_head = !options->features_folder || options->emissions_folder;
+    if (wants_head && !model->config.has_head)
+        return s3r_fail(err, S3R_ERR_MODEL,
+                        "%s: has no CTC head (a pretrained backbone); features can be "
+                        "written, text cannot",
+                        path);
+    if (!options->features_folder && !model->has_vocabulary)
+        return s3r_fail(err, S3R_ERR_MODEL,
+                        "%s: no vocab.json or dict.*.txt beside the weights, so labels "
+                        "have no text",
+                        path);
+    return S3R_OK;
+}
+
+/* Two inputs must not write one file. */
+static s3r_status check_output_names(const transcribe_run *run, s3r_error *err)
+{
+    if (!run->options->emissions_folder && !run->options->features_folder)
+        return S3R_OK;
+    char **names = s3r_alloc(run->path_count, sizeof *names);
+    s3r_status status = names ? S3R_OK : s3r_fail_memory(err, "names", run->path_count);
+    for (size_t i = 0; i < run->path_count && status == S3R_OK; i++) {
+        names[i] = s3r_output_path("", run->paths[i], -1);
+        if (!names[i])
+            status = s3r_fail_memory(err, "a name", strlen(run->paths[i]));
+        for (size_t j = 0; j < i && status == S3R_OK; j++)
+            if (strcmp(names[i], names[j]) == 0)
+                status =
+                    s3r_fail(err, S3R_ERR_USAGE, "%s and %s would both be written to %s",
+                             run->paths[j], run->paths[i], names[i]);
+    }
+    for (size_t i = 0; names && i < run->path_count; i++)
+        s3r_free(names[i]);
+    s3r_free(names);
+    return status;
+}
+
+static s3r_status make_folders(const s3r_transcribe_options *options, s3r_error *err)
+{
+    if (options->emissions_folder)
+        S3R_TRY(s3r_folder_create(options->emissions_folder, err));
+    if (options->features_folder)
+        S3R_TRY(s3r_folder_create(options->features_folder, err));
+    return S3R_OK;
+}
+
+/* ---- the network ---- */
+
+static s3r_status take_log_probs(void *context, const s3r_frame_rows *rows,
+                                 s3r_error *err)
+{
+    transcribe_run *run = context;
+    return s3r_file_job_log_probs(&run->jobs[run->wave_jobs[rows->utterance]], rows, err);
+}
+
+static s3r_status take_hidden(void *context, size_t layer, const s3r_frame_rows *rows,
+                              s3r_error *err)
+{
+    transcribe_run *run = context;
+    return s3r_file_job_hidden(&run->jobs[run->wave_jobs[rows->utterance]], layer, rows,
+                               err);
+}
+
+static bool report_progress(void *context)
+{
+    const transcribe_run *run = context;
+    const s3r_transcribe_options *options = run->options;
+    if (!options->progress)
+        return true;
+    return options->progress(options->progress_context, run->done_s, run->total_s);
+}
+
+static size_t to_frames(const s3r_model *model, double seconds)
+{
+    double frames = seconds * (double)model->config.sample_rate /
+                    (double)s3r_config_stride(&model->config);
+    return frames > 1e9 ? (size_t)1000000000 : (size_t)frames;
+}
+
+static void set_inference(transcribe_run *run)
+{
+    const s3r_model *model = run->model;
+    s3r_tape *tape = &run->context->tape;
+    tape->is_bf16 = model->is_bf16;
+    tape->is_recording = tape->is_training = false;
+    run->inference = (s3r_inference){
+        .tape = tape,
+        .config = &model->config,
+        .weights = &model->weights,
+        .window_frames = S3R_MAX(to_frames(model, run->options->window_s), (size_t)2),
+        .context_frames = to_frames(model, run->options->context_s),
+        .sink_context = run,
+        .goes_on = report_progress,
+        .goes_on_context = run};
+    if (!run->options->features_folder || run->options->emissions_folder)
+        run->inference.log_probs = take_log_probs;
+    if (run->options->features_folder)
+        run->inference.hidden = take_hidden;
+}
+
+static s3r_waveform wave_of(const transcribe_run *run, const s3r_file_job *job)
+{
+    return s3r_waveform_make(&run->model->config, job->audio.samples,
+                             job->audio.sample_count);
+}
+
+/* Runs what of the batch could be loaded. */
+static s3r_status run_batch(transcribe_run *run, s3r_waveform *waves, s3r_error *err)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < run->job_count; i++) {
+        const s3r_file_job *job = &run->jobs[i];
+        if (job->status != S3R_OK)
+            continue;
+        run->wave_jobs[count] = i;
+        waves[count++] = wave_of(run, job);
+    }
+    if (count == 1 &&
+        s3r_inference_is_long(&run->inference, run->jobs[run->wave_jobs[0]].frames))
+        return s3r_inference_long(&run->inference, &waves[0], 0, err);
+    return s3r_inference_batch(&run->inference, waves, count, err);
+}
+
+/* ---- files ---- */
+
+static void load_job(void *context, size_t task, size_t worker)
+{
+    transcribe_run *run = context;
+    (void)worker;
+    s3r_file_job_start(&run->jobs[task], run->model, run->options);
+}
+
+/* How many files from `first` on run together: at least one, and a long one alone. */
+static size_t choose_batch(const transcribe_run *run, const double *seconds, size_t first)
+{
+    double total = 0;
+    size_t count = 0;
+    while (first + count < run->path_count && count < MAX_BATCH_FILES) {
+        double length = seconds[first + count];
+        bool is_alone = length < 0 || length > run->options->batch_s;
+        if (count > 0 && (is_alone || total + length > run->options->batch_s))
+            break;
+        total += length;
+        count++;
+        if (is_alone)
+            break;
+    }
+    return count;
+}
+
+static s3r_status report_jobs(transcribe_run *run, s3r_result_fn result,
+                              void *result_context, s3r_error *err)
+{
+    s3r_status status = S3R_OK;
+    for (size_t i = 0; i < run->job_count; i++) {
+        s3r_file_job *job = &run->jobs[i];
+        if (status == S3R_OK)
+            status = s3r_file_job_finish(job, run->model, result, result_context, err);
+        if (job->status != S3R_OK && run->failed++ == 0)
+            run->first_failure = job->status;
+        run->done_s +=
+            (double)job->audio.sample_count / (double)run->model->config.sample_rate;
+        s3r_file_job_release(job);
+    }
+    return status;
+}
+
+static s3r_status run_files(transcribe_run *run, const double *seconds,
+                            s3r_waveform *waves, s3r_result_fn result,
+                            void *result_context, s3r_error *err)
+{
+    for (size_t first = 0; first < run->path_count;) {
+        if (!report_progress(run))
+            return s3r_fail(err, S3R_ERR_RUNTIME, "interrupted");
+        run->job_count = choose_batch(run, seconds, first);
+        for (size_t i = 0; i < run->job_count; i++)
+            run->jobs[i] =
+                (s3r_file_job){.path = run->paths[first + i], .index = first + i};
+        s3r_pool_run(run->context->pool, run->job_count, load_job, run);
+        s3r_status status = run_batch(run, waves, err);
+        if (status != S3R_OK) {
+            for (size_t i = 0; i < run->job_count; i++)
+                s3r_file_job_release(&run->jobs[i]);
+            return status;
+        }
+        S3R_TRY(report_jobs(run, result, result_context, err));
+        first += run->job_count;
+    }
+    (void)report_progress(run);
+    return S3R_OK;
+}
+
+static double *probe_files(transcribe_run *run)
+{
+    double *seconds = s3r_alloc(run->path_count, sizeof *seconds);
+    for (size_t i = 0; seconds && i < run->path_count; i++) {
+        seconds[i] = s3r_audio_probe_seconds(run->paths[i]);
+        run->total_s += fmax(seconds[i], 0.0);
+    }
+    return seconds;
+}
+
+s3r_status s3r_transcribe(s3r_context *context, const s3r_model *model,
+                          const char *const *paths, size_t path_count,
+                          const s3r_transcribe_options *options, s3r_result_fn result,
+                          void *result_context, s3r_error *err)
+{
+    s3r_transcribe_options defaults;
+    s3r_transcribe_options_init(&defaults);
+    transcribe_run run = {.context = context,
+                          .model = model,
+                          .options = options ? options : &defaults,
+                          .paths = paths,
+                          .path_count = path_count};
+    S3R_TRY(check_options(model, run.options, err));
+    S3R_TRY(check_output_names(&run, err));
+    S3R_TRY(make_folders(run.options, err));
+    set_inference(&run);
+    double *seconds = probe_files(&run);
+    s3r_waveform *waves = s3r_alloc(MAX_BATCH_FILES, sizeof *waves);
+    run.jobs = s3r_alloc(MAX_BATCH_FILES, sizeof *run.jobs);
+    run.wave_jobs = s3r_alloc(MAX_BATCH_FILES, sizeof *run.wave_jobs);
+    s3r_status status = S3R_OK;
+    if (!seconds || !waves || !run.jobs || !run.wave_jobs)
+        status = s3r_fail_memory(err, "a batch", MAX_BATCH_FILES * sizeof *run.jobs);
+    else
+        status = run_files(&run, seconds, waves, result, result_context, err);
+    s3r_free(seconds);
+    s3r_free(waves);
+    s3r_free(run.jobs);
+    s3r_free(run.wave_jobs);
+    if (status == S3R_OK && run.failed > 0)
+        return s3r_fail(err, S3R_ERR_PARTIAL, "%zu of %zu files failed", run.failed,
+                        path_count);
+    return status;
+}

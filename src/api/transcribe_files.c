@@ -1,0 +1,239 @@
+/*
+ * Jobs: load, collect best labels and arrays, decode, report.
+ */
+#include "api/transcribe_files.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+
+char *s3r_output_path(const char *folder, const char *path, int layer)
+{
+    const char *slash = strrchr(path, '/');
+    const char *name = slash ? slash + 1 : path;
+    if (strcmp(path, "-") == 0)
+        name = "stdin";
+    const char *dot = strrchr(name, '.');
+    int length = (int)(dot && dot != name ? (size_t)(dot - name) : strlen(name));
+    size_t bytes = (size_t)length + 32;
+    char *file = s3r_alloc(bytes, 1);
+    if (!file)
+        return NULL;
+    if (layer >= 0)
+        snprintf(file, bytes, "%.*s.%d.npy", length, name, layer);
+    else
+        snprintf(file, bytes, "%.*s.npy", length, name);
+    char *joined = s3r_path_join(folder, file);
+    s3r_free(file);
+    return joined;
+}
+
+static s3r_status open_array(s3r_npy_writer **out, const char *folder, const char *path,
+                             int layer, size_t rows, size_t cols, s3r_error *err)
+{
+    char *file = s3r_output_path(folder, path, layer);
+    if (!file)
+        return s3r_fail_memory(err, "a path", strlen(path));
+    s3r_status status = s3r_npy_writer_open(out, file, rows, cols, err);
+    s3r_free(file);
+    return status;
+}
+
+static s3r_status open_features(s3r_file_job *job, const s3r_model *model,
+                                const s3r_transcribe_options *options, s3r_error *err)
+{
+    int last = (int)model->config.block_count;
+    int chosen = options->layer == S3R_LAYER_LAST ? last : options->layer;
+    job->feature_count = model->config.block_count + 1;
+    job->features = s3r_alloc(job->feature_count, sizeof(s3r_npy_writer *));
+    if (!job->features)
+        return s3r_fail_memory(err, "the feature writers", job->feature_count);
+    for (int layer = 0; layer <= last; layer++) {
+        bool is_all = chosen == S3R_LAYER_ALL;
+        if (is_all || layer == chosen)
+            S3R_TRY(open_array(&job->features[layer], options->features_folder, job->path,
+                               is_all ? layer : -1, job->frames,
+                               model->config.hidden_size, err));
+    }
+    return S3R_OK;
+}
+
+static s3r_status start_job(s3r_file_job *job, const s3r_model *model,
+                            const s3r_transcribe_options *options, s3r_error *err)
+{
+    s3r_audio_options audio;
+    s3r_audio_options_init(&audio);
+    audio.sample_rate_hz = (uint32_t)model->config.sample_rate;
+    audio.raw_rate_hz = options->raw_rate_hz;
+    audio.allow_ffmpeg = options->allow_ffmpeg;
+    S3R_TRY(s3r_audio_load(&job->audio, job->path, &audio, err));
+    job->frames = s3r_config_frames(&model->config, job->audio.sample_count);
+    if (model->config.has_head && !options->features_folder) {
+        job->best_ids = s3r_alloc(job->frames, sizeof *job->best_ids);
+        job->probabilities = s3r_alloc(job->frames, sizeof *job->probabilities);
+        if (!job->best_ids || !job->probabilities)
+            return s3r_fail_memory(err, "the labels", job->frames * 8);
+    }
+    if (options->emissions_folder)
+        S3R_TRY(open_array(&job->emissions, options->emissions_folder, job->path, -1,
+                           job->frames, model->config.vocab_size, err));
+    if (options->features_folder)
+        S3R_TRY(open_features(job, model, options, err));
+    return S3R_OK;
+}
+
+void s3r_file_job_start(s3r_file_job *job, const s3r_model *model,
+                        const s3r_transcribe_options *options)
+{
+    job->status = start_job(job, model, options, &job->error);
+}
+
+s3r_status s3r_file_job_log_probs(s3r_file_job *job, const s3r_frame_rows *rows,
+                                  s3r_error *err)
+{
+    const s3r_value *value = rows->value;
+    const float *first = value->data + rows->row * value->stride;
+    for (size_t i = 0; i < rows->count && job->best_ids; i++) {
+        const float *row = first + i * value->stride;
+        uint32_t best = 0;
+        for (uint32_t j = 1; j < value->cols; j++)
+            if (row[j] > row[best])
+                best = j;
+        job->best_ids[rows->first_frame + i] = best;
+        job->probabilities[rows->first_frame + i] = expf(row[best]);
+    }
+    if (!job->emissions)
+        return S3R_OK;
+    return s3r_npy_writer_add(job->emissions, first, rows->count, value->stride, err);
+}
+
+s3r_status s3r_file_job_hidden(s3r_file_job *job, size_t layer,
+                               const s3r_frame_rows *rows, s3r_error *err)
+{
+    if (!job->features || !job->features[layer])
+        return S3R_OK;
+    const s3r_value *value = rows->value;
+    return s3r_npy_writer_add(job->features[layer],
+                              value->data + rows->row * value->stride, rows->count,
+                              value->stride, err);
+}
+
+/* ---- results ---- */
+
+static s3r_status commit_arrays(s3r_file_job *job, s3r_error *err)
+{
+    s3r_status status = S3R_OK;
+    if (job->emissions)
+        status = s3r_npy_writer_commit(job->emissions, err);
+    job->emissions = NULL;
+    for (size_t i = 0; job->features && i < job->feature_count; i++) {
+        s3r_npy_writer *writer = job->features[i];
+        job->features[i] = NULL;
+        if (!writer)
+            continue;
+        if (status == S3R_OK)
+            status = s3r_npy_writer_commit(writer, err);
+        else
+            s3r_npy_writer_abort(writer);
+    }
+    return status;
+}
+
+static float mean_probability(const s3r_file_job *job, size_t from, size_t to)
+{
+    double sum = 0;
+    for (size_t i = from; i < to; i++)
+        sum += (double)job->probabilities[i];
+    return to > from ? (float)(sum / (double)(to - from)) : 1.0f;
+}
+
+/* Text and labels of the best path; the caller frees all three. */
+static s3r_status decode(const s3r_file_job *job, const s3r_model *model, char **text,
+                         s3r_label_span **spans, s3r_label **labels, size_t *count,
+                         s3r_error *err)
+{
+    const s3r_vocabulary *vocabulary = &model->vocabulary;
+    *spans = s3r_alloc(job->frames, sizeof **spans);
+    if (!*spans)
+        return s3r_fail_memory(err, "the labels", job->frames * sizeof **spans);
+    *count = s3r_vocabulary_collapse(vocabulary, *spans, job->best_ids, job->frames);
+    *labels = s3r_alloc(*count, sizeof **labels);
+    if (!*labels)
+        return s3r_fail_memory(err, "the labels", *count * sizeof **labels);
+    for (size_t i = 0; i < *count; i++) {
+        const s3r_label_span *span = &(*spans)[i];
+        (*labels)[i] = (s3r_label){
+            .text = vocabulary->labels[span->label],
+            .id = span->label,
+            .start_frame = span->start_frame,
+            .end_frame = span->end_frame,
+            .confidence = mean_probability(job, span->start_frame, span->end_frame)};
+    }
+    return s3r_vocabulary_text(vocabulary, text, *spans, *count, err);
+}
+
+static s3r_status report_success(s3r_file_job *job, const s3r_model *model,
+                                 s3r_result *report, s3r_result_fn result,
+                                 void *result_context)
+{
+    char *text = NULL;
+    s3r_label_span *spans = NULL;
+    s3r_label *labels = NULL;
+    size_t count = 0;
+    if (job->best_ids && model->has_vocabulary) {
+        job->status = decode(job, model, &text, &spans, &labels, &count, &job->error);
+        report->confidence = (double)mean_probability(job, 0, job->frames);
+    }
+    report->status = job->status;
+    report->message = job->status == S3R_OK ? "" : job->error.message;
+    report->text = text;
+    report->labels = labels;
+    report->label_count = count;
+    s3r_status status = result(result_context, report);
+    s3r_free(text);
+    s3r_free(spans);
+    s3r_free(labels);
+    return status;
+}
+
+s3r_status s3r_file_job_finish(s3r_file_job *job, const s3r_model *model,
+                               s3r_result_fn result, void *result_context, s3r_error *err)
+{
+    if (job->status == S3R_OK)
+        job->status = commit_arrays(job, &job->error);
+    double rate = (double)model->config.sample_rate;
+    s3r_result report = {.index = job->index,
+                         .path = job->path,
+                         .status = job->status,
+                         .message = job->error.message,
+                         .duration_s = (double)job->audio.sample_count / rate,
+                         .frame_count = job->frames,
+                         .frame_s = (double)s3r_config_stride(&model->config) / rate,
+                         .confidence = 1.0};
+    s3r_status status;
+    if (job->status == S3R_OK)
+        status = report_success(job, model, &report, result, result_context);
+    else
+        status = result(result_context, &report);
+    if (status != S3R_OK)
+        s3r_fail(err, status, "%s: the result was not taken", job->path);
+    return status;
+}
+
+void s3r_file_job_release(s3r_file_job *job)
+{
+    s3r_audio_release(&job->audio);
+    s3r_free(job->best_ids);
+    s3r_free(job->probabilities);
+    s3r_npy_writer_abort(job->emissions);
+    for (size_t i = 0; job->features && i < job->feature_count; i++)
+        s3r_npy_writer_abort(job->features[i]);
+    s3r_free(job->features);
+    job->audio = (s3r_audio){0};
+    job->best_ids = NULL;
+    job->probabilities = NULL;
+    job->emissions = NULL;
+    job->features = NULL;
+}

@@ -1,0 +1,47 @@
+/*
+ * One file on its way from audio to result.
+ */
+#ifndef S3R_API_TRANSCRIBE_FILES_H
+#define S3R_API_TRANSCRIBE_FILES_H
+
+#include "api/handles.h"
+#include "audio/audio_load.h"
+#include "audio/npy_write.h"
+#include "s3r/transcribe.h"
+#include "tasks/ctc_inference.h"
+
+/* What is collected of one file while its frames come. */
+typedef struct s3r_file_job {
+    const char *path;
+    size_t index;
+    s3r_audio audio;
+    s3r_status status;
+    s3r_error error; /* why it failed */
+    size_t frames;
+    uint32_t *best_ids;   /* [frames]; NULL when no text is wanted */
+    float *probabilities; /* [frames] of the best label */
+    s3r_npy_writer *emissions;
+    s3r_npy_writer **features; /* [hidden states]; NULL entries are not wanted */
+    size_t feature_count;
+} s3r_file_job;
+
+/* Loads the audio and opens the outputs; a failure goes into the job. */
+void s3r_file_job_start(s3r_file_job *job, const s3r_model *model,
+                        const s3r_transcribe_options *options);
+/* Closes the outputs and reports the result; releases the job. */
+s3r_status s3r_file_job_finish(s3r_file_job *job, const s3r_model *model,
+                               s3r_result_fn result, void *result_context,
+                               s3r_error *err);
+void s3r_file_job_release(s3r_file_job *job);
+
+/* Sinks of s3r_inference; they write to the job. */
+s3r_status s3r_file_job_log_probs(s3r_file_job *job, const s3r_frame_rows *rows,
+                                  s3r_error *err);
+s3r_status s3r_file_job_hidden(s3r_file_job *job, size_t layer,
+                               const s3r_frame_rows *rows, s3r_error *err);
+
+/* "folder/NAME.npy" for path, or "folder/NAME.LAYER.npy" with layer >= 0 (s3r_free); NAME
+ * is the last part of the path without its extension. NULL without memory. */
+char *s3r_output_path(const char *folder, const char *path, int layer);
+
+#endif
