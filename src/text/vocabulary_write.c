@@ -1,0 +1,128 @@
+/*
+ * vocab.json {label: id} in the order of ids, and the two files that name the special
+ * labels.  A special label that the vocabulary lacks is null: transformers would
+ * otherwise add its own after the last row of the head.
+ */
+#include "text/vocabulary_write.h"
+
+#include <string.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+
+/* The label that is written for id. */
+static const char *written_label(const s3r_vocabulary *vocabulary, uint32_t id)
+{
+    uint32_t pad = s3r_vocabulary_find(vocabulary, "<pad>");
+    bool is_swapped = pad != S3R_NO_LABEL && pad != vocabulary->blank_id &&
+                      strcmp(vocabulary->labels[vocabulary->blank_id], "<s>") == 0;
+    if (is_swapped && id == vocabulary->blank_id)
+        return "<pad>";
+    if (is_swapped && id == pad)
+        return "<s>";
+    return vocabulary->labels[id];
+}
+
+static json_t *label_or_null(const s3r_vocabulary *vocabulary, uint32_t id)
+{
+    return id == S3R_NO_LABEL ? json_null() : json_string(written_label(vocabulary, id));
+}
+
+static json_t *named_or_null(const s3r_vocabulary *vocabulary, const char *label)
+{
+    bool is_there = s3r_vocabulary_find(vocabulary, label) != S3R_NO_LABEL;
+    return is_there ? json_string(label) : json_null();
+}
+
+static json_t *make_labels(const s3r_vocabulary *vocabulary)
+{
+    json_t *labels = json_object();
+    for (uint32_t i = 0; labels && i < vocabulary->count; i++) {
+        if (json_object_set_new(labels, written_label(vocabulary, i), json_integer(i)) !=
+            0) {
+            json_decref(labels);
+            return NULL;
+        }
+    }
+    return labels;
+}
+
+static json_t *make_special(const s3r_vocabulary *vocabulary)
+{
+    json_t *special = json_object();
+    bool is_complete =
+        special &&
+        json_object_set_new(special, "bos_token", named_or_null(vocabulary, "<s>")) ==
+            0 &&
+        json_object_set_new(special, "eos_token", named_or_null(vocabulary, "</s>")) ==
+            0 &&
+        json_object_set_new(special, "unk_token",
+                            label_or_null(vocabulary, vocabulary->unknown_id)) == 0 &&
+        json_object_set_new(special, "pad_token",
+                            label_or_null(vocabulary, vocabulary->blank_id)) == 0;
+    if (!is_complete) {
+        json_decref(special);
+        return NULL;
+    }
+    return special;
+}
+
+static json_t *make_tokenizer(const s3r_vocabulary *vocabulary, const json_t *special)
+{
+    json_t *out = json_copy((json_t *)(uintptr_t)special);
+    const char *class_name =
+        vocabulary->is_phonemes ? "Wav2Vec2PhonemeCTCTokenizer" : "Wav2Vec2CTCTokenizer";
+    json_t *settings =
+        json_pack("{s:s, s:b, s:s, s:o}", "tokenizer_class", class_name, "do_lower_case",
+                  vocabulary->is_lower_case_output, "replace_word_delimiter_char",
+                  vocabulary->delimiter_text, "word_delimiter_token",
+                  label_or_null(vocabulary, vocabulary->delimiter_id));
+    bool is_complete = out && settings && json_object_update(out, settings) == 0;
+    /* The labels are phonemes already: transformers must not look for a phonemizer. */
+    if (is_complete && vocabulary->is_phonemes)
+        is_complete = json_object_set_new(out, "do_phonemize", json_false()) == 0;
+    json_decref(settings);
+    if (!is_complete) {
+        json_decref(out);
+        return NULL;
+    }
+    return out;
+}
+
+static s3r_status save(const json_t *object, const char *folder, const char *name,
+                       s3r_error *err)
+{
+    size_t flags = JSON_INDENT(2);
+    size_t size = json_dumpb(object, NULL, 0, flags);
+    char *path = s3r_path_join(folder, name), *text = s3r_alloc(size + 1, 1);
+    s3r_status status;
+    if (!path || !text || size == 0 || json_dumpb(object, text, size, flags) != size) {
+        status = s3r_fail_memory(err, name, size);
+    } else {
+        text[size] = '\n';
+        status = s3r_file_write_all(path, text, size + 1, err);
+    }
+    s3r_free(path);
+    s3r_free(text);
+    return status;
+}
+
+s3r_status s3r_vocabulary_save(const s3r_vocabulary *vocabulary, const char *folder,
+                               s3r_error *err)
+{
+    json_t *labels = make_labels(vocabulary), *special = make_special(vocabulary);
+    json_t *tokenizer = special ? make_tokenizer(vocabulary, special) : NULL;
+    s3r_status status = labels && tokenizer
+                            ? S3R_OK
+                            : s3r_fail_memory(err, "a vocabulary", vocabulary->count);
+    if (status == S3R_OK)
+        status = save(labels, folder, "vocab.json", err);
+    if (status == S3R_OK)
+        status = save(tokenizer, folder, "tokenizer_config.json", err);
+    if (status == S3R_OK)
+        status = save(special, folder, "special_tokens_map.json", err);
+    json_decref(labels);
+    json_decref(special);
+    json_decref(tokenizer);
+    return status;
+}
