@@ -1,0 +1,303 @@
+/*
+ * Conversion: the plan lists the tensors, a source converts them piece by piece while the
+ * safetensors writer asks for them, and the same source is compared with the file
+ * afterwards.
+ */
+#include "model/model_convert.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/folder_list.h"
+#include "base/folder_writer.h"
+#include "base/memory.h"
+#include "checkpoint/safetensors.h"
+#include "model/stored_values.h"
+#include "model/weight_plan.h"
+#include "text/vocabulary_write.h"
+
+#define PIECE_ELEMENTS 16384u
+#define PREFIX_BYTES   24u
+
+typedef struct conversion {
+    const s3r_checkpoint *checkpoint;
+    const s3r_model_config *config;
+    const s3r_convert_options *options;
+    s3r_weight_plan plan;
+    s3r_tensor *tensors; /* as they will be written */
+    char (*names)[S3R_TENSOR_NAME_BYTES + PREFIX_BYTES];
+    float *values;         /* [PIECE_ELEMENTS] */
+    unsigned char *stored; /* the same in the wanted type */
+} conversion;
+
+static bool has_suffix(const char *name, const char *suffix)
+{
+    size_t length = strlen(name), suffix_length = strlen(suffix);
+    return length >= suffix_length && strcmp(name + length - suffix_length, suffix) == 0;
+}
+
+/* Files of a model folder: what a new model replaces, also when it has no such file. */
+static bool is_model_file(const char *name)
+{
+    static const char *const names[] = {
+        "config.json",           "preprocessor_config.json", "vocab.json",
+        "tokenizer_config.json", "special_tokens_map.json",  "added_tokens.json",
+        "tokenizer.json"};
+    for (size_t i = 0; i < S3R_ARRAY_LEN(names); i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    bool is_weights =
+        strncmp(name, "model", 5) == 0 &&
+        (has_suffix(name, ".safetensors") || has_suffix(name, ".index.json"));
+    bool is_torch = strncmp(name, "pytorch_model", 13) == 0 &&
+                    (has_suffix(name, ".bin") || has_suffix(name, ".index.json"));
+    return is_weights || is_torch;
+}
+
+/* May folder be replaced? */
+static s3r_status check_target(const char *folder, bool is_forced, s3r_error *err)
+{
+    s3r_folder_list list;
+    bool has_config = false;
+    if (!s3r_path_exists(folder))
+        return S3R_OK;
+    S3R_TRY(s3r_folder_list_read(&list, folder, "", S3R_ERR_RUNTIME, err));
+    size_t count = list.count;
+    for (size_t i = 0; i < count; i++)
+        has_config |= strcmp(list.names[i], "config.json") == 0;
+    s3r_folder_list_release(&list);
+    if (count == 0 || has_config || is_forced)
+        return S3R_OK;
+    return s3r_fail(err, S3R_ERR_USAGE,
+                    "%s: expected a new or empty folder or a model to replace, found "
+                    "%zu other entries (force to write beside them)",
+                    folder, count);
+}
+
+static s3r_status check_form(const s3r_model_config *config,
+                             const s3r_convert_options *options, s3r_error *err)
+{
+    const char *form = NULL;
+    bool is_data2vec = config->family == S3R_FAMILY_DATA2VEC_AUDIO;
+    if (options->dtype != S3R_DTYPE_F32 && options->dtype != S3R_DTYPE_F16 &&
+        options->dtype != S3R_DTYPE_BF16)
+        return s3r_fail(err, S3R_ERR_USAGE, "expected F32, F16 or BF16, found %s",
+                        s3r_dtype_name(options->dtype));
+    if (!config->has_feature_projection)
+        form = "an encoder without feature projection";
+    else if (is_data2vec && config->extractor_norm != S3R_EXTRACTOR_LAYER)
+        form = "data2vec-audio with a group norm";
+    else if (is_data2vec && config->is_pre_norm)
+        form = "data2vec-audio with a pre-norm encoder";
+    else if (is_data2vec == config->has_pos_conv_weight_norm)
+        form = "this positional convolution";
+    if (!form)
+        return S3R_OK;
+    return s3r_fail(err, S3R_ERR_MODEL, "transformers has no %s with %s",
+                    s3r_family_name(config->family), form);
+}
+
+static s3r_status list_tensors(conversion *c, s3r_error *err)
+{
+    const char *prefix = s3r_family_prefix(c->config->family);
+    size_t element = s3r_dtype_size(c->options->dtype);
+    c->tensors = s3r_alloc(c->plan.count, sizeof *c->tensors);
+    c->names = s3r_alloc(c->plan.count, sizeof *c->names);
+    c->values = s3r_alloc_raw(PIECE_ELEMENTS, sizeof *c->values);
+    c->stored = s3r_alloc_raw(PIECE_ELEMENTS, element);
+    if (!c->tensors || !c->names || !c->values || !c->stored)
+        return s3r_fail_memory(err, "the list of tensors",
+                               c->plan.count * sizeof *c->tensors);
+    for (size_t i = 0; i < c->plan.count; i++) {
+        const s3r_weight_entry *entry = &c->plan.entries[i];
+        bool is_head = strncmp(entry->name, "lm_head.", 8) == 0;
+        snprintf(c->names[i], sizeof c->names[i], "%s%s", is_head ? "" : prefix,
+                 entry->name);
+        c->tensors[i] = (s3r_tensor){
+            .name = c->names[i], .dtype = c->options->dtype, .rank = entry->rank};
+        memcpy(c->tensors[i].shape, entry->shape, sizeof entry->shape);
+        c->tensors[i].size_bytes = s3r_tensor_elements(entry->tensor) * element;
+    }
+    return S3R_OK;
+}
+
+/* An s3r_tensor_source_fn. */
+static s3r_status supply(void *context, size_t index, s3r_tensor_write_fn write,
+                         void *write_context, s3r_error *err)
+{
+    conversion *c = context;
+    const s3r_tensor *from = c->plan.entries[index].tensor;
+    size_t total = s3r_tensor_elements(from), bad;
+    s3r_status status = S3R_OK;
+    if (from->dtype == c->options->dtype)
+        status = total ? write(write_context, from->data, from->size_bytes, err) : S3R_OK;
+    for (size_t at = 0;
+         from->dtype != c->options->dtype && status == S3R_OK && at < total;
+         at += PIECE_ELEMENTS) {
+        size_t count = S3R_MIN(total - at, (size_t)PIECE_ELEMENTS);
+        s3r_stored_to_f32(c->values, from->data, from->dtype, at, count);
+        if (!s3r_stored_from_f32(c->stored, c->options->dtype, c->values, count, &bad))
+            return s3r_fail(err, S3R_ERR_MODEL,
+                            "%s: \"%s\": element %zu: expected a value that %s can hold, "
+                            "found %g",
+                            s3r_checkpoint_path(c->checkpoint), from->name, at + bad,
+                            s3r_dtype_name(c->options->dtype), (double)c->values[bad]);
+        status = write(write_context, c->stored,
+                       count * s3r_dtype_size(c->options->dtype), err);
+    }
+    s3r_checkpoint_forget(c->checkpoint, from);
+    return status;
+}
+
+/* ---- comparing ---- */
+
+typedef struct comparison {
+    const s3r_tensor *written;
+    size_t at;
+} comparison;
+
+static s3r_status compare_piece(void *context, const void *bytes, size_t size,
+                                s3r_error *err)
+{
+    comparison *run = context;
+    const unsigned char *written = run->written->data;
+    if (size > run->written->size_bytes - run->at ||
+        memcmp(written + run->at, bytes, size) != 0)
+        return s3r_fail(err, S3R_ERR_RUNTIME,
+                        "\"%s\": what the disk holds is not what was written to it",
+                        run->written->name);
+    run->at += size;
+    return S3R_OK;
+}
+
+static s3r_status compare_all(conversion *c, const s3r_checkpoint *written,
+                              s3r_error *err)
+{
+    s3r_model_config config;
+    s3r_weight_plan plan;
+    S3R_TRY(s3r_model_config_open(&config, written, NULL, err));
+    S3R_TRY(s3r_weight_plan_make(&plan, written, NULL, &config, err));
+    s3r_status status = S3R_OK;
+    if (plan.count != c->plan.count)
+        status = s3r_fail(err, S3R_ERR_RUNTIME, "%s: expected %zu tensors, found %zu",
+                          s3r_checkpoint_path(written), c->plan.count, plan.count);
+    for (size_t i = 0; status == S3R_OK && i < plan.count; i++) {
+        comparison run = {plan.entries[i].tensor, 0};
+        status = supply(c, i, compare_piece, &run, err);
+        if (status == S3R_OK && run.at != run.written->size_bytes)
+            status =
+                s3r_fail(err, S3R_ERR_RUNTIME, "\"%s\": expected %zu bytes, found %zu",
+                         run.written->name, run.at, run.written->size_bytes);
+        s3r_checkpoint_forget(written, run.written);
+    }
+    s3r_weight_plan_release(&plan);
+    return status;
+}
+
+static s3r_status verify(conversion *c, const char *folder, s3r_error *err)
+{
+    s3r_checkpoint *written;
+    s3r_status status = s3r_checkpoint_open(&written, folder, err);
+    if (status == S3R_OK) {
+        status = compare_all(c, written, err);
+        s3r_checkpoint_close(written);
+    }
+    return s3r_fail_prefix(err, status, "reading the result again");
+}
+
+/* ---- writing ---- */
+
+/* Takes object, which may be NULL for no memory. */
+static s3r_status write_json(json_t *object, const char *folder, const char *name,
+                             s3r_error *err)
+{
+    size_t flags = JSON_INDENT(2) | JSON_SORT_KEYS;
+    size_t size = object ? json_dumpb(object, NULL, 0, flags) : 0;
+    char *path = s3r_path_join(folder, name), *text = s3r_alloc(size + 1, 1);
+    s3r_status status;
+    if (!path || !text || size == 0 || json_dumpb(object, text, size, flags) != size) {
+        status = s3r_fail_memory(err, name, size);
+    } else {
+        text[size] = '\n';
+        status = s3r_file_write_all(path, text, size + 1, err);
+    }
+    json_decref(object);
+    s3r_free(path);
+    s3r_free(text);
+    return status;
+}
+
+static json_t *make_config(const conversion *c, const s3r_vocabulary *vocabulary)
+{
+    static const char *const torch_names[] = {"float32", "float16", "bfloat16"};
+    s3r_model_config config = *c->config;
+    if (vocabulary)
+        config.pad_token_id = vocabulary->blank_id;
+    const json_t *base = config.is_fairseq ? NULL : s3r_checkpoint_config(c->checkpoint);
+    json_t *out = s3r_model_config_to_json(&config, base);
+    size_t type = c->options->dtype == S3R_DTYPE_F32   ? 0
+                  : c->options->dtype == S3R_DTYPE_F16 ? 1
+                                                       : 2;
+    if (out &&
+        json_object_set_new(out, "torch_dtype", json_string(torch_names[type])) != 0) {
+        json_decref(out);
+        return NULL;
+    }
+    return out;
+}
+
+static s3r_status write_weights(conversion *c, const char *folder, s3r_error *err)
+{
+    json_t *metadata = json_pack("{s:s}", "format", "pt");
+    char *path = s3r_path_join(folder, "model.safetensors");
+    s3r_status status = metadata && path
+                            ? s3r_safetensors_save(path, c->tensors, c->plan.count,
+                                                   metadata, supply, c, err)
+                            : s3r_fail_memory(err, "a path", strlen(folder));
+    json_decref(metadata);
+    s3r_free(path);
+    return status;
+}
+
+static s3r_status write_folder(conversion *c, const s3r_vocabulary *vocabulary,
+                               const char *folder, s3r_error *err)
+{
+    const json_t *preprocessor =
+        c->config->is_fairseq ? NULL : s3r_checkpoint_preprocessor(c->checkpoint);
+    S3R_TRY(write_json(make_config(c, vocabulary), folder, "config.json", err));
+    S3R_TRY(write_json(s3r_model_config_to_preprocessor(c->config, preprocessor), folder,
+                       "preprocessor_config.json", err));
+    if (vocabulary)
+        S3R_TRY(s3r_vocabulary_save(vocabulary, folder, err));
+    S3R_TRY(write_weights(c, folder, err));
+    return verify(c, folder, err);
+}
+
+s3r_status s3r_model_convert(const s3r_checkpoint *checkpoint,
+                             const s3r_model_config *config,
+                             const s3r_vocabulary *vocabulary, const char *folder,
+                             const s3r_convert_options *options, s3r_error *err)
+{
+    s3r_folder_writer writer = {0};
+    conversion c = {.checkpoint = checkpoint, .config = config, .options = options};
+    S3R_TRY(check_form(config, options, err));
+    S3R_TRY(check_target(folder, options->is_forced, err));
+    S3R_TRY(s3r_weight_plan_make(&c.plan, checkpoint, options->language_adapter, config,
+                                 err));
+    s3r_status status = list_tensors(&c, err);
+    if (status == S3R_OK)
+        status = s3r_folder_writer_open(&writer, folder, err);
+    if (status == S3R_OK)
+        status = write_folder(&c, vocabulary, writer.temporary_path, err);
+    if (status == S3R_OK)
+        status = s3r_folder_writer_commit(&writer, is_model_file, err);
+    else
+        s3r_folder_writer_abort(&writer);
+    s3r_weight_plan_release(&c.plan);
+    s3r_free(c.tensors);
+    s3r_free(c.names);
+    s3r_free(c.values);
+    s3r_free(c.stored);
+    return status;
+}
