@@ -25,6 +25,9 @@ void s3r_interrupt_install(void)
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    /* A reader of stdout that goes away is a failed write with a message, not the end. */
+    action.sa_handler = SIG_IGN;
+    sigaction(SIGPIPE, &action, NULL);
 }
 
 void s3r_interrupt_defer(void)

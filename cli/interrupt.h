@@ -4,6 +4,8 @@
  * By default a signal ends the program at once (files are written atomically, so none is
  * left half written).  A verb that has something to finish calls s3r_interrupt_defer();
  * the first signal then only sets a flag that the verb must look at, the second ends.
+ *
+ * SIGPIPE is ignored: writing to a closed pipe fails like writing to a full disk.
  */
 #ifndef S3R_CLI_INTERRUPT_H
 #define S3R_CLI_INTERRUPT_H

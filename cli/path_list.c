@@ -1,0 +1,125 @@
+/*
+ * Collecting input paths.
+ */
+#include "path_list.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FIRST_BYTES 65536
+
+/* The whole stream with a NUL behind it; NULL without memory or on a read error. */
+static char *read_text(FILE *file, size_t *size)
+{
+    size_t capacity = FIRST_BYTES;
+    char *text = malloc(capacity);
+    *size = 0;
+    while (text) {
+        *size += fread(text + *size, 1, capacity - *size - 1, file);
+        if (*size < capacity - 1)
+            break;
+        char *larger = realloc(text, capacity * 2);
+        if (!larger)
+            free(text);
+        text = larger;
+        capacity *= 2;
+    }
+    if (text && ferror(file)) {
+        free(text);
+        return NULL;
+    }
+    if (text)
+        text[*size] = '\0';
+    return text;
+}
+
+static s3r_status read_list(s3r_path_list *list, const char *path, size_t *size,
+                            s3r_error *err)
+{
+    if (strcmp(path, "-") == 0)
+        return s3r_cli_fail(err, S3R_ERR_USAGE,
+                            "--files-from: expected a file, found \"-\"");
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        return s3r_cli_fail(err, S3R_ERR_DATA, "%s: cannot open the list: %s", path,
+                            strerror(errno));
+    errno = 0;
+    list->text = read_text(file, size);
+    int reason = errno;
+    fclose(file);
+    if (!list->text)
+        return s3r_cli_fail(err, S3R_ERR_DATA, "%s: cannot read the list: %s", path,
+                            strerror(reason ? reason : ENOMEM));
+    if (strlen(list->text) != *size)
+        return s3r_cli_fail(err, S3R_ERR_DATA, "%s: the list contains a NUL byte", path);
+    return S3R_OK;
+}
+
+/* The next line, its end replaced by a NUL; NULL at the end. */
+static char *next_line(char **rest)
+{
+    char *line = *rest;
+    size_t length = strcspn(line, "\n");
+    if (*line == '\0')
+        return NULL;
+    *rest = line + length + (line[length] == '\n');
+    line[length] = '\0';
+    if (length > 0 && line[length - 1] == '\r')
+        line[length - 1] = '\0';
+    return line;
+}
+
+static s3r_status check(const s3r_path_list *list, const s3r_command *command,
+                        s3r_error *err)
+{
+    const char *verb = command->verb->name;
+    size_t streams = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        bool is_stream = strcmp(list->items[i], "-") == 0;
+        if (is_stream && i >= command->positional_count)
+            return s3r_cli_fail(err, S3R_ERR_USAGE,
+                                "%s: --files-from: standard input (-) cannot be listed",
+                                verb);
+        streams += is_stream;
+    }
+    if (streams > 1)
+        return s3r_cli_fail(err, S3R_ERR_USAGE, "%s: standard input (-) is given twice",
+                            verb);
+    if (list->count == 0)
+        return s3r_cli_fail(err, S3R_ERR_USAGE, "%s: expected %s (see s3r help %s)", verb,
+                            command->verb->usage, verb);
+    return S3R_OK;
+}
+
+s3r_status s3r_path_list_make(s3r_path_list *list, const s3r_command *command,
+                              const char *files_from, s3r_error *err)
+{
+    size_t size = 0, capacity = command->positional_count + 1;
+    char *line = NULL;
+    *list = (s3r_path_list){0};
+    if (files_from) {
+        s3r_status status = read_list(list, files_from, &size, err);
+        if (status != S3R_OK)
+            return status;
+    }
+    for (size_t i = 0; i < size; i++)
+        capacity += list->text[i] == '\n';
+    list->items = calloc(capacity + 1, sizeof *list->items);
+    if (!list->items)
+        return s3r_cli_fail(err, S3R_ERR_RESOURCE, "%s: no memory", command->verb->name);
+    for (size_t i = 0; i < command->positional_count; i++)
+        list->items[list->count++] = command->positionals[i];
+    for (char *rest = list->text; rest && (line = next_line(&rest));)
+        if (*line != '\0')
+            list->items[list->count++] = line;
+    return check(list, command, err);
+}
+
+void s3r_path_list_release(s3r_path_list *list)
+{
+    free(list->items);
+    free(list->text);
+    *list = (s3r_path_list){0};
+}

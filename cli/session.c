@@ -1,0 +1,38 @@
+/*
+ * Opening a context and a model as the command line says.
+ */
+#include "session.h"
+
+s3r_status s3r_session_open(s3r_session *session, const s3r_command *command,
+                            const s3r_session_options *options, s3r_error *err)
+{
+    s3r_context_options context_options;
+    s3r_model_options model_options;
+    *session = (s3r_session){0};
+    if (!options->model)
+        return s3r_cli_fail(err, S3R_ERR_USAGE, "%s: expected -m MODEL (see s3r help %s)",
+                            command->verb->name, command->verb->name);
+    s3r_context_options_init(&context_options);
+    context_options.thread_count =
+        options->threads ? options->threads : command->global.threads;
+    context_options.cpu_level = s3r_cpu_choice_names[command->global.cpu];
+    s3r_status status = s3r_context_create(&session->context, &context_options, err);
+    if (status != S3R_OK)
+        return status;
+
+    s3r_model_options_init(&model_options);
+    model_options.is_bf16 = options->is_bf16;
+    model_options.language = options->language;
+    status = s3r_model_open(&session->model, session->context, options->model,
+                            &model_options, err);
+    if (status != S3R_OK)
+        s3r_session_close(session);
+    return status;
+}
+
+void s3r_session_close(s3r_session *session)
+{
+    s3r_model_close(session->model);
+    s3r_context_destroy(session->context);
+    *session = (s3r_session){0};
+}

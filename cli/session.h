@@ -1,0 +1,29 @@
+/*
+ * What nearly every verb starts with: a context and an open model.
+ */
+#ifndef S3R_CLI_SESSION_H
+#define S3R_CLI_SESSION_H
+
+#include <s3r/context.h>
+#include <s3r/model.h>
+
+#include "verb.h"
+
+typedef struct s3r_session_options {
+    const char *model;    /* NULL: S3R_ERR_USAGE that asks for one */
+    const char *language; /* NULL = none */
+    size_t threads;       /* 0 = as the command says */
+    bool is_bf16;
+} s3r_session_options;
+
+typedef struct s3r_session {
+    s3r_context *context;
+    s3r_model *model;
+} s3r_session;
+
+/* Opens both with the --threads and --cpu of the command, or neither. */
+s3r_status s3r_session_open(s3r_session *session, const s3r_command *command,
+                            const s3r_session_options *options, s3r_error *err);
+void s3r_session_close(s3r_session *session); /* a zeroed session is allowed */
+
+#endif
