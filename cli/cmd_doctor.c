@@ -12,6 +12,7 @@
 
 #include <jansson.h>
 
+#include <s3r/context.h>
 #include <s3r/machine.h>
 
 #include "verb.h"
@@ -50,9 +51,27 @@ static s3r_status check_cpu(const s3r_command *command, s3r_error *err)
         s3r_cpu_choice_names[command->global.cpu], s3r_machine_cpu_level());
 }
 
+/* Threads start, and every level that this machine has can be chosen. */
+static s3r_status check_contexts(const s3r_command *command, s3r_error *err)
+{
+    s3r_status status = S3R_OK;
+    int best = level_rank(s3r_machine_cpu_level());
+    for (int level = S3R_CPU_CHOICE_AUTO; level <= best && status == S3R_OK; level++) {
+        s3r_context_options options;
+        s3r_context *context = NULL;
+        s3r_context_options_init(&options);
+        options.thread_count = command->global.threads;
+        options.cpu_level = s3r_cpu_choice_names[level];
+        status = s3r_context_create(&context, &options, err);
+        s3r_context_destroy(context);
+    }
+    return status;
+}
+
 static const check checks[] = {
     {"program and library match", check_version},
     {"CPU level", check_cpu},
+    {"kernels and threads", check_contexts},
 };
 #define CHECK_COUNT (sizeof checks / sizeof checks[0])
 

@@ -2,6 +2,11 @@
  * The verbs, in the order of the help text.  A new verb is one line here and cmd_NAME.c.
  * No include guard: each reader defines S3R_VERB and includes this file.
  */
+S3R_VERB(inspect)
+S3R_VERB(convert)
+S3R_VERB(features)
+S3R_VERB(transcribe)
+S3R_VERB(bench)
 S3R_VERB(doctor)
 S3R_VERB(completion)
 S3R_VERB(man)

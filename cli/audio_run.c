@@ -1,0 +1,173 @@
+/*
+ * Running a model over many audio files.  The library calls back in the caller's thread,
+ * so that nothing here is shared between threads.
+ */
+#include "audio_run.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "interrupt.h"
+#include "ordered_lines.h"
+
+typedef struct run {
+    const s3r_audio_job *job;
+    const s3r_path_list *paths;
+    s3r_terminal *terminal;
+    s3r_progress progress;
+    s3r_ordered_lines lines;
+    bool *has_failed; /* [paths->count] */
+    size_t failure_count;
+    s3r_error first_failure; /* of the first path that failed */
+    size_t first_failure_index;
+    bool is_stdout_broken, is_out_of_memory;
+} run;
+
+s3r_session_options s3r_audio_verb_session(const s3r_audio_verb_options *options)
+{
+    return (s3r_session_options){
+        .model = options->model,
+        .language = options->language,
+        .threads = options->jobs,
+        .is_bf16 = options->dtype == S3R_DTYPE_CHOICE_BF16,
+    };
+}
+
+static bool on_progress(void *context, double done_s, double total_s)
+{
+    run *r = context;
+    if (total_s > 0) {
+        r->progress.total = total_s;
+        s3r_progress_update(&r->progress, done_s);
+    }
+    return !s3r_interrupted();
+}
+
+static void note_failure(run *r, const s3r_result *result)
+{
+    const char *path = r->paths->items[result->index], *message = result->message;
+    bool names_path = strncmp(message, path, strlen(path)) == 0;
+    if (r->failure_count == 0 || result->index < r->first_failure_index) {
+        s3r_cli_fail(&r->first_failure, result->status, "%s%s%s", names_path ? "" : path,
+                     names_path ? "" : ": ", message);
+        r->first_failure_index = result->index;
+    }
+    r->has_failed[result->index] = true;
+    r->failure_count++;
+    if (r->paths->count > 1) /* a single failure is the message of the whole run */
+        s3r_print_error(r->terminal, "%s%s%s", names_path ? "" : path,
+                        names_path ? "" : ": ", message);
+}
+
+static s3r_status on_result(void *context, const s3r_result *result)
+{
+    run *r = context;
+    char *line = NULL;
+    s3r_progress_end(&r->progress); /* stdout may be the same terminal */
+    if (result->status != S3R_OK)
+        note_failure(r, result);
+    if (!r->job->line(r->job->line_context, result, &line)) {
+        r->is_out_of_memory = true;
+        return S3R_ERR_RESOURCE;
+    }
+    if (!s3r_ordered_lines_put(&r->lines, result->index, line)) {
+        r->is_stdout_broken = true;
+        return S3R_ERR_RUNTIME;
+    }
+    return S3R_OK;
+}
+
+/* "2 of 5 files failed: a.wav, b.wav" with as many names as fit. */
+static s3r_status fail_partial(const run *r, s3r_status status, s3r_error *err)
+{
+    char names[S3R_ERROR_MESSAGE_BYTES / 2];
+    size_t used = 0, named = 0;
+    names[0] = '\0';
+    for (size_t i = 0; i < r->paths->count; i++) {
+        if (!r->has_failed[i])
+            continue;
+        size_t bytes = strlen(r->paths->items[i]) + 2;
+        if (used + bytes >= sizeof names)
+            break;
+        used +=
+            (size_t)sprintf(names + used, "%s%s", named ? ", " : "", r->paths->items[i]);
+        named++;
+    }
+    size_t unnamed = r->failure_count - named;
+    if (unnamed > 0)
+        return s3r_cli_fail(err, status, "%zu of %zu files failed: %s and %zu more",
+                            r->failure_count, r->paths->count, names, unnamed);
+    return s3r_cli_fail(err, status, "%zu of %zu files failed: %s", r->failure_count,
+                        r->paths->count, names);
+}
+
+/* From the library's status to the verb's. */
+static s3r_status conclude(const run *r, s3r_status status, s3r_error *err)
+{
+    if (r->is_stdout_broken)
+        return S3R_OK;
+    if (r->is_out_of_memory)
+        return s3r_cli_fail(err, S3R_ERR_RESOURCE, "no memory for the results");
+    if (status != S3R_OK && status != S3R_ERR_PARTIAL)
+        return status;
+    if (r->failure_count == 0)
+        return S3R_OK;
+    if (r->paths->count == 1) {
+        *err = r->first_failure;
+        return err->code;
+    }
+    bool all_failed = r->failure_count == r->paths->count;
+    return fail_partial(r, all_failed ? r->first_failure.code : S3R_ERR_PARTIAL, err);
+}
+
+static s3r_status set_options(s3r_transcribe_options *out,
+                              const s3r_audio_verb_options *options,
+                              const s3r_audio_job *job, s3r_error *err)
+{
+    s3r_transcribe_options_init(out);
+    if (options->raw_rate_hz == 0 || options->raw_rate_hz > UINT32_MAX)
+        return s3r_cli_fail(err, S3R_ERR_USAGE,
+                            "--raw-rate: expected a rate in Hz, found %zu",
+                            options->raw_rate_hz);
+    out->raw_rate_hz = (uint32_t)options->raw_rate_hz;
+    out->window_s = options->window_s;
+    out->context_s = options->context_s;
+    out->batch_s = options->batch_s;
+    out->allow_ffmpeg = !options->is_without_ffmpeg;
+    out->emissions_folder = job->emissions_folder;
+    out->features_folder = job->features_folder;
+    out->layer = job->layer;
+    return S3R_OK;
+}
+
+s3r_status s3r_audio_run(const s3r_command *command, const s3r_session *session,
+                         const s3r_audio_verb_options *options,
+                         const s3r_path_list *paths, const s3r_audio_job *job,
+                         s3r_error *err)
+{
+    s3r_transcribe_options library_options;
+    run r = {.job = job, .paths = paths, .terminal = command->terminal};
+    s3r_status status = set_options(&library_options, options, job, err);
+    if (status != S3R_OK)
+        return status;
+    r.has_failed = calloc(paths->count, sizeof *r.has_failed);
+    if (s3r_ordered_lines_init(&r.lines, stdout, paths->count) && r.has_failed) {
+        library_options.progress = on_progress;
+        library_options.progress_context = &r;
+        s3r_interrupt_defer();
+        s3r_progress_start(&r.progress, command->terminal, job->label, 1);
+        status = s3r_transcribe(session->context, session->model, paths->items,
+                                paths->count, &library_options, on_result, &r, err);
+        s3r_progress_end(&r.progress);
+        if (!r.is_stdout_broken)
+            r.is_stdout_broken = !s3r_ordered_lines_finish(&r.lines);
+    } else {
+        r.is_out_of_memory = true;
+    }
+    status = conclude(&r, status, err);
+    s3r_ordered_lines_release(&r.lines);
+    free(r.has_failed);
+    return status;
+}

@@ -1,0 +1,51 @@
+/*
+ * The common part of the verbs that run a model over many audio files: options, inputs,
+ * progress, Ctrl-C, failing files, exit code.
+ */
+#ifndef S3R_CLI_AUDIO_RUN_H
+#define S3R_CLI_AUDIO_RUN_H
+
+#include <s3r/transcribe.h>
+
+#include "path_list.h"
+#include "session.h"
+
+/* What audio_option_list.h fills; the first member of a verb's options. */
+typedef struct s3r_audio_verb_options {
+    const char *model, *language, *files_from;
+    size_t jobs;
+    int dtype; /* enum s3r_dtype_choice */
+    double window_s, context_s, batch_s;
+    size_t raw_rate_hz;
+    bool is_without_ffmpeg;
+} s3r_audio_verb_options;
+
+enum s3r_dtype_choice { S3R_DTYPE_CHOICE_F32, S3R_DTYPE_CHOICE_BF16 };
+
+/* Makes the line of a result in *line (malloc, with its newline; NULL = no line).  False
+ * without memory. */
+typedef bool (*s3r_audio_line_fn)(void *context, const s3r_result *result, char **line);
+
+typedef struct s3r_audio_job {
+    const char *label; /* of the progress bar */
+    const char *emissions_folder, *features_folder;
+    int layer;
+    s3r_audio_line_fn line;
+    void *line_context;
+} s3r_audio_job;
+
+/* The session options that the audio options stand for. */
+s3r_session_options s3r_audio_verb_session(const s3r_audio_verb_options *options);
+
+/*
+ * Runs all paths; lines go to stdout in the order of the paths, failing files to stderr
+ * as they fail.  S3R_ERR_PARTIAL, with the failed files in the message, when some failed;
+ * the status of the first failed file when all did.  A broken stdout ends the run with
+ * S3R_OK: main() finds and reports it.
+ */
+s3r_status s3r_audio_run(const s3r_command *command, const s3r_session *session,
+                         const s3r_audio_verb_options *options,
+                         const s3r_path_list *paths, const s3r_audio_job *job,
+                         s3r_error *err);
+
+#endif

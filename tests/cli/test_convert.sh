@@ -1,0 +1,51 @@
+#!/bin/sh
+# s3r convert: formats, dtypes, same hash, what is there stays, errors.
+# shellcheck source=tests/cli/expect.sh
+. "$(dirname "$0")/expect.sh"
+# shellcheck source=tests/cli/audio.sh
+. "$(dirname "$0")/audio.sh"
+hash_of() { "$S3R" inspect "$1" | grep '^hash'; }
+
+# Any format becomes a folder with the same text; in the stored type also the same hash.
+for case in w2v2_group_postln:bf16 wavlm_base:bf16 hubert_layer_preln:bf16 \
+    data2vec_audio:bf16 w2v2_group_postln_fairseq/finetuned_zip.pt:f16; do
+    source=$golden/${case%:*}
+    rm -rf "$work/out" "$work/same"
+    expect 0 convert "$source" "$work/out"
+    stdout_is ""
+    stderr_has '^s3r: .*/out: [0-9]+ parameters as f32$'
+    "$S3R" transcribe -m "$source" "$clip" >"$work/before"
+    "$S3R" transcribe -m "$work/out" "$clip" >"$work/after"
+    cmp -s "$work/before" "$work/after" || fail "$source: another text"
+    expect 0 convert --dtype "${case#*:}" "$source" "$work/same"
+    [ "$(hash_of "$source")" = "$(hash_of "$work/same")" ] || fail "another hash"
+done
+
+for dtype in f16 bf16; do
+    expect 0 convert -q --dtype $dtype "$golden/w2v2_layer_preln" "$work/$dtype"
+    stderr_is ""
+    expect 0 inspect "$work/$dtype"
+    stdout_has "^$(echo $dtype | tr a-z A-Z) +[0-9]+ "
+done
+
+# What is there stays, unless it is a model and --force is given.
+expect 2 convert "$golden/wavlm_base" "$work/bf16"
+stderr_has '^s3r: .*/bf16'
+expect 0 inspect "$work/bf16"
+stdout_has '^family       wav2vec2'
+expect 0 convert --force "$golden/wavlm_base" "$work/bf16"
+expect 0 inspect "$work/bf16"
+stdout_has '^family       wavlm'
+mkdir "$work/mine"
+echo mine >"$work/mine/letter"
+expect 2 convert "$golden/wavlm_base" "$work/mine"
+stderr_has 'expected an empty or new folder, found 1 entries'
+expect 0 convert --force "$golden/wavlm_base" "$work/mine"
+expect 0 inspect "$work/mine"
+[ "$(cat "$work/mine/letter")" = mine ] || fail "a foreign file is gone"
+
+expect 2 convert "$golden/wavlm_base"
+expect 2 convert --dtype f8 "$golden/wavlm_base" "$work/no"
+expect 3 convert "$work/nothing" "$work/no"
+[ ! -e "$work/no" ] || fail "a folder after a failure"
+expect 1 convert "$golden/wavlm_base" "$work/mine/letter/model"

@@ -1,0 +1,78 @@
+#!/bin/sh
+# s3r transcribe: lines and their order, JSON, stdin, emissions, failing files.
+# shellcheck source=tests/cli/expect.sh
+. "$(dirname "$0")/expect.sh"
+# shellcheck source=tests/cli/audio.sh
+. "$(dirname "$0")/audio.sh"
+model=$golden/w2v2_group_postln
+tab=$(printf '\t')
+wav "$work/one.wav" 16000 4000
+wav "$work/two.wav" 16000 3000
+wav "$work/short.wav" 16000 100
+
+# One file: its text. Several: path, tab, text, in the order given.
+expect 0 transcribe -m "$model" "$clip"
+stdout_has '^[A-Z]+$'
+stderr_is ""
+text=$(cat "$work/stdout")
+expect 0 transcribe -m "$model" "$work/two.wav" "$clip" "$work/one.wav" "$work/short.wav"
+cut -f 1 "$work/stdout" >"$work/paths"
+printf '%s\n' "$work/two.wav" "$clip" "$work/one.wav" "$work/short.wav" |
+    cmp -s - "$work/paths" || fail "order of the lines"
+grep -Fqx "$clip$tab$text" "$work/stdout" || fail "another text in a batch"
+grep -Fqx "$work/short.wav$tab" "$work/stdout" || fail "no empty text for a short file"
+cp "$work/stdout" "$work/many"
+
+# Neither threads nor batches nor the source of the list change the lines.
+for option in --threads=1 --jobs=2 -j3 --batch=0.1 --batch=1000 --no-ffmpeg; do
+    expect 0 transcribe $option -m "$model" "$work/two.wav" "$clip" "$work/one.wav" \
+        "$work/short.wav"
+    cmp -s "$work/many" "$work/stdout" || fail "other lines"
+done
+printf '%s\n\n%s\r\n%s' "$clip" "$work/one.wav" "$work/short.wav" >"$work/list"
+expect 0 transcribe -m "$model" --files-from "$work/list" "$work/two.wav"
+cmp -s "$work/many" "$work/stdout" || fail "other lines"
+echo "$clip" >"$work/list"
+expect 0 transcribe -m "$model" --files-from "$work/list"
+stdout_is "$clip$tab$text"
+
+expect 0 transcribe -m "$model" --window 1 --context 0.2 "$clip"
+stdout_has '^[A-Z]+$'
+expect 0 transcribe -m "$model" --dtype bf16 "$clip"
+stdout_has '^[A-Z]+$'
+
+# Standard input: raw samples, or a file.
+"$S3R" transcribe -m "$model" "$work/one.wav" >"$work/expected"
+samples 4000 | "$S3R" transcribe -m "$model" - >"$work/found" || fail "raw stdin"
+cmp -s "$work/expected" "$work/found" || fail "raw stdin gives another text"
+"$S3R" transcribe -m "$model" - <"$work/one.wav" >"$work/found" || fail "WAV on stdin"
+cmp -s "$work/expected" "$work/found" || fail "WAV on stdin gives another text"
+samples 4000 | "$S3R" transcribe -m "$model" --raw-rate 8000 --format json - |
+    grep -q '"path":"-","duration_s":0.5,' || fail "--raw-rate 8000"
+
+# JSON: one object a line.
+expect 0 transcribe -m "$model" --format json "$work/one.wav" "$work/short.wav"
+stdout_has "^\\{\"path\":\"$work/one.wav\",\"duration_s\":0.25,\"frames\":12,\"frame_s\":0.02,\"text\":\"[A-Z]+\",\"confidence\":0\\.[0-9]+,\"labels\":\\[\\{\"label\":\"[A-Z]\",\"start_frame\":[0-9]+,\"end_frame\":[0-9]+,\"start_ms\":[0-9]+\\.0,\"end_ms\":[0-9]+\\.0,\"confidence\":0\\.[0-9]+\\}.*\\],\"error\":null\\}\$"
+stdout_has '"frames":0,"frame_s":0.02,"text":"","confidence":1.0,"labels":\[\],"error":null\}$'
+[ "$(wc -l <"$work/stdout")" -eq 2 ] || fail "not one line a file"
+
+# Paths cannot break a line, and text that is not UTF-8 cannot break JSON.
+odd=$(printf 'a\tb\nc\\d\001')
+cp "$work/one.wav" "$work/$odd.wav"
+cp "$work/one.wav" "$work/$(printf 'x\377y').wav"
+expect 0 transcribe -m "$model" "$work/$odd.wav" "$work/two.wav"
+stdout_has '/a\\tb\\nc\\\\d\\x01\.wav'
+[ "$(wc -l <"$work/stdout")" -eq 2 ] || fail "a path broke a line"
+expect 0 transcribe -m "$model" -f json "$work/$odd.wav" "$work/$(printf 'x\377y').wav"
+stdout_has '/a\\tb\\nc\\\\d\\u0001\.wav"'
+stdout_has '/x�y\.wav"'
+
+# Emissions.
+expect 0 transcribe -m "$model" --emissions "$work/new" "$work/one.wav" "$work/short.wav"
+npy_is "$work/new/one.npy" "(12, 12)" 576
+npy_is "$work/new/short.npy" "(0, 12)" 0
+samples 4000 | "$S3R" transcribe -m "$model" --emissions "$work/new" - >"$work/stdout"
+cmp -s "$work/new/one.npy" "$work/new/stdin.npy" || fail "other emissions of stdin"
+expect 2 transcribe -m "$model" --emissions "$work/new" "$work/one.wav" one.flac
+stderr_has 'one\.wav and one\.flac would both'
+expect 1 transcribe -m "$model" --emissions "$work/one.wav/sub" "$work/one.wav"
