@@ -4,12 +4,13 @@
 #   make            release build             make test        what must pass before a commit
 #   make demo       see it work               make check-long  sanitizers, CPU levels, fuzzing
 #   make install PREFIX=/usr/local DESTDIR=   make fuzz        long fuzzing, FUZZ_SECONDS each
-#   make bench      time it                   make format, make lint, make clean
+#   make bench MODEL=FOLDER     time it       make format, make lint, make clean
 
 PREFIX ?= /usr/local
 DESTDIR ?=
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 FUZZ_SECONDS ?= 600
+MODEL ?= demo/tiny-model
 
 .PHONY: all test demo install check-long fuzz bench format lint clean
 .NOTPARALLEL:
@@ -40,7 +41,9 @@ fuzz:
 	@tools/fuzz.sh build/fuzz $(FUZZ_SECONDS)
 
 bench: all
-	@build/release/s3r bench
+	@test -f demo/tiny-model/model.safetensors || \
+		{ mkdir -p demo && build/release/make_tiny_model demo/tiny-model; }
+	@build/release/s3r bench --dtype both -m $(MODEL)
 
 format:
 	@find include src cli tests fuzz tools -name '*.[ch]' | xargs clang-format -i

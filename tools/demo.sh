@@ -45,8 +45,8 @@ s3r=$build/s3r
 
 say "\$ s3r inspect demo/tiny-model"
 "$s3r" inspect demo/tiny-model
-say "\$ s3r transcribe demo/tiny-model $audio"
-"$s3r" transcribe demo/tiny-model "$audio"
+say "\$ s3r transcribe -m demo/tiny-model $audio"
+"$s3r" transcribe -m demo/tiny-model "$audio"
 
 cat <<END
 
@@ -54,5 +54,5 @@ The weights of this model are random, so the text above means nothing: it shows 
 everything runs. With a real model, for example the Hugging Face folder of
 facebook/wav2vec2-base-960h (config.json, vocab.json and model.safetensors), type:
 
-    $s3r transcribe path/to/wav2vec2-base-960h recording.wav
+    $s3r transcribe -m path/to/wav2vec2-base-960h recording.wav
 END
