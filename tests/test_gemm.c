@@ -124,6 +124,7 @@ static void run_case(s3r_pool *pool, const s3r_kernels *kernels, const gemm_case
         s3r_pack_panels(kernels, g->k, g->n, b, layout, type, b_stride, is_bf16, packed);
         product.b = packed;
         product.b_layout = S3R_B_PACKED;
+        product.b_stride = 0;
     }
     s3r_products_run(pool, kernels, &product, 1);
     double tolerance = is_bf16 ? 8e-3 : 1e-6;

@@ -13,12 +13,13 @@
 #define GROUP_PANELS   2u
 #define BLOCK_K        1024u
 #define TASK_ROWS      1024u /* more rows are cut: A of a task should stay in cache */
-#define TASKS_A_THREAD 4u
+#define TASKS_A_THREAD 4u    /* at least, so that threads end together */
 #define CACHE_LINE     64u
 
 typedef struct task_range {
     size_t row, row_end;
     size_t panel, panel_end;
+    size_t next_panel; /* of the task that this worker probably takes next */
 } task_range;
 
 static size_t panel_count(size_t n)
@@ -226,7 +227,8 @@ static void provide_panels(const s3r_kernels *kernels, const s3r_product *produc
 {
     size_t bytes = S3R_PANEL * element_bytes(product);
     if (product->b_layout == S3R_B_PACKED) {
-        block->panel_bytes = packed_rows(product->k, product->is_bf16) * bytes;
+        size_t rows = product->b_stride ? product->b_stride : product->k;
+        block->panel_bytes = packed_rows(rows, product->is_bf16) * bytes;
         block->packed = (const unsigned char *)product->b +
                         block->panel * block->panel_bytes + block->first * bytes;
         return;
@@ -254,6 +256,21 @@ static void run_empty(const s3r_kernels *kernels, const s3r_product *product,
     finish_rows(kernels, product, range->row, range->row_end, column, end - column);
 }
 
+/* After its last block a task asks for the first one of the task after it. */
+static prefetch_plan plan_next(const s3r_product *product, const task_range *range,
+                               const block_range *next)
+{
+    if (next->panels > 0)
+        return plan_prefetch(product, next->panel, next->panels, next->first,
+                             next->steps);
+    size_t panels = panel_count(product->n);
+    if (range->next_panel >= panels)
+        return (prefetch_plan){0};
+    return plan_prefetch(product, range->next_panel,
+                         S3R_MIN(panels - range->next_panel, (size_t)GROUP_PANELS), 0,
+                         S3R_MIN(segment_of(product), block_of(product)));
+}
+
 static void run_range(const s3r_kernels *kernels, const s3r_product *product,
                       const task_range *range, void *scratch)
 {
@@ -266,8 +283,7 @@ static void run_range(const s3r_kernels *kernels, const s3r_product *product,
         provide_panels(kernels, product, &block, scratch);
         block_range next =
             next_block(product, range, block.panel, block.first + block.steps);
-        prefetch_plan plan =
-            plan_prefetch(product, next.panel, next.panels, next.first, next.steps);
+        prefetch_plan plan = plan_next(product, range, &next);
         run_block(kernels, product, &block, range, &plan);
         block = next;
     }
@@ -280,26 +296,26 @@ typedef struct task_grid {
 
 static task_grid cut_product(const s3r_product *product, size_t wanted)
 {
-    size_t panels = panel_count(product->n);
-    task_grid grid = {.row_parts = S3R_CEIL_DIV(product->m, (size_t)TASK_ROWS)};
-    size_t groups = S3R_CEIL_DIV(panels, (size_t)GROUP_PANELS);
-    grid.panel_parts = S3R_MIN(groups, S3R_CEIL_DIV(wanted, grid.row_parts));
-    /* Narrow results (a head, one group of a convolution) are cut by rows instead. */
-    if (grid.panel_parts * grid.row_parts < wanted)
-        grid.row_parts = S3R_MIN(S3R_CEIL_DIV(wanted, grid.panel_parts),
-                                 S3R_CEIL_DIV(product->m, 64u));
+    size_t groups = S3R_CEIL_DIV(panel_count(product->n), (size_t)GROUP_PANELS);
+    task_grid grid = {.row_parts = S3R_CEIL_DIV(product->m, (size_t)TASK_ROWS),
+                      .panel_parts = groups};
+    /* Narrow results (a head, one group of a convolution) are cut by rows too. */
+    if (groups * grid.row_parts < wanted)
+        grid.row_parts =
+            S3R_MIN(S3R_CEIL_DIV(wanted, groups), S3R_CEIL_DIV(product->m, 64u));
     return grid;
 }
 
-static task_range range_of(const s3r_product *product, task_grid grid, size_t task)
+static task_range range_of(const s3r_product *product, task_grid grid, size_t task,
+                           size_t threads)
 {
-    size_t groups = S3R_CEIL_DIV(panel_count(product->n), (size_t)GROUP_PANELS);
-    size_t r = task / grid.panel_parts, p = task % grid.panel_parts;
-    size_t end = groups * (p + 1) / grid.panel_parts * GROUP_PANELS;
+    size_t r = task / grid.panel_parts, panel = task % grid.panel_parts * GROUP_PANELS;
     return (task_range){.row = product->m * r / grid.row_parts,
                         .row_end = product->m * (r + 1) / grid.row_parts,
-                        .panel = groups * p / grid.panel_parts * GROUP_PANELS,
-                        .panel_end = S3R_MIN(end, panel_count(product->n))};
+                        .panel = panel,
+                        .panel_end =
+                            S3R_MIN(panel + GROUP_PANELS, panel_count(product->n)),
+                        .next_panel = panel + threads * GROUP_PANELS};
 }
 
 typedef struct products_run {
@@ -325,7 +341,8 @@ static void run_task(void *context, size_t task, size_t worker)
         const s3r_product *product = &run->products[i];
         size_t tasks = task_count_of(product, run->wanted);
         if (task < tasks) {
-            task_range range = range_of(product, cut_product(product, run->wanted), task);
+            task_range range = range_of(product, cut_product(product, run->wanted), task,
+                                        s3r_pool_threads(run->pool));
             run_range(run->kernels, product, &range, s3r_pool_scratch(run->pool, worker));
             return;
         }
@@ -353,7 +370,8 @@ void s3r_products_run(s3r_pool *pool, const s3r_kernels *kernels,
 void s3r_product_run_serial(const s3r_kernels *kernels, const s3r_product *product,
                             void *scratch)
 {
-    task_range range = {0, product->m, 0, panel_count(product->n)};
+    size_t panels = panel_count(product->n);
+    task_range range = {0, product->m, 0, panels, panels};
     if (product->m > 0 && product->n > 0)
         run_range(kernels, product, &range, scratch);
 }

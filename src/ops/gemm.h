@@ -34,7 +34,8 @@ typedef struct s3r_product {
     const void *b;
     s3r_b_layout b_layout;
     s3r_dtype b_dtype; /* of the stored B: F32, F16, BF16 */
-    size_t b_stride;   /* elements between rows of the stored B */
+    size_t b_stride;   /* elements between rows of the stored B; packed: rows of a panel
+                          in memory when it is a part of a longer one, 0 = k */
     float *c;
     size_t c_stride;
     bool accumulate;       /* C += A B */
