@@ -2,12 +2,14 @@
  * Running a model over many audio files.  The library calls back in the caller's thread,
  * so that nothing here is shared between threads.
  */
+#define _POSIX_C_SOURCE 200809L
 #include "audio_run.h"
 
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "interrupt.h"
 #include "ordered_lines.h"
@@ -65,7 +67,8 @@ static s3r_status on_result(void *context, const s3r_result *result)
 {
     run *r = context;
     char *line = NULL;
-    s3r_progress_end(&r->progress); /* stdout may be the same terminal */
+    if (isatty(STDOUT_FILENO)) /* where the bar stands too */
+        s3r_progress_end(&r->progress);
     if (result->status != S3R_OK)
         note_failure(r, result);
     if (!r->job->line(r->job->line_context, result, &line)) {
