@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "model/stored_values.h"
+#include "ops/conv_pairs.h"
 #include "ops/op_weight_norm.h"
 
 #define ROWS_A_TASK 16u
@@ -67,6 +68,8 @@ static void pack_panel(void *context, size_t task, size_t worker)
     (void)worker;
     s3r_pack_panels(job->kernels, job->depth, cols, rows, S3R_B_TRANSPOSED, S3R_DTYPE_F32,
                     job->depth, job->is_bf16, packed);
+    if (s3r_conv_has_pairs(&job->source->shape))
+        s3r_conv_pair_panel(&job->source->shape, job->is_bf16, job->packed, panel);
 }
 
 static s3r_status divide_by_norm(conv_job *job, const s3r_conv_prepare_options *options,

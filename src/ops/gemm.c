@@ -138,11 +138,14 @@ static void prefetch_until(prefetch_plan *plan, size_t target)
 static void finish_rows(const s3r_kernels *kernels, const s3r_product *product,
                         size_t row, size_t row_end, size_t column, size_t cols)
 {
-    if (!product->bias && !product->gelu)
+    if (!product->bias && !product->gelu && !product->addend)
         return;
     for (size_t i = row; i < row_end; i++) {
         size_t at = i * product->c_stride + column;
         float *c = product->c + at;
+        if (product->addend)
+            for (size_t j = 0; j < cols; j++)
+                c[j] += product->addend[i * product->addend_stride + column + j];
         if (product->bias)
             for (size_t j = 0; j < cols; j++)
                 c[j] += product->bias[column + j];

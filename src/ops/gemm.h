@@ -38,10 +38,13 @@ typedef struct s3r_product {
                           in memory when it is a part of a longer one, 0 = k */
     float *c;
     size_t c_stride;
-    bool accumulate;       /* C += A B */
+    bool accumulate;     /* C += A B */
+    const float *addend; /* [m, n], added before the bias; NULL = none */
+    size_t addend_stride;
     const float *bias;     /* [n], added at the end; NULL = none */
     bool gelu;             /* C = gelu(A B + bias) */
-    float *pre_activation; /* with gelu: receives A B + bias, same stride as c; or NULL */
+    float *pre_activation; /* with gelu: receives what gelu is taken of, stride of c; or
+                              NULL */
 } s3r_product;
 
 /* Runs all products as one parallel region.  C must not overlap A or B. */

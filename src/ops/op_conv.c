@@ -5,6 +5,8 @@
  * t * stride .. t * stride + kernel of x.  With groups or padding each group of each
  * utterance is first copied into rows of its own, [pad + T + pad, in / groups].
  *
+ * Kernel 3 with stride 2, most of the extractor, goes through conv_pairs.h instead.
+ *
  * Backward, for dz:
  *   dx   stride 1: the product of padded dz with the weight turned around;
  *        else tap by tap, dx[t * stride + tap] += dz[t] W[tap]
@@ -15,6 +17,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "ops/conv_pairs.h"
 #include "ops/op_gelu.h"
 #include "ops/op_linear.h"
 
@@ -50,8 +53,10 @@ static size_t group_depth(const s3r_conv_shape *shape)
 
 size_t s3r_conv_packed_bytes(const s3r_conv_shape *shape, bool is_bf16)
 {
-    return shape->groups *
-           s3r_packed_bytes(group_depth(shape), shape->out / shape->groups, is_bf16);
+    size_t group =
+        s3r_packed_bytes(group_depth(shape), shape->out / shape->groups, is_bf16);
+    return shape->groups * group +
+           (s3r_conv_has_pairs(shape) ? s3r_conv_pair_bytes(shape, is_bf16) : 0);
 }
 
 void s3r_conv_pack(const s3r_kernels *kernels, const s3r_conv_shape *shape,
@@ -63,6 +68,8 @@ void s3r_conv_pack(const s3r_kernels *kernels, const s3r_conv_shape *shape,
         s3r_pack_panels(kernels, depth, out, weight + g * out * depth, S3R_B_TRANSPOSED,
                         S3R_DTYPE_F32, depth, is_bf16,
                         (unsigned char *)packed + g * bytes);
+    for (size_t p = 0; s3r_conv_has_pairs(shape) && p < S3R_CEIL_DIV(out, S3R_PANEL); p++)
+        s3r_conv_pair_panel(shape, is_bf16, packed, p);
 }
 
 bool s3r_conv_allows_bf16(const s3r_conv_shape *shape)
@@ -251,6 +258,23 @@ static void run_forward(s3r_tape *tape, const conv_node *conv, s3r_value *y, boo
     s3r_products_run(tape->pool, tape->kernels, products, count);
 }
 
+static void run_pairs(s3r_tape *tape, const conv_node *conv, s3r_value *y, bool gelu)
+{
+    s3r_conv_pairs pairs = {.shape = &conv->shape,
+                            .x = conv->x,
+                            .in = conv->in,
+                            .out = conv->out,
+                            .weight = conv->weight,
+                            .bias = conv->bias,
+                            .gelu = gelu,
+                            .y = y,
+                            .pre_activation = conv->pre_activation};
+    if (tape->is_bf16 && s3r_conv_allows_bf16(&conv->shape))
+        pairs.x_narrow = s3r_tape_stage_bf16(tape, conv->x, &pairs.x_narrow_stride);
+    if (!tape->is_out_of_memory)
+        s3r_conv_pairs_run(tape, &pairs);
+}
+
 static bool make_out_frames(s3r_tape *tape, const s3r_conv_shape *shape,
                             s3r_ragged frames, s3r_ragged *out)
 {
@@ -290,7 +314,9 @@ s3r_value *s3r_op_conv(s3r_tape *tape, s3r_value *x, s3r_ragged frames,
                                   shape->pad_left, shape->pad_right);
     if (gelu && y->needs_grad)
         conv.pre_activation = s3r_tape_alloc(tape, y->rows, y->stride * sizeof(float));
-    if (!tape->is_out_of_memory)
+    if (!tape->is_out_of_memory && s3r_conv_has_pairs(shape))
+        run_pairs(tape, &conv, y, gelu);
+    else if (!tape->is_out_of_memory)
         run_forward(tape, &conv, y, gelu);
     if (tape->is_out_of_memory)
         return NULL;

@@ -18,7 +18,8 @@ size_t s3r_conv_frames(const s3r_conv_shape *shape, size_t frames);
 
 /*
  * Bytes of the packed weight and its making: the panels of group 0, then of group 1, ...;
- * each group is s3r_packed_bytes(kernel * in / groups, out / groups).  `weight` is fp32.
+ * each group is s3r_packed_bytes(kernel * in / groups, out / groups); then what
+ * conv_pairs.h adds.  `weight` is fp32.
  */
 size_t s3r_conv_packed_bytes(const s3r_conv_shape *shape, bool is_bf16);
 void s3r_conv_pack(const s3r_kernels *kernels, const s3r_conv_shape *shape,
