@@ -60,9 +60,9 @@ typedef struct s3r_transcribe_options {
     uint32_t raw_rate_hz; /* of raw samples on stdin; default 16000 */
     bool allow_ffmpeg;    /* default true */
     const char *emissions_folder; /* NAME.npy: log-probabilities [frames, labels]; NULL */
-    const char *features_folder;  /* NAME.npy: hidden states; NULL */
-    int layer; /* features: hidden state 0 .. blocks, or -1 = all, [layers, frames, dim]
-                */
+    const char *features_folder;  /* hidden states [frames, width], NAME.npy or, of all
+                                     layers, NAME.LAYER.npy; NULL */
+    int layer; /* features: hidden state 0 .. blocks, S3R_LAYER_LAST or _ALL */
     s3r_progress_fn progress; /* NULL = none */
     void *progress_context;
 } s3r_transcribe_options;
@@ -71,11 +71,11 @@ S3R_API void s3r_transcribe_options_init(s3r_transcribe_options *options);
 
 /*
  * Transcribes (or, with features_folder and a model without head, only encodes) all
- * paths;
- * "-" is stdin.  A file that fails is reported through its result and the others go on:
- * S3R_ERR_PARTIAL then.  Other errors: S3R_ERR_USAGE (two inputs with one output name, no
- * head, a layer out of range), S3R_ERR_RESOURCE, S3R_ERR_RUNTIME (cannot write).
- * One call at a time a context.
+ * paths; "-" is stdin.  A file that fails, also because its output cannot be written, is
+ * reported through its result and the others go on: S3R_ERR_PARTIAL then.  Other errors
+ * end the run: S3R_ERR_USAGE (two outputs with one name, a layer out of range),
+ * S3R_ERR_MODEL (no head, no vocabulary), S3R_ERR_RESOURCE, S3R_ERR_RUNTIME (a folder
+ * cannot be created, interrupted).  One call at a time a context.
  */
 S3R_API s3r_status s3r_transcribe(s3r_context *context, const s3r_model *model,
                                   const char *const *paths, size_t path_count,

@@ -3,16 +3,19 @@
  *
  * Files are taken in the order of the list until their audio reaches the batch length,
  * decoded in parallel, run together, and reported in order; a long file runs alone, in
- * windows.
+ * windows.  Whether a file is long depends on itself only, so that its numbers do not
+ * depend on its neighbours.
  */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "api/transcribe_files.h"
 #include "audio/audio_normalize.h"
 #include "base/file.h"
 
-#define MAX_BATCH_FILES 256u
+#define MAX_BATCH_FILES  256u
+#define MAX_BATCH_ARRAYS 256u /* .npy files open at once */
 
 void s3r_transcribe_options_init(s3r_transcribe_options *options)
 {
@@ -34,10 +37,11 @@ typedef struct transcribe_run {
     s3r_inference inference;
     s3r_file_job *jobs; /* of the batch */
     size_t job_count;
-    size_t *wave_jobs; /* [batch] job of each waveform that runs */
-    double done_s, total_s;
+    size_t *wave_jobs;      /* [batch] job of each waveform that runs */
+    bool is_long;           /* what runs now is one long file */
+    double done_s, total_s; /* files that were reported; all, as far as headers tell */
+    double window_s;        /* done of the long file */
     size_t failed;
-    s3r_status first_failure;
 } transcribe_run;
 
 /* ---- checks ---- */
@@ -82,25 +86,52 @@ static s3r_status check_options(const s3r_model *model,
     return S3R_OK;
 }
 
-/* Two inputs must not write one file. */
+typedef struct output_name {
+    char *name;
+    size_t index; /* of its input */
+} output_name;
+
+static int compare_names(const void *a, const void *b)
+{
+    const output_name *x = a, *y = b;
+    int order = strcmp(x->name, y->name);
+    return order ? order : (x->index > y->index) - (x->index < y->index);
+}
+
+static s3r_status check_distinct(const transcribe_run *run, output_name *names,
+                                 s3r_error *err)
+{
+    for (size_t i = 0; i < run->path_count; i++) {
+        names[i] = (output_name){s3r_output_path("", run->paths[i], -1), i};
+        if (!names[i].name)
+            return s3r_fail_memory(err, "a name", strlen(run->paths[i]));
+    }
+    qsort(names, run->path_count, sizeof *names, compare_names);
+    for (size_t i = 1; i < run->path_count; i++)
+        if (strcmp(names[i - 1].name, names[i].name) == 0)
+            return s3r_fail(err, S3R_ERR_USAGE, "%s and %s would both be written to %s",
+                            run->paths[names[i - 1].index], run->paths[names[i].index],
+                            strrchr(names[i].name, '/') + 1);
+    return S3R_OK;
+}
+
+/* Two outputs must not go to one file. */
 static s3r_status check_output_names(const transcribe_run *run, s3r_error *err)
 {
-    if (!run->options->emissions_folder && !run->options->features_folder)
+    const char *emissions = run->options->emissions_folder;
+    const char *features = run->options->features_folder;
+    if (!emissions && !features)
         return S3R_OK;
-    char **names = s3r_alloc(run->path_count, sizeof *names);
-    s3r_status status = names ? S3R_OK : s3r_fail_memory(err, "names", run->path_count);
-    for (size_t i = 0; i < run->path_count && status == S3R_OK; i++) {
-        names[i] = s3r_output_path("", run->paths[i], -1);
-        if (!names[i])
-            status = s3r_fail_memory(err, "a name", strlen(run->paths[i]));
-        for (size_t j = 0; j < i && status == S3R_OK; j++)
-            if (strcmp(names[i], names[j]) == 0)
-                status =
-                    s3r_fail(err, S3R_ERR_USAGE, "%s and %s would both be written to %s",
-                             run->paths[j], run->paths[i], names[i]);
-    }
-    for (size_t i = 0; names && i < run->path_count; i++)
-        s3r_free(names[i]);
+    if (emissions && features && strcmp(emissions, features) == 0)
+        return s3r_fail(err, S3R_ERR_USAGE,
+                        "emissions and features: expected two folders, found %s for both",
+                        features);
+    output_name *names = s3r_alloc(run->path_count, sizeof *names);
+    if (!names)
+        return s3r_fail_memory(err, "names", run->path_count * sizeof *names);
+    s3r_status status = check_distinct(run, names, err);
+    for (size_t i = 0; i < run->path_count; i++)
+        s3r_free(names[i].name);
     s3r_free(names);
     return status;
 }
@@ -116,19 +147,36 @@ static s3r_status make_folders(const s3r_transcribe_options *options, s3r_error 
 
 /* ---- the network ---- */
 
+/* A failure of one file ends a run of that file alone; in a batch the others go on. */
+static s3r_status end_rows(transcribe_run *run, const s3r_file_job *job,
+                           const s3r_frame_rows *rows)
+{
+    if (!run->is_long)
+        return S3R_OK;
+    run->window_s = (double)(rows->first_frame + rows->count) *
+                    (double)s3r_config_stride(&run->model->config) /
+                    (double)run->model->config.sample_rate;
+    return job->status;
+}
+
 static s3r_status take_log_probs(void *context, const s3r_frame_rows *rows,
                                  s3r_error *err)
 {
     transcribe_run *run = context;
-    return s3r_file_job_log_probs(&run->jobs[run->wave_jobs[rows->utterance]], rows, err);
+    s3r_file_job *job = &run->jobs[run->wave_jobs[rows->utterance]];
+    (void)err;
+    s3r_file_job_log_probs(job, rows);
+    return end_rows(run, job, rows);
 }
 
 static s3r_status take_hidden(void *context, size_t layer, const s3r_frame_rows *rows,
                               s3r_error *err)
 {
     transcribe_run *run = context;
-    return s3r_file_job_hidden(&run->jobs[run->wave_jobs[rows->utterance]], layer, rows,
-                               err);
+    s3r_file_job *job = &run->jobs[run->wave_jobs[rows->utterance]];
+    (void)err;
+    s3r_file_job_hidden(job, layer, rows);
+    return end_rows(run, job, rows);
 }
 
 static bool report_progress(void *context)
@@ -137,7 +185,8 @@ static bool report_progress(void *context)
     const s3r_transcribe_options *options = run->options;
     if (!options->progress)
         return true;
-    return options->progress(options->progress_context, run->done_s, run->total_s);
+    return options->progress(options->progress_context, run->done_s + run->window_s,
+                             run->total_s);
 }
 
 static size_t to_frames(const s3r_model *model, double seconds)
@@ -174,21 +223,35 @@ static s3r_waveform wave_of(const transcribe_run *run, const s3r_file_job *job)
                              job->audio.sample_count);
 }
 
+/* Runs a long file; a failure of its own is for its result. */
+static s3r_status run_long(transcribe_run *run, size_t job, s3r_error *err)
+{
+    s3r_waveform wave = wave_of(run, &run->jobs[job]);
+    run->wave_jobs[0] = job;
+    run->is_long = true;
+    s3r_status status = s3r_inference_long(&run->inference, &wave, 0, err);
+    run->is_long = false;
+    return run->jobs[job].status != S3R_OK ? S3R_OK : status;
+}
+
 /* Runs what of the batch could be loaded. */
 static s3r_status run_batch(transcribe_run *run, s3r_waveform *waves, s3r_error *err)
 {
     size_t count = 0;
     for (size_t i = 0; i < run->job_count; i++) {
         const s3r_file_job *job = &run->jobs[i];
-        if (job->status != S3R_OK)
+        if (job->status != S3R_OK || s3r_inference_is_long(&run->inference, job->frames))
             continue;
         run->wave_jobs[count] = i;
         waves[count++] = wave_of(run, job);
     }
-    if (count == 1 &&
-        s3r_inference_is_long(&run->inference, run->jobs[run->wave_jobs[0]].frames))
-        return s3r_inference_long(&run->inference, &waves[0], 0, err);
-    return s3r_inference_batch(&run->inference, waves, count, err);
+    S3R_TRY(s3r_inference_batch(&run->inference, waves, count, err));
+    for (size_t i = 0; i < run->job_count; i++) {
+        const s3r_file_job *job = &run->jobs[i];
+        if (job->status == S3R_OK && s3r_inference_is_long(&run->inference, job->frames))
+            S3R_TRY(run_long(run, i, err));
+    }
+    return S3R_OK;
 }
 
 /* ---- files ---- */
@@ -200,12 +263,24 @@ static void load_job(void *context, size_t task, size_t worker)
     s3r_file_job_start(&run->jobs[task], run->model, run->options);
 }
 
+/* How many files may run together for the arrays that each writes. */
+static size_t most_files(const transcribe_run *run)
+{
+    const s3r_transcribe_options *options = run->options;
+    size_t arrays = options->emissions_folder ? 1 : 0;
+    if (options->features_folder)
+        arrays +=
+            options->layer == S3R_LAYER_ALL ? run->model->config.block_count + 1 : 1;
+    size_t files = MAX_BATCH_ARRAYS / S3R_MAX(arrays, (size_t)1);
+    return S3R_MIN(S3R_MAX(files, (size_t)1), (size_t)MAX_BATCH_FILES);
+}
+
 /* How many files from `first` on run together: at least one, and a long one alone. */
 static size_t choose_batch(const transcribe_run *run, const double *seconds, size_t first)
 {
     double total = 0;
-    size_t count = 0;
-    while (first + count < run->path_count && count < MAX_BATCH_FILES) {
+    size_t count = 0, most = most_files(run);
+    while (first + count < run->path_count && count < most) {
         double length = seconds[first + count];
         bool is_alone = length < 0 || length > run->options->batch_s;
         if (count > 0 && (is_alone || total + length > run->options->batch_s))
@@ -226,12 +301,12 @@ static s3r_status report_jobs(transcribe_run *run, s3r_result_fn result,
         s3r_file_job *job = &run->jobs[i];
         if (status == S3R_OK)
             status = s3r_file_job_finish(job, run->model, result, result_context, err);
-        if (job->status != S3R_OK && run->failed++ == 0)
-            run->first_failure = job->status;
+        run->failed += job->status != S3R_OK;
         run->done_s +=
             (double)job->audio.sample_count / (double)run->model->config.sample_rate;
         s3r_file_job_release(job);
     }
+    run->window_s = 0;
     return status;
 }
 

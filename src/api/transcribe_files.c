@@ -90,34 +90,45 @@ void s3r_file_job_start(s3r_file_job *job, const s3r_model *model,
     job->status = start_job(job, model, options, &job->error);
 }
 
-s3r_status s3r_file_job_log_probs(s3r_file_job *job, const s3r_frame_rows *rows,
-                                  s3r_error *err)
+static s3r_status collect_labels(s3r_file_job *job, const s3r_frame_rows *rows,
+                                 const float *first, s3r_error *err)
 {
     const s3r_value *value = rows->value;
-    const float *first = value->data + rows->row * value->stride;
-    for (size_t i = 0; i < rows->count && job->best_ids; i++) {
+    for (size_t i = 0; i < rows->count; i++) {
         const float *row = first + i * value->stride;
         uint32_t best = 0;
         for (uint32_t j = 1; j < value->cols; j++)
             if (row[j] > row[best])
                 best = j;
+        if (!isfinite(row[best]))
+            return s3r_fail(err, S3R_ERR_DATA,
+                            "%s: frame %zu: expected finite log-probabilities, found %g "
+                            "(damaged audio or weights)",
+                            job->path, rows->first_frame + i, (double)row[best]);
         job->best_ids[rows->first_frame + i] = best;
         job->probabilities[rows->first_frame + i] = expf(row[best]);
     }
-    if (!job->emissions)
-        return S3R_OK;
-    return s3r_npy_writer_add(job->emissions, first, rows->count, value->stride, err);
+    return S3R_OK;
 }
 
-s3r_status s3r_file_job_hidden(s3r_file_job *job, size_t layer,
-                               const s3r_frame_rows *rows, s3r_error *err)
+void s3r_file_job_log_probs(s3r_file_job *job, const s3r_frame_rows *rows)
 {
-    if (!job->features || !job->features[layer])
-        return S3R_OK;
     const s3r_value *value = rows->value;
-    return s3r_npy_writer_add(job->features[layer],
-                              value->data + rows->row * value->stride, rows->count,
-                              value->stride, err);
+    const float *first = value->data + rows->row * value->stride;
+    if (job->status == S3R_OK && job->best_ids)
+        job->status = collect_labels(job, rows, first, &job->error);
+    if (job->status == S3R_OK && job->emissions)
+        job->status = s3r_npy_writer_add(job->emissions, first, rows->count,
+                                         value->stride, &job->error);
+}
+
+void s3r_file_job_hidden(s3r_file_job *job, size_t layer, const s3r_frame_rows *rows)
+{
+    const s3r_value *value = rows->value;
+    if (job->status == S3R_OK && job->features && job->features[layer])
+        job->status = s3r_npy_writer_add(job->features[layer],
+                                         value->data + rows->row * value->stride,
+                                         rows->count, value->stride, &job->error);
 }
 
 /* ---- results ---- */
@@ -186,11 +197,12 @@ static s3r_status report_success(s3r_file_job *job, const s3r_model *model,
         job->status = decode(job, model, &text, &spans, &labels, &count, &job->error);
         report->confidence = (double)mean_probability(job, 0, job->frames);
     }
+    bool is_ok = job->status == S3R_OK;
     report->status = job->status;
-    report->message = job->status == S3R_OK ? "" : job->error.message;
-    report->text = text;
-    report->labels = labels;
-    report->label_count = count;
+    report->message = is_ok ? "" : job->error.message;
+    report->text = is_ok ? text : NULL;
+    report->labels = is_ok ? labels : NULL;
+    report->label_count = is_ok ? count : 0;
     s3r_status status = result(result_context, report);
     s3r_free(text);
     s3r_free(spans);

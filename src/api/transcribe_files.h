@@ -34,11 +34,9 @@ s3r_status s3r_file_job_finish(s3r_file_job *job, const s3r_model *model,
                                s3r_error *err);
 void s3r_file_job_release(s3r_file_job *job);
 
-/* Sinks of s3r_inference; they write to the job. */
-s3r_status s3r_file_job_log_probs(s3r_file_job *job, const s3r_frame_rows *rows,
-                                  s3r_error *err);
-s3r_status s3r_file_job_hidden(s3r_file_job *job, size_t layer,
-                               const s3r_frame_rows *rows, s3r_error *err);
+/* What the sinks of s3r_inference do for one file; a failure goes into the job. */
+void s3r_file_job_log_probs(s3r_file_job *job, const s3r_frame_rows *rows);
+void s3r_file_job_hidden(s3r_file_job *job, size_t layer, const s3r_frame_rows *rows);
 
 /* "folder/NAME.npy" for path, or "folder/NAME.LAYER.npy" with layer >= 0 (s3r_free); NAME
  * is the last part of the path without its extension. NULL without memory. */
