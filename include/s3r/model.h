@@ -95,7 +95,7 @@ S3R_API size_t s3r_model_frames(const s3r_model *model, size_t sample_count);
 /*
  * Writes the model as a Hugging Face folder and compares what was written bit for bit.
  *
- *   folder  created, or replaced when it is empty, or with is_forced when it is a model
+ *   folder  new or empty; with is_forced a model in it is replaced and other files stay
  *   dtype   "f32", "f16" or "bf16"
  *
  * S3R_ERR_USAGE, S3R_ERR_RUNTIME (disk full: what was there before stays), S3R_ERR_MODEL.

@@ -111,7 +111,7 @@ static s3r_status check_distinct(const transcribe_run *run, output_name *names,
         if (strcmp(names[i - 1].name, names[i].name) == 0)
             return s3r_fail(err, S3R_ERR_USAGE, "%s and %s would both be written to %s",
                             run->paths[names[i - 1].index], run->paths[names[i].index],
-                            strrchr(names[i].name, '/') + 1);
+                            names[i].name);
     return S3R_OK;
 }
 
