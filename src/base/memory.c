@@ -4,12 +4,13 @@
  *
  * Each block is 64-byte aligned, so that vector loads never cross a cache line.
  */
-#define _POSIX_C_SOURCE 200809L
+#define _DEFAULT_SOURCE /* madvise */
 #include "base/memory.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
@@ -17,6 +18,9 @@
 #define ASAN_POISON_MEMORY_REGION(address, size)   ((void)(address), (void)(size))
 #define ASAN_UNPOISON_MEMORY_REGION(address, size) ((void)(address), (void)(size))
 #endif
+
+#define HUGE_PAGE_BYTES  ((size_t)2 << 20)
+#define HUGE_BLOCK_BYTES ((size_t)8 << 20)
 
 static atomic_size_t alloc_total;
 static atomic_size_t fail_at_total; /* 0 = never */
@@ -47,6 +51,16 @@ size_t s3r_alloc_count(void)
     return atomic_load(&alloc_total);
 }
 
+/* Large blocks are read with long strides, where small pages cost address translation. */
+static void prefer_huge_pages(void *block, size_t bytes)
+{
+#if defined(MADV_HUGEPAGE)
+    (void)madvise(block, bytes / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES, MADV_HUGEPAGE);
+#else
+    (void)block, (void)bytes;
+#endif
+}
+
 void *s3r_alloc_raw(size_t count, size_t size)
 {
     size_t bytes;
@@ -56,8 +70,11 @@ void *s3r_alloc_raw(size_t count, size_t size)
     if (!s3r_size_mul(count, size, &bytes) || bytes > SIZE_MAX / 2)
         return NULL;
     void *block = NULL;
-    if (posix_memalign(&block, S3R_ALIGNMENT, bytes ? bytes : 1) != 0)
+    size_t alignment = bytes >= HUGE_BLOCK_BYTES ? HUGE_PAGE_BYTES : S3R_ALIGNMENT;
+    if (posix_memalign(&block, alignment, bytes ? bytes : 1) != 0)
         return NULL;
+    if (alignment == HUGE_PAGE_BYTES)
+        prefer_huge_pages(block, bytes);
     return block;
 }
 

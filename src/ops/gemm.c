@@ -9,11 +9,18 @@
 #include "ops/gemm.h"
 
 #include <assert.h>
+#include <string.h>
 
-#define GROUP_PANELS   2u
-#define BLOCK_K        1024u
-#define TASK_ROWS      1024u /* more rows are cut: A of a task should stay in cache */
-#define TASKS_A_THREAD 4u    /* at least, so that threads end together */
+#define BLOCK_K      1024u
+#define GROUP_PANELS 2u    /* panels that a task packs and uses together */
+#define TASK_ROWS    1024u /* more rows are cut: A of a task should stay in cache */
+/* Packed panels cost nothing to share, so that wider groups spare reading A again. */
+#define PACKED_GROUP_BYTES ((size_t)512 << 10)
+#define PACKED_GROUP_MAX   8u
+#define PACKED_TASK_ROWS   224u
+/* Where in a worker's scratch the rows of a tile are gathered; panels lie before. */
+#define GATHER_OFFSET  ((size_t)768 << 10)
+#define TASKS_A_THREAD 4u /* at least, so that threads end together */
 #define CACHE_LINE     64u
 
 typedef struct task_range {
@@ -44,6 +51,16 @@ static size_t block_of(const s3r_product *product)
 static size_t element_bytes(const s3r_product *product)
 {
     return product->is_bf16 ? 2 : 4;
+}
+
+/* Panels of a group: of what fits in the second-level cache. */
+static size_t group_of(const s3r_product *product)
+{
+    if (product->b_layout != S3R_B_PACKED || product->k == 0)
+        return GROUP_PANELS;
+    size_t bytes = block_of(product) * S3R_PANEL * element_bytes(product);
+    size_t fitting = PACKED_GROUP_BYTES / bytes;
+    return S3R_MAX(S3R_MIN(fitting, (size_t)PACKED_GROUP_MAX), (size_t)GROUP_PANELS);
 }
 
 /* Rounds up: a bf16 panel holds pairs. */
@@ -102,7 +119,22 @@ void s3r_pack_panels(const s3r_kernels *kernels, size_t k, size_t n, const void 
     }
 }
 
-/* Rows of stored B that the next block will pack, asked for little by little. */
+typedef struct block_range {
+    size_t panel, panels; /* of this group */
+    size_t first, steps;  /* of k */
+    const unsigned char *packed;
+    size_t panel_bytes; /* between packed panels */
+} block_range;
+
+/* Where A of the block begins for a row, in elements. */
+static size_t a_offset(const s3r_product *product, const block_range *block, size_t row)
+{
+    size_t segment = segment_of(product);
+    return row * product->a_stride + block->first / segment * product->a_segment_stride +
+           block->first % segment;
+}
+
+/* Rows of memory that will be wanted soon, asked for little by little. */
 typedef struct prefetch_plan {
     const unsigned char *base;
     size_t row_bytes;
@@ -144,11 +176,10 @@ static void finish_rows(const s3r_kernels *kernels, const s3r_product *product,
         size_t at = i * product->c_stride + column;
         float *c = product->c + at;
         if (product->addend)
-            for (size_t j = 0; j < cols; j++)
-                c[j] += product->addend[i * product->addend_stride + column + j];
+            kernels->axpy(cols, 1.0f,
+                          product->addend + i * product->addend_stride + column, c);
         if (product->bias)
-            for (size_t j = 0; j < cols; j++)
-                c[j] += product->bias[column + j];
+            kernels->axpy(cols, 1.0f, product->bias + column, c);
         if (product->gelu && product->pre_activation)
             for (size_t j = 0; j < cols; j++)
                 product->pre_activation[at + j] = c[j];
@@ -157,36 +188,55 @@ static void finish_rows(const s3r_kernels *kernels, const s3r_product *product,
     }
 }
 
-typedef struct block_range {
-    size_t panel, panels; /* of this group */
-    size_t first, steps;  /* of k */
-    const unsigned char *packed;
-    size_t panel_bytes; /* between packed panels */
-} block_range;
+/* Rows of A for one tile: where they are, or gathered. */
+typedef struct tile_rows {
+    const void *data;
+    size_t stride; /* elements */
+    size_t row, row_end;
+} tile_rows;
+
+/*
+ * A tile reads its rows once a panel. Where many panels follow and rows are short and far
+ * apart (convolutions), copying them first spares waiting for each row's first lines.
+ */
+static tile_rows prepare_tile(const s3r_product *product, const block_range *block,
+                              size_t row, size_t row_end, unsigned char *scratch)
+{
+    size_t bytes = element_bytes(product), offset = a_offset(product, block, row);
+    const unsigned char *a = (const unsigned char *)product->a + offset * bytes;
+    tile_rows rows = {a, product->a_stride, row, row_end};
+    if (!scratch || product->b_layout != S3R_B_PACKED || block->panels <= GROUP_PANELS)
+        return rows;
+    size_t count = product->is_bf16 ? S3R_CEIL_DIV(block->steps, 2u) * 2u : block->steps;
+    unsigned char *gathered = scratch + GATHER_OFFSET;
+    rows.stride = s3r_padded_stride(BLOCK_K, bytes);
+    rows.data = gathered;
+    for (size_t i = 0; i < row_end - row; i++)
+        memcpy(gathered + i * rows.stride * bytes, a + i * product->a_stride * bytes,
+               count * bytes);
+    return rows;
+}
 
 static void run_tile(const s3r_kernels *kernels, const s3r_product *product,
-                     const block_range *block, size_t index, size_t row, size_t rows)
+                     const block_range *block, size_t index, const tile_rows *rows)
 {
-    size_t segment = segment_of(product), column = (block->panel + index) * S3R_PANEL;
+    size_t column = (block->panel + index) * S3R_PANEL;
     size_t cols = S3R_MIN(product->n - column, (size_t)S3R_PANEL);
-    size_t a_offset = row * product->a_stride +
-                      block->first / segment * product->a_segment_stride +
-                      block->first % segment;
     const void *panel = block->packed + index * block->panel_bytes;
-    float *c = product->c + row * product->c_stride + column;
+    float *c = product->c + rows->row * product->c_stride + column;
     bool accumulate = product->accumulate || block->first > 0;
+    size_t count = rows->row_end - rows->row;
     if (product->is_bf16)
-        kernels->tile_bf16(rows, cols, block->steps,
-                           (const uint16_t *)product->a + a_offset, product->a_stride,
-                           panel, c, product->c_stride, accumulate);
+        kernels->tile_bf16(count, cols, block->steps, rows->data, rows->stride, panel, c,
+                           product->c_stride, accumulate);
     else
-        kernels->tile_f32(rows, cols, block->steps, (const float *)product->a + a_offset,
-                          product->a_stride, panel, c, product->c_stride, accumulate);
+        kernels->tile_f32(count, cols, block->steps, rows->data, rows->stride, panel, c,
+                          product->c_stride, accumulate);
 }
 
 static void run_block(const s3r_kernels *kernels, const s3r_product *product,
                       const block_range *block, const task_range *range,
-                      prefetch_plan *next)
+                      prefetch_plan *next, void *scratch)
 {
     size_t rows = range->row_end - range->row;
     size_t tiles = S3R_CEIL_DIV(rows, kernels->tile_rows);
@@ -196,10 +246,11 @@ static void run_block(const s3r_kernels *kernels, const s3r_product *product,
     for (size_t t = 0; t < tiles; t++) {
         size_t row = range->row + rows * t / tiles;
         size_t row_end = range->row + rows * (t + 1) / tiles;
+        tile_rows tile = prepare_tile(product, block, row, row_end, scratch);
         for (size_t p = 0; p < block->panels; p++) {
             size_t done = t * block->panels + p + 1;
             prefetch_until(next, next->total * done / (tiles * block->panels));
-            run_tile(kernels, product, block, p, row, row_end - row);
+            run_tile(kernels, product, block, p, &tile);
         }
         if (is_last)
             finish_rows(kernels, product, row, row_end, column, cols);
@@ -212,15 +263,14 @@ static block_range next_block(const s3r_product *product, const task_range *rang
 {
     size_t segment = segment_of(product);
     if (first >= product->k) {
-        panel += GROUP_PANELS;
+        panel += group_of(product);
         first = 0;
     }
     if (panel >= range->panel_end)
         return (block_range){0};
     size_t left = segment - first % segment;
     return (block_range){.panel = panel,
-                         .panels =
-                             S3R_MIN(range->panel_end - panel, (size_t)GROUP_PANELS),
+                         .panels = S3R_MIN(range->panel_end - panel, group_of(product)),
                          .first = first,
                          .steps = S3R_MIN(left, block_of(product))};
 }
@@ -287,7 +337,7 @@ static void run_range(const s3r_kernels *kernels, const s3r_product *product,
         block_range next =
             next_block(product, range, block.panel, block.first + block.steps);
         prefetch_plan plan = plan_next(product, range, &next);
-        run_block(kernels, product, &block, range, &plan);
+        run_block(kernels, product, &block, range, &plan, scratch);
         block = next;
     }
 }
@@ -299,9 +349,9 @@ typedef struct task_grid {
 
 static task_grid cut_product(const s3r_product *product, size_t wanted)
 {
-    size_t groups = S3R_CEIL_DIV(panel_count(product->n), (size_t)GROUP_PANELS);
-    task_grid grid = {.row_parts = S3R_CEIL_DIV(product->m, (size_t)TASK_ROWS),
-                      .panel_parts = groups};
+    size_t groups = S3R_CEIL_DIV(panel_count(product->n), group_of(product));
+    size_t rows = product->b_layout == S3R_B_PACKED ? PACKED_TASK_ROWS : TASK_ROWS;
+    task_grid grid = {.row_parts = S3R_CEIL_DIV(product->m, rows), .panel_parts = groups};
     /* Narrow results (a head, one group of a convolution) are cut by rows too. */
     if (groups * grid.row_parts < wanted)
         grid.row_parts =
@@ -312,13 +362,13 @@ static task_grid cut_product(const s3r_product *product, size_t wanted)
 static task_range range_of(const s3r_product *product, task_grid grid, size_t task,
                            size_t threads)
 {
-    size_t r = task / grid.panel_parts, panel = task % grid.panel_parts * GROUP_PANELS;
+    size_t r = task / grid.panel_parts, group = group_of(product);
+    size_t panel = task % grid.panel_parts * group;
     return (task_range){.row = product->m * r / grid.row_parts,
                         .row_end = product->m * (r + 1) / grid.row_parts,
                         .panel = panel,
-                        .panel_end =
-                            S3R_MIN(panel + GROUP_PANELS, panel_count(product->n)),
-                        .next_panel = panel + threads * GROUP_PANELS};
+                        .panel_end = S3R_MIN(panel + group, panel_count(product->n)),
+                        .next_panel = panel + threads * group};
 }
 
 typedef struct products_run {

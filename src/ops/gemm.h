@@ -51,7 +51,8 @@ typedef struct s3r_product {
 void s3r_products_run(s3r_pool *pool, const s3r_kernels *kernels,
                       const s3r_product *products, size_t count);
 
-/* One product in the calling thread; scratch has S3R_POOL_SCRATCH_BYTES. */
+/* One product in the calling thread; scratch has S3R_POOL_SCRATCH_BYTES, and may be NULL
+ * when B is packed. */
 void s3r_product_run_serial(const s3r_kernels *kernels, const s3r_product *product,
                             void *scratch);
 
