@@ -33,21 +33,29 @@ static double fold_lanes(const double *lane)
     return (quarter[0] + quarter[2]) + (quarter[1] + quarter[3]);
 }
 
+/* Sums of up to 16 terms a lane in fp32, of those in double. */
 static double exp_sum(size_t n, float shift, const float *x, float *y)
 {
-    double total[LANES] = {0};
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES) {
+    double total = 0;
+    for (size_t first = 0; first < n; first += 16 * LANES) {
+        size_t end = n - first < 16 * LANES ? n : first + 16 * LANES, i = first;
+        float lane[LANES] = {0};
+        double part[LANES];
+        for (; i + LANES <= end; i += LANES) {
+            for (size_t l = 0; l < LANES; l++) {
+                y[i + l] = vector_exp(x[i + l] - shift);
+                lane[l] += y[i + l];
+            }
+        }
+        for (size_t l = 0; i < end; i++, l++) {
+            y[i] = vector_exp(x[i] - shift);
+            lane[l] += y[i];
+        }
         for (size_t l = 0; l < LANES; l++)
-            y[i + l] = vector_exp(x[i + l] - shift);
-        for (size_t l = 0; l < LANES; l++)
-            total[l] += (double)y[i + l];
+            part[l] = (double)lane[l];
+        total += fold_lanes(part);
     }
-    for (size_t l = 0; i < n; i++, l++) {
-        y[i] = vector_exp(x[i] - shift);
-        total[l] += (double)y[i];
-    }
-    return fold_lanes(total);
+    return total;
 }
 
 static float max_of(size_t n, const float *x)

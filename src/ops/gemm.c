@@ -136,7 +136,8 @@ static size_t a_offset(const s3r_product *product, const block_range *block, siz
 
 /* Rows of memory that will be wanted soon, asked for little by little. */
 typedef struct prefetch_plan {
-    const unsigned char *base;
+    const unsigned char *base; /* of the current row */
+    size_t line;               /* in it */
     size_t row_bytes;
     size_t lines_a_row;
     size_t total, issued;
@@ -160,9 +161,11 @@ static prefetch_plan plan_prefetch(const s3r_product *product, size_t panel,
 static void prefetch_until(prefetch_plan *plan, size_t target)
 {
     for (; plan->issued < target; plan->issued++) {
-        size_t row = plan->issued / plan->lines_a_row;
-        size_t line = plan->issued % plan->lines_a_row;
-        __builtin_prefetch(plan->base + row * plan->row_bytes + line * CACHE_LINE, 0, 2);
+        __builtin_prefetch(plan->base + plan->line * CACHE_LINE, 0, 2);
+        if (++plan->line == plan->lines_a_row) {
+            plan->line = 0;
+            plan->base += plan->row_bytes;
+        }
     }
 }
 
