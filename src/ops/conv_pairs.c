@@ -95,15 +95,22 @@ static void *make_differences(s3r_tape *tape, const s3r_conv_pairs *conv, size_t
 
 /* ---- products ---- */
 
-/* Unpacked weights: W0 + W2 [out, in]. */
+/* Unpacked weights: W0 + W2 [out, in]; in bf16 of the rounded taps, as the panels have
+ * it. */
 static float *make_sum(s3r_tape *tape, const s3r_conv_pairs *conv)
 {
     size_t in = conv->shape->in, out = conv->shape->out;
     const float *weight = conv->weight->data;
     float *sum = s3r_tape_alloc(tape, out * in, sizeof *sum);
-    for (size_t o = 0; sum && o < out; o++)
-        for (size_t c = 0; c < in; c++)
-            sum[o * in + c] = weight[o * 3 * in + c] + weight[(o * 3 + 2) * in + c];
+    for (size_t i = 0; sum && i < out * in; i++) {
+        float first = weight[i / in * 3 * in + i % in];
+        float last = weight[(i / in * 3 + 2) * in + i % in];
+        if (conv->x_narrow) {
+            first = s3r_bf16_to_f32(s3r_f32_to_bf16(first));
+            last = s3r_bf16_to_f32(s3r_f32_to_bf16(last));
+        }
+        sum[i] = first + last;
+    }
     return sum;
 }
 
