@@ -114,11 +114,12 @@ s3r_extractor_stats s3r_extractor_measure(s3r_tape *tape, const s3r_model_config
     return result;
 }
 
-static void copy_rows(const s3r_value *from, s3r_value *to, size_t first_row)
+/* Rows [skip, ..) of from to the rows of `to` from first_row on. */
+static void copy_rows(const s3r_value *from, size_t skip, s3r_value *to, size_t first_row)
 {
-    for (size_t i = 0; i < from->rows; i++)
-        memcpy(to->data + (first_row + i) * to->stride, from->data + i * from->stride,
-               from->cols * sizeof(float));
+    for (size_t i = skip; i < from->rows; i++)
+        memcpy(to->data + (first_row + i - skip) * to->stride,
+               from->data + i * from->stride, from->cols * sizeof(float));
 }
 
 void s3r_extractor_run(s3r_tape *tape, const s3r_model_config *config,
@@ -129,17 +130,20 @@ void s3r_extractor_run(s3r_tape *tape, const s3r_model_config *config,
     size_t stride = s3r_config_stride(config);
     size_t field = s3r_config_receptive_field(config);
     bool was_recording = tape->is_recording;
+    /* Frames share products in pairs (conv_pairs.h): chunks begin at an even one. */
+    size_t lead = first % 2, total = count > 0 ? count + lead : 0;
     tape->is_recording = false;
-    for (size_t done = 0; done < count && !tape->is_out_of_memory; done += CHUNK_FRAMES) {
-        size_t rows = S3R_MIN(count - done, (size_t)CHUNK_FRAMES);
+    for (size_t done = 0; done < total && !tape->is_out_of_memory; done += CHUNK_FRAMES) {
+        size_t rows = S3R_MIN(total - done, (size_t)CHUNK_FRAMES);
+        size_t skip = done == 0 ? lead : 0;
         s3r_arena_mark mark = s3r_tape_mark(tape);
         s3r_ragged piece;
-        s3r_value *x = take_piece(tape, wave, (first + done) * stride,
+        s3r_value *x = take_piece(tape, wave, (first - lead + done) * stride,
                                   (rows - 1) * stride + field, &piece);
         for (size_t layer = 0; layer < config->conv_count; layer++)
             x = run_layer(tape, config, weights, layer, x, &piece, stats);
         if (x)
-            copy_rows(x, out, first_row + done);
+            copy_rows(x, skip, out, first_row + done + skip - lead);
         tape->staged_value = NULL;
         s3r_arena_rewind(&tape->arena, mark);
     }
