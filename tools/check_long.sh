@@ -32,6 +32,9 @@ for level in portable avx2 avx512 avx512bf16; do
     S3R_CPU=$level ctest --test-dir build/release -j "$jobs" --output-on-failure
 done
 
+echo "== old processors"
+tools/check_old_cpus.sh build/release/s3r
+
 echo "== fuzz"
 tools/build.sh fuzz -j "$jobs"
 tools/fuzz.sh build/fuzz 60
