@@ -32,6 +32,9 @@ for level in portable avx2 avx512 avx512bf16; do
     S3R_CPU=$level ctest --test-dir build/release -j "$jobs" --output-on-failure
 done
 
+echo "== an hour of audio"
+S3R_LONG_TESTS=1 build/release/test_transcribe_long
+
 echo "== old processors"
 tools/check_old_cpus.sh build/release/s3r
 
