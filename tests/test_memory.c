@@ -61,12 +61,28 @@ static void test_arena_reuses_chunks(void **state)
     s3r_arena_release(&arena);
 }
 
+/* Requests that grow a little each time do not leave their old chunks behind. */
+static void test_arena_stays_near_its_largest_use(void **state)
+{
+    (void)state;
+    s3r_arena arena;
+    s3r_arena_init(&arena, 4096);
+    for (size_t bytes = 5000; bytes < 50000; bytes += 100) {
+        s3r_arena_rewind(&arena, (s3r_arena_mark){0});
+        for (size_t i = 0; i < 4; i++)
+            assert_non_null(s3r_arena_alloc(&arena, bytes + 64 * i, 1));
+    }
+    assert_true(s3r_arena_held_bytes(&arena) < (size_t)2 * 4 * 50000);
+    s3r_arena_release(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sizes_are_checked),
         cmocka_unit_test(test_fault_strikes_once),
         cmocka_unit_test(test_arena_reuses_chunks),
+        cmocka_unit_test(test_arena_stays_near_its_largest_use),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

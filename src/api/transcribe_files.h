@@ -28,7 +28,7 @@ typedef struct s3r_file_job {
 /* Loads the audio and opens the outputs; a failure goes into the job. */
 void s3r_file_job_start(s3r_file_job *job, const s3r_model *model,
                         const s3r_transcribe_options *options);
-/* Closes the outputs and reports the result; releases the job. */
+/* Closes the outputs and reports the result. */
 s3r_status s3r_file_job_finish(s3r_file_job *job, const s3r_model *model,
                                s3r_result_fn result, void *result_context,
                                s3r_error *err);

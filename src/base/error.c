@@ -58,7 +58,7 @@ s3r_status s3r_fail_memory(s3r_error *err, const char *what, size_t size_bytes)
 
 s3r_status s3r_fail_prefix(s3r_error *err, s3r_status status, const char *prefix)
 {
-    if (!err)
+    if (!err || status == S3R_OK)
         return status;
     char head[1024];
     int head_length = snprintf(head, sizeof head, "%s: ", prefix);

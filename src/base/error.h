@@ -26,8 +26,8 @@ s3r_status s3r_fail(s3r_error *err, s3r_status code, const char *format, ...)
 /* The failure of an allocation of size_bytes for the named thing: S3R_ERR_RESOURCE. */
 s3r_status s3r_fail_memory(s3r_error *err, const char *what, size_t size_bytes);
 
-/* Puts "prefix: " before the message of err when err is not NULL; returns err's status
- * argument unchanged, so that a caller can name the file around a failure. */
+/* Puts "prefix: " before the message of err when err is not NULL and status is a failure;
+ * returns status unchanged, so that a caller can name the file around a failure. */
 s3r_status s3r_fail_prefix(s3r_error *err, s3r_status status, const char *prefix);
 
 #endif

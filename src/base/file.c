@@ -23,7 +23,8 @@
 s3r_status s3r_file_map_open(s3r_file_map *map, const char *path, s3r_status code,
                              s3r_error *err)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    /* A pipe without a writer would block here; it is refused below. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return s3r_fail(err, code, "%s: cannot open: %s", path, strerror(errno));
     struct stat info;
@@ -78,6 +79,13 @@ bool s3r_path_is_folder(const char *path)
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
+bool s3r_path_is_same(const char *a, const char *b)
+{
+    struct stat first, second;
+    return stat(a, &first) == 0 && stat(b, &second) == 0 &&
+           first.st_dev == second.st_dev && first.st_ino == second.st_ino;
+}
+
 bool s3r_path_exists(const char *path)
 {
     struct stat info;
@@ -100,6 +108,8 @@ char *s3r_path_join(const char *folder, const char *name)
 
 s3r_status s3r_folder_create(const char *path, s3r_error *err)
 {
+    if (path[0] == '\0')
+        return s3r_fail(err, S3R_ERR_USAGE, "a folder: expected a name, found \"\"");
     char *partial = s3r_strdup(path);
     if (!partial)
         return s3r_fail_memory(err, "a path", strlen(path));
@@ -109,9 +119,10 @@ s3r_status s3r_folder_create(const char *path, s3r_error *err)
         if (kept != '/' && kept != '\0')
             continue;
         *at = '\0';
-        if (mkdir(partial, 0777) != 0 && !s3r_path_is_folder(partial))
+        int reason = mkdir(partial, 0777) != 0 ? errno : 0;
+        if (reason != 0 && !s3r_path_is_folder(partial))
             status = s3r_fail(err, S3R_ERR_RUNTIME, "%s: cannot create the folder: %s",
-                              partial, strerror(errno));
+                              partial, strerror(reason));
         *at = kept;
         if (kept == '\0')
             break;

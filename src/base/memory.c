@@ -131,13 +131,18 @@ void s3r_arena_init(s3r_arena *arena, size_t chunk_bytes)
     *arena = (s3r_arena){.chunk_bytes = chunk_bytes};
 }
 
+static void chunk_destroy(s3r_arena_chunk *chunk)
+{
+    ASAN_UNPOISON_MEMORY_REGION(chunk->bytes, chunk->size);
+    s3r_free(chunk->bytes);
+    s3r_free(chunk);
+}
+
 void s3r_arena_release(s3r_arena *arena)
 {
     for (s3r_arena_chunk *chunk = arena->first; chunk;) {
         s3r_arena_chunk *next = chunk->next;
-        ASAN_UNPOISON_MEMORY_REGION(chunk->bytes, chunk->size);
-        s3r_free(chunk->bytes);
-        s3r_free(chunk);
+        chunk_destroy(chunk);
         chunk = next;
     }
     *arena = (s3r_arena){.chunk_bytes = arena->chunk_bytes};
@@ -158,17 +163,24 @@ static s3r_arena_chunk *chunk_create(size_t size)
     return chunk;
 }
 
-/* The next chunk with room for bytes, created when the kept ones are too small.  A kept
- * chunk that is too small stays in the list, behind the new one. */
+/*
+ * The next chunk with room for bytes.  Kept chunks that are too small hold nothing alive
+ * (they lie behind the current one) and go, so that growing requests do not pile up
+ * chunks; a new one has a quarter to spare for the next request that is a little larger.
+ */
 static bool advance_chunk(s3r_arena *arena, size_t bytes)
 {
     s3r_arena_chunk **link = arena->current ? &arena->current->next : &arena->first;
-    if (!*link || (*link)->size < bytes) {
-        s3r_arena_chunk *chunk = chunk_create(S3R_MAX(bytes, arena->chunk_bytes));
-        if (!chunk)
+    while (*link && (*link)->size < bytes) {
+        s3r_arena_chunk *small = *link;
+        *link = small->next;
+        chunk_destroy(small);
+    }
+    if (!*link) {
+        bool is_large = bytes > arena->chunk_bytes;
+        *link = chunk_create(is_large ? bytes + bytes / 4 : arena->chunk_bytes);
+        if (!*link)
             return false;
-        chunk->next = *link;
-        *link = chunk;
     }
     if (arena->current)
         arena->below_bytes += arena->used;
@@ -193,6 +205,14 @@ void *s3r_arena_alloc(s3r_arena *arena, size_t count, size_t size)
     arena->used += rounded;
     arena->peak_bytes = S3R_MAX(arena->peak_bytes, arena->below_bytes + arena->used);
     return block;
+}
+
+size_t s3r_arena_held_bytes(const s3r_arena *arena)
+{
+    size_t bytes = 0;
+    for (const s3r_arena_chunk *chunk = arena->first; chunk; chunk = chunk->next)
+        bytes += chunk->size;
+    return bytes;
 }
 
 s3r_arena_mark s3r_arena_get_mark(const s3r_arena *arena)

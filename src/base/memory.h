@@ -61,6 +61,8 @@ void s3r_arena_init(s3r_arena *arena, size_t chunk_bytes);
 void s3r_arena_release(s3r_arena *arena);
 /* count * size bytes, 64-byte aligned, NOT cleared; NULL when there is no memory. */
 void *s3r_arena_alloc(s3r_arena *arena, size_t count, size_t size);
+/* Bytes of all chunks, used or not. */
+size_t s3r_arena_held_bytes(const s3r_arena *arena);
 s3r_arena_mark s3r_arena_get_mark(const s3r_arena *arena);
 /* Everything handed out since the mark becomes invalid. */
 void s3r_arena_rewind(s3r_arena *arena, s3r_arena_mark mark);

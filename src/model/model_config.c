@@ -234,8 +234,11 @@ static void fill_silence(s3r_model_config *config, const s3r_config_silence *sil
 static s3r_status check_head(const s3r_model_config *config, const char *label,
                              s3r_error *err)
 {
-    if (!config->has_head || config->vocab_size == 0 ||
-        config->pad_token_id < config->vocab_size)
+    if (config->has_head && config->vocab_size == 0)
+        return s3r_fail(err, S3R_ERR_MODEL,
+                        "%s: \"lm_head.weight\": expected at least one row, found none",
+                        label);
+    if (!config->has_head || config->pad_token_id < config->vocab_size)
         return S3R_OK;
     return s3r_fail(
         err, S3R_ERR_MODEL,

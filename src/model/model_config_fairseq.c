@@ -36,10 +36,10 @@ static const s3r_config_field encoder_fields[] = {
 
 /* In the encoder and, overruling it, in the wrapper. */
 static const s3r_config_field training_fields[] = {
-    S3R_FIELD("dropout", S3R_FIELD_REAL, hidden_dropout, 0, 1),
-    S3R_FIELD("attention_dropout", S3R_FIELD_REAL, attention_dropout, 0, 1),
-    S3R_FIELD("activation_dropout", S3R_FIELD_REAL, activation_dropout, 0, 1),
-    S3R_FIELD("dropout_input", S3R_FIELD_REAL, feat_proj_dropout, 0, 1),
+    S3R_FIELD("dropout", S3R_FIELD_REAL, hidden_dropout, 0, 0.999),
+    S3R_FIELD("attention_dropout", S3R_FIELD_REAL, attention_dropout, 0, 0.999),
+    S3R_FIELD("activation_dropout", S3R_FIELD_REAL, activation_dropout, 0, 0.999),
+    S3R_FIELD("dropout_input", S3R_FIELD_REAL, feat_proj_dropout, 0, 0.999),
     S3R_FIELD("mask_prob", S3R_FIELD_REAL, mask_time_prob, 0, 1),
     S3R_FIELD("mask_length", S3R_FIELD_COUNT, mask_time_length, 1, 65536),
     S3R_FIELD("mask_channel_prob", S3R_FIELD_REAL, mask_feature_prob, 0, 1),
@@ -48,7 +48,7 @@ static const s3r_config_field training_fields[] = {
 
 static const s3r_config_field wrapper_fields[] = {
     S3R_FIELD("layerdrop", S3R_FIELD_REAL, layerdrop, 0, 1),
-    S3R_FIELD("final_dropout", S3R_FIELD_REAL, final_dropout, 0, 1),
+    S3R_FIELD("final_dropout", S3R_FIELD_REAL, final_dropout, 0, 0.999),
 };
 
 static const s3r_config_field wavlm_fields[] = {

@@ -55,23 +55,20 @@ static bool is_model_file(const char *name)
     return is_weights || is_torch;
 }
 
-/* May folder be replaced? */
+/* Without force nothing is replaced, also no model. */
 static s3r_status check_target(const char *folder, bool is_forced, s3r_error *err)
 {
     s3r_folder_list list;
-    bool has_config = false;
-    if (!s3r_path_exists(folder))
+    if (is_forced || !s3r_path_exists(folder))
         return S3R_OK;
     S3R_TRY(s3r_folder_list_read(&list, folder, "", S3R_ERR_RUNTIME, err));
     size_t count = list.count;
-    for (size_t i = 0; i < count; i++)
-        has_config |= strcmp(list.names[i], "config.json") == 0;
     s3r_folder_list_release(&list);
-    if (count == 0 || has_config || is_forced)
+    if (count == 0)
         return S3R_OK;
     return s3r_fail(err, S3R_ERR_USAGE,
-                    "%s: expected a new or empty folder or a model to replace, found "
-                    "%zu other entries (force to write beside them)",
+                    "%s: expected a new or empty folder, found %zu entries (force to "
+                    "replace a model in it)",
                     folder, count);
 }
 

@@ -9,7 +9,7 @@
 
 typedef struct s3r_convert_options {
     s3r_dtype dtype; /* of all tensors: F32, F16 or BF16 */
-    bool is_forced;  /* write into a folder that has other things but no model */
+    bool is_forced;  /* replace a model in the folder, keep its other files */
     const s3r_checkpoint
         *language_adapter; /* MMS: tensors that replace others; or NULL */
 } s3r_convert_options;
@@ -18,11 +18,11 @@ typedef struct s3r_convert_options {
  * Writes config.json, preprocessor_config.json, model.safetensors and, when there is a
  * vocabulary (else NULL), its files.  Tensors are streamed; the result is opened again
  * and compared bit for bit with what was meant.  It appears at once: after a failure
- * (a full disk, a value beyond the type) folder holds what it held before.  A model that
- * was there is replaced; other files in the folder stay.
+ * (a full disk, a value beyond the type) folder holds what it held before.  With
+ * is_forced a model that was there is replaced; other files in the folder stay.
  *
  * S3R_ERR_MODEL: tensors that do not fit config, a value that dtype cannot hold, a form
- * that transformers does not have.  S3R_ERR_USAGE: folder has other things but no model,
+ * that transformers does not have.  S3R_ERR_USAGE: folder holds anything without is_forced,
  * or dtype is none of the three.  S3R_ERR_RUNTIME, S3R_ERR_RESOURCE.
  */
 s3r_status s3r_model_convert(const s3r_checkpoint *checkpoint,

@@ -137,6 +137,7 @@ static conv_slices make_slices(s3r_tape *tape, const s3r_conv_shape *shape,
         s3r_tape_alloc(tape, offset[frames.count] * channels + 2, sizeof(float));
     if (!slices.data)
         return slices;
+    memset(slices.data + offset[frames.count] * channels, 0, 2 * sizeof(float));
     slice_run run = {shape, source, source_stride, channels, pad_left, frames, slices};
     s3r_pool_run(tape->pool, frames.count * shape->groups, fill_slice, &run);
     return slices;
@@ -411,7 +412,10 @@ static void input_grad_turned(s3r_tape *tape, const conv_node *conv, const s3r_v
         size_t u = i / groups, g = i % groups;
         size_t start = (size_t)(slice_at(&slices, groups, u, g) - slices.data);
         products[i] =
-            (s3r_product){.m = conv->in.offset[u + 1] - conv->in.offset[u],
+            (s3r_product){/* No output: no gradient, and its slice is empty. */
+                          .m = conv->out.offset[u + 1] > conv->out.offset[u]
+                                   ? conv->in.offset[u + 1] - conv->in.offset[u]
+                                   : 0,
                           .n = in,
                           .k = shape->kernel * out,
                           .a = (const unsigned char *)a + start * (is_bf16 ? 2u : 4u),
