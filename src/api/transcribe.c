@@ -122,7 +122,7 @@ static s3r_status check_output_names(const transcribe_run *run, s3r_error *err)
     const char *features = run->options->features_folder;
     if (!emissions && !features)
         return S3R_OK;
-    if (emissions && features && s3r_path_is_same(emissions, features))
+    if (emissions && features && strcmp(emissions, features) == 0)
         return s3r_fail(err, S3R_ERR_USAGE,
                         "emissions and features: expected two folders, found %s for both",
                         features);
@@ -142,6 +142,11 @@ static s3r_status make_folders(const s3r_transcribe_options *options, s3r_error 
         S3R_TRY(s3r_folder_create(options->emissions_folder, err));
     if (options->features_folder)
         S3R_TRY(s3r_folder_create(options->features_folder, err));
+    if (options->emissions_folder && options->features_folder &&
+        s3r_path_is_same(options->emissions_folder, options->features_folder))
+        return s3r_fail(err, S3R_ERR_USAGE,
+                        "emissions and features: expected two folders, %s and %s are one",
+                        options->emissions_folder, options->features_folder);
     return S3R_OK;
 }
 
@@ -358,8 +363,8 @@ s3r_status s3r_transcribe(s3r_context *context, const s3r_model *model,
                           .paths = paths,
                           .path_count = path_count};
     S3R_TRY(check_options(model, run.options, err));
-    S3R_TRY(make_folders(run.options, err));
     S3R_TRY(check_output_names(&run, err));
+    S3R_TRY(make_folders(run.options, err));
     set_inference(&run);
     double *seconds = probe_files(&run);
     s3r_waveform *waves = s3r_alloc(MAX_BATCH_FILES, sizeof *waves);
