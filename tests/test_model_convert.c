@@ -44,7 +44,7 @@ static void open_model(opened *o, const char *path)
 static s3r_status convert(const opened *o, const s3r_vocabulary *vocabulary,
                           const char *folder, s3r_dtype dtype)
 {
-    s3r_convert_options options = {.dtype = dtype};
+    s3r_convert_options options = {.dtype = dtype, .is_forced = true};
     err.message[0] = '\0';
     return s3r_model_convert(o->checkpoint, &o->config, vocabulary, folder, &options,
                              &err);
@@ -212,17 +212,24 @@ static size_t entry_count(const char *folder)
 static void test_replaces_models_only(void **state)
 {
     const char *root = test_folder(), *folder = test_path(root, "model");
-    s3r_convert_options options = {.dtype = S3R_DTYPE_F32, .is_forced = true};
+    s3r_convert_options careful = {.dtype = S3R_DTYPE_F32};
     opened o;
     (void)state;
     open_model(&o, GOLDEN "hubert_group");
     assert_int_equal(s3r_folder_create(folder, &err), S3R_OK);
     test_write_file(test_path(folder, "notes.txt"), "mine", 4);
-    assert_int_equal(convert(&o, NULL, folder, S3R_DTYPE_F32), S3R_ERR_USAGE);
-    assert_non_null(strstr(err.message, "expected a new or empty folder or a model"));
-    assert_int_equal(entry_count(folder), 1);
     assert_int_equal(
-        s3r_model_convert(o.checkpoint, &o.config, NULL, folder, &options, &err), S3R_OK);
+        s3r_model_convert(o.checkpoint, &o.config, NULL, folder, &careful, &err),
+        S3R_ERR_USAGE);
+    assert_non_null(strstr(err.message, "expected a new or empty folder, found 1"));
+    assert_int_equal(entry_count(folder), 1);
+    assert_converts(&o, NULL, folder, S3R_DTYPE_F32);
+    assert_int_equal(entry_count(folder), 4);
+    /* A model is not replaced either without force. */
+    assert_int_equal(
+        s3r_model_convert(o.checkpoint, &o.config, NULL, folder, &careful, &err),
+        S3R_ERR_USAGE);
+    assert_non_null(strstr(err.message, "expected a new or empty folder, found 4"));
     assert_int_equal(entry_count(folder), 4);
     /* A model there is replaced with all its files; the rest stays. */
     test_write_file(test_path(folder, "pytorch_model.bin"), "old", 3);
@@ -333,12 +340,13 @@ typedef struct attempt {
     opened o;
     s3r_vocabulary vocabulary;
     const char *folder, *root;
+    bool is_forced;
 } attempt;
 
 static s3r_status attempt_convert(void *context, s3r_error *error)
 {
     attempt *a = context;
-    s3r_convert_options options = {.dtype = S3R_DTYPE_F32};
+    s3r_convert_options options = {.dtype = S3R_DTYPE_F32, .is_forced = a->is_forced};
     s3r_status status = s3r_model_convert(a->o.checkpoint, &a->o.config, &a->vocabulary,
                                           a->folder, &options, error);
     return status;
@@ -346,7 +354,7 @@ static s3r_status attempt_convert(void *context, s3r_error *error)
 
 static void test_allocation_failures(void **state)
 {
-    attempt a;
+    attempt a = {.is_forced = false};
     (void)state;
     a.root = test_folder();
     a.folder = test_path(a.root, "model");
@@ -356,11 +364,12 @@ static void test_allocation_failures(void **state)
         S3R_OK);
     test_survives_alloc_faults(attempt_convert, &a);
     test_write_file(test_path(a.folder, "notes.txt"), "mine", 4);
+    a.is_forced = true;
     test_survives_alloc_faults(attempt_convert, &a);
     assert_true(s3r_path_exists(test_path(a.folder, "notes.txt")));
     s3r_vocabulary_close(&a.vocabulary);
     s3r_checkpoint_close(a.o.checkpoint);
-    assert_same_hash(a.folder, a.folder);
+    assert_same_values(a.folder, GOLDEN "odd_shapes", false);
 }
 
 int main(void)

@@ -22,8 +22,8 @@ typedef struct s3r_convert_options {
  * is_forced a model that was there is replaced; other files in the folder stay.
  *
  * S3R_ERR_MODEL: tensors that do not fit config, a value that dtype cannot hold, a form
- * that transformers does not have.  S3R_ERR_USAGE: folder holds anything without is_forced,
- * or dtype is none of the three.  S3R_ERR_RUNTIME, S3R_ERR_RESOURCE.
+ * that transformers does not have.  S3R_ERR_USAGE: folder holds anything and
+ * is_forced is false, or dtype is none of the three.  S3R_ERR_RUNTIME, S3R_ERR_RESOURCE.
  */
 s3r_status s3r_model_convert(const s3r_checkpoint *checkpoint,
                              const s3r_model_config *config,
