@@ -46,7 +46,7 @@ bench: all
 	@build/release/s3r bench --dtype both -m $(MODEL)
 
 format:
-	@find include src cli tests fuzz tools -name '*.[ch]' | xargs clang-format -i
+	@find include src cli examples tests fuzz tools -name '*.[ch]' | xargs clang-format -i
 
 lint: all
 	@tools/lint.sh build/release
