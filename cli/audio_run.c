@@ -49,7 +49,10 @@ static bool on_progress(void *context, double done_s, double total_s)
 
 static void note_failure(run *r, const s3r_result *result)
 {
+    static const char stream[] = "standard input";
     const char *path = r->paths->items[result->index], *message = result->message;
+    if (strcmp(path, "-") == 0)
+        path = stream;
     bool names_path = strncmp(message, path, strlen(path)) == 0;
     if (r->failure_count == 0 || result->index < r->first_failure_index) {
         s3r_cli_fail(&r->first_failure, result->status, "%s%s%s", names_path ? "" : path,

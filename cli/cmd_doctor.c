@@ -80,7 +80,6 @@ static const struct program {
     const char *name, *use;
 } programs[] = {
     {"ffmpeg", "audio that libsndfile cannot read, and video"},
-    {"espeak-ng", "phoneme labels from text"},
 };
 #define PROGRAM_COUNT (sizeof programs / sizeof programs[0])
 

@@ -85,9 +85,10 @@ static void print_network(const json_t *facts)
            number_of(network, "conv_layers"), text_of(network, "extractor_norm", ""),
            stride, (double)stride / samples_per_ms, field,
            (double)field / samples_per_ms);
-    printf("encoder      %zu blocks, width %zu, FFN %zu, %zu heads\n",
-           number_of(network, "blocks"), number_of(network, "hidden_size"),
-           number_of(network, "ffn_size"), number_of(network, "heads"));
+    size_t blocks = number_of(network, "blocks"), heads = number_of(network, "heads");
+    printf("encoder      %zu block%s, width %zu, FFN %zu, %zu head%s\n", blocks,
+           blocks == 1 ? "" : "s", number_of(network, "hidden_size"),
+           number_of(network, "ffn_size"), heads, heads == 1 ? "" : "s");
     printf("layer norm   %s each sub-layer, eps %g\n",
            strcmp(text_of(network, "block_norm", ""), "pre") == 0 ? "before" : "after",
            json_real_value(json_object_get(network, "layer_norm_eps")));

@@ -38,6 +38,25 @@ static void put_item(FILE *out, const char *label, const char *help)
     fputc('\n', out);
 }
 
+/* After an option that not every verb has, the verbs that have it. */
+static void put_owners(FILE *out, const s3r_option *option)
+{
+    const char *before = "Of ";
+    bool is_everywhere = true;
+    for (size_t i = 0; i < s3r_verb_count; i++)
+        is_everywhere &=
+            s3r_verbs[i]->is_hidden || s3r_verb_has_global(s3r_verbs[i], option);
+    if (is_everywhere)
+        return;
+    for (size_t i = 0; i < s3r_verb_count; i++) {
+        if (s3r_verbs[i]->is_hidden || !s3r_verb_has_global(s3r_verbs[i], option))
+            continue;
+        fprintf(out, "%s%s", before, s3r_verbs[i]->name);
+        before = ", ";
+    }
+    fputs(" only.\n", out);
+}
+
 static void put_options(FILE *out, const s3r_option *options, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -84,7 +103,10 @@ static s3r_status run_man(const s3r_command *command, s3r_error *err)
         if (!s3r_verbs[i]->is_hidden)
             put_verb(out, s3r_verbs[i]);
     fputs(".SH OPTIONS OF EVERY VERB\n", out);
-    put_options(out, s3r_global_option_table, s3r_global_option_count);
+    for (size_t i = 0; i < s3r_global_option_count; i++) {
+        put_options(out, &s3r_global_option_table[i], 1);
+        put_owners(out, &s3r_global_option_table[i]);
+    }
     fputs(".SH EXIT STATUS\n", out);
     for (size_t i = 0; i < s3r_exit_code_count; i++) {
         char code[16];

@@ -10,13 +10,13 @@
 
 const s3r_exit_code s3r_exit_codes[] = {
     {0, "success"},
-    {1, "failure at run time: disk full, write error"},
+    {1, "failure at run time: disk full, write error, a failed check"},
     {2, "wrong usage or configuration"},
     {3, "a model or mask is unreadable or does not match"},
     {4, "data or audio is unreadable"},
     {5, "the work would not fit: memory or a limit"},
     {6, "some inputs failed (they are listed), the others are done"},
-    {7, "training diverged"},
+    {7, "training diverged (reserved: nothing trains yet)"},
     {130, "interrupted (Ctrl-C)"},
     {143, "terminated (SIGTERM)"},
 };

@@ -18,7 +18,7 @@ typedef struct s3r_global_options {
     bool is_help;
 } s3r_global_options;
 
-/* The names of --cpu in this order: s3r_cpu_names[choice]. */
+/* The names of --cpu in this order: s3r_cpu_choice_names[choice]. */
 enum s3r_cpu_choice {
     S3R_CPU_CHOICE_AUTO,
     S3R_CPU_CHOICE_PORTABLE,

@@ -25,7 +25,8 @@ const s3r_option s3r_global_option_table[] = {
      .type = S3R_OPTION_SIZE,
      .offset = offsetof(s3r_global_options, threads),
      .argument = "N",
-     .help = "Worker threads; 0 is one a processor. The result does not depend on it."},
+     .help =
+         "Threads that compute; 0 is one a processor. The result does not depend on it."},
     {.name = "cpu",
      .type = S3R_OPTION_ENUM,
      .offset = offsetof(s3r_global_options, cpu),
