@@ -62,7 +62,8 @@ typedef struct s3r_transcribe_options {
     const char *emissions_folder; /* NAME.npy: log-probabilities [frames, labels]; NULL */
     const char *features_folder;  /* hidden states [frames, width], NAME.npy or, of all
                                      layers, NAME.LAYER.npy; NULL */
-    int layer; /* features: hidden state 0 .. blocks, S3R_LAYER_LAST or _ALL */
+    int layer; /* of the features: 0 = input of the first block, n = output of block n,
+                  S3R_LAYER_LAST (default) or S3R_LAYER_ALL */
     s3r_progress_fn progress; /* NULL = none */
     void *progress_context;
 } s3r_transcribe_options;
