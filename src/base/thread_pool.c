@@ -1,5 +1,7 @@
 /*
- * Workers take task numbers from one atomic counter.
+ * Workers take task numbers from one atomic ticket, which also carries the number of the
+ * run: a worker that comes late can take a task only of the run that is on, and nobody
+ * waits for a worker that the system has put aside between tasks.
  *
  * A network layer is a row of parallel regions of some hundred microseconds, so a worker
  * that has run out of work spins a little for the next region before it sleeps: waking a
@@ -8,6 +10,7 @@
 #define _GNU_SOURCE /* sched_getaffinity */
 #include "base/thread_pool.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -34,12 +37,12 @@ struct s3r_pool {
     pthread_mutex_t mutex;     /* sleeping and waking */
     pthread_cond_t wake;
     pthread_cond_t finished;
-    atomic_uint generation; /* changes when a run starts or the pool ends */
-    atomic_size_t next_task;
-    atomic_size_t busy; /* workers that have not left the current run */
-    size_t task_count;
-    s3r_task_fn run;
-    void *context;
+    atomic_uint_fast64_t ticket; /* run << 32 | next task */
+    atomic_size_t finished_tasks;
+    /* Of the current run; written before its ticket. */
+    atomic_size_t task_count;
+    _Atomic(s3r_task_fn) run;
+    _Atomic(void *) context;
     atomic_bool is_ending;
 };
 
@@ -69,23 +72,44 @@ static int64_t now_nanoseconds(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+static unsigned current_run(s3r_pool *pool)
+{
+    return (unsigned)(atomic_load(&pool->ticket) >> 32);
+}
+
+/*
+ * Takes and runs tasks until none is left.  The fields are read before the ticket is
+ * drawn: drawing succeeds only while the ticket is what it was, so that the run it names
+ * is not over and the fields are its own.
+ */
 static void work(s3r_pool *pool, size_t worker)
 {
     for (;;) {
-        size_t task = atomic_fetch_add(&pool->next_task, 1);
-        if (task >= pool->task_count)
+        uint_fast64_t ticket = atomic_load(&pool->ticket);
+        size_t task = (size_t)(ticket & UINT32_MAX);
+        size_t count = atomic_load(&pool->task_count);
+        s3r_task_fn run = atomic_load(&pool->run);
+        void *context = atomic_load(&pool->context);
+        if (task >= count)
             return;
-        pool->run(pool->context, task, worker);
+        if (!atomic_compare_exchange_weak(&pool->ticket, &ticket, ticket + 1))
+            continue;
+        run(context, task, worker);
+        if (atomic_fetch_add(&pool->finished_tasks, 1) + 1 == count) {
+            pthread_mutex_lock(&pool->mutex);
+            pthread_cond_signal(&pool->finished);
+            pthread_mutex_unlock(&pool->mutex);
+        }
     }
 }
 
-/* True when the generation has moved on from `seen` within the time to spin. */
+/* True when another run than `seen` is on within the time to spin. */
 static bool spin_for_run(s3r_pool *pool, unsigned seen)
 {
     int64_t deadline = now_nanoseconds() + SPIN_NANOSECONDS;
     do {
         for (int i = 0; i < SPINS_PER_CLOCK; i++) {
-            if (atomic_load_explicit(&pool->generation, memory_order_acquire) != seen)
+            if (current_run(pool) != seen)
                 return true;
             pause_briefly();
         }
@@ -101,43 +125,40 @@ static void *worker_main(void *argument)
     for (;;) {
         if (!spin_for_run(pool, seen)) {
             pthread_mutex_lock(&pool->mutex);
-            while (atomic_load(&pool->generation) == seen)
+            while (current_run(pool) == seen)
                 pthread_cond_wait(&pool->wake, &pool->mutex);
             pthread_mutex_unlock(&pool->mutex);
         }
-        seen = atomic_load(&pool->generation);
+        seen = current_run(pool);
         if (atomic_load(&pool->is_ending))
             return NULL;
         work(pool, worker->index);
-        if (atomic_fetch_sub(&pool->busy, 1) == 1) {
-            pthread_mutex_lock(&pool->mutex);
-            pthread_cond_signal(&pool->finished);
-            pthread_mutex_unlock(&pool->mutex);
-        }
     }
 }
 
-static void start_generation(s3r_pool *pool)
+/* Publishes the next run, whose fields are set. */
+static void start_run(s3r_pool *pool)
 {
     pthread_mutex_lock(&pool->mutex);
-    atomic_fetch_add(&pool->generation, 1);
+    uint_fast64_t run = (atomic_load(&pool->ticket) >> 32) + 1;
+    atomic_store(&pool->ticket, (run & UINT32_MAX) << 32);
     pthread_cond_broadcast(&pool->wake);
     pthread_mutex_unlock(&pool->mutex);
 }
 
-/* Waits for the workers; they usually end within microseconds of the caller. */
-static void wait_for_workers(s3r_pool *pool)
+/* Waits for tasks that others have taken; they usually end within microseconds. */
+static void wait_for_tasks(s3r_pool *pool, size_t task_count)
 {
     int64_t deadline = now_nanoseconds() + SPIN_NANOSECONDS;
     do {
         for (int i = 0; i < SPINS_PER_CLOCK; i++) {
-            if (atomic_load_explicit(&pool->busy, memory_order_acquire) == 0)
+            if (atomic_load(&pool->finished_tasks) == task_count)
                 return;
             pause_briefly();
         }
     } while (now_nanoseconds() < deadline);
     pthread_mutex_lock(&pool->mutex);
-    while (atomic_load(&pool->busy) != 0)
+    while (atomic_load(&pool->finished_tasks) != task_count)
         pthread_cond_wait(&pool->finished, &pool->mutex);
     pthread_mutex_unlock(&pool->mutex);
 }
@@ -146,19 +167,22 @@ void s3r_pool_run(s3r_pool *pool, size_t task_count, s3r_task_fn run, void *cont
 {
     if (task_count == 0)
         return;
+    assert(task_count < UINT32_MAX);
     pthread_mutex_lock(&pool->run_mutex);
-    pool->task_count = task_count;
-    pool->run = run;
-    pool->context = context;
-    atomic_store(&pool->next_task, 0);
-    bool is_shared = task_count > 1 && pool->started > 0;
-    if (is_shared) {
-        atomic_store(&pool->busy, pool->started);
-        start_generation(pool);
+    if (task_count == 1 || pool->started == 0) {
+        for (size_t task = 0; task < task_count; task++)
+            run(context, task, 0);
+    } else {
+        /* A closed ticket: nobody draws while the fields change. */
+        atomic_fetch_or(&pool->ticket, UINT32_MAX);
+        atomic_store(&pool->finished_tasks, 0);
+        atomic_store(&pool->run, run);
+        atomic_store(&pool->context, context);
+        atomic_store(&pool->task_count, task_count);
+        start_run(pool);
+        work(pool, 0);
+        wait_for_tasks(pool, task_count);
     }
-    work(pool, 0);
-    if (is_shared)
-        wait_for_workers(pool);
     pthread_mutex_unlock(&pool->run_mutex);
 }
 
@@ -177,7 +201,8 @@ void s3r_pool_destroy(s3r_pool *pool)
     if (!pool)
         return;
     atomic_store(&pool->is_ending, true);
-    start_generation(pool);
+    atomic_store(&pool->task_count, 0);
+    start_run(pool);
     for (size_t i = 0; i < pool->started; i++)
         pthread_join(pool->workers[i].thread, NULL);
     pthread_mutex_destroy(&pool->run_mutex);
