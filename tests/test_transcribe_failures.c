@@ -206,7 +206,8 @@ static void test_wrong_options_are_named(void **state)
     const char *list[] = {"x/a.wav", "b.wav", "y/a.flac"};
     test_write_file(file, "x", 1);
     const char *below = test_path(file, "out");
-    static const struct {
+    const char *dup = test_path(folder, "dup");
+    const struct {
         s3r_transcribe_options change;
         s3r_status status;
         const char *said;
@@ -216,12 +217,12 @@ static void test_wrong_options_are_named(void **state)
         {{.context_s = -1}, S3R_ERR_USAGE, "found 40, -1, 40"},
         {{.features_folder = "", .layer = 3}, S3R_ERR_USAGE, "0 to 2, found 3"},
         {{.features_folder = "", .layer = -3}, S3R_ERR_USAGE, "0 to 2, found -3"},
-        {{.emissions_folder = "dup"},
+        {{.emissions_folder = dup},
          S3R_ERR_USAGE,
          "x/a.wav and y/a.flac would both be written to a.npy"},
-        {{.emissions_folder = "dup", .features_folder = "dup", .layer = 1},
+        {{.emissions_folder = dup, .features_folder = dup, .layer = 1},
          S3R_ERR_USAGE,
-         "expected two folders, found dup for both"},
+         "dup for both"},
     };
     test_api api;
     s3r_transcribe_options options = {0};

@@ -9,6 +9,9 @@
 
 #include "base/file.h"
 
+/* A day.  An input without an end (a device, a pipe) must not fill the disk. */
+#define LONGEST_SECONDS ((size_t)24 * 3600)
+
 char *s3r_output_path(const char *folder, const char *path, int layer)
 {
     const char *slash = strrchr(path, '/');
@@ -68,6 +71,7 @@ static s3r_status start_job(s3r_file_job *job, const s3r_model *model,
     audio.sample_rate_hz = (uint32_t)model->config.sample_rate;
     audio.raw_rate_hz = options->raw_rate_hz;
     audio.allow_ffmpeg = options->allow_ffmpeg;
+    audio.max_sample_count = LONGEST_SECONDS * model->config.sample_rate;
     S3R_TRY(s3r_audio_load(&job->audio, job->path, &audio, err));
     job->frames = s3r_config_frames(&model->config, job->audio.sample_count);
     if (model->config.has_head && !options->features_folder) {
