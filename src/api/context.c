@@ -1,6 +1,8 @@
 /*
  * Contexts: a thread pool, a kernel table, and the memory of one network.
  */
+#include <stdlib.h>
+
 #include "api/handles.h"
 
 void s3r_context_options_init(s3r_context_options *options)
@@ -36,7 +38,8 @@ s3r_status s3r_context_create(s3r_context **out, const s3r_context_options *opti
                         "context options: expected a struct of %zu bytes, found %zu "
                         "(not initialised?)",
                         sizeof *options, options->struct_size);
-    S3R_TRY(choose_level(options->cpu_level, &level, err));
+    const char *wish = options->cpu_level ? options->cpu_level : getenv("S3R_CPU");
+    S3R_TRY(choose_level(wish, &level, err));
     s3r_context *context = s3r_alloc(1, sizeof *context);
     if (!context)
         return s3r_fail_memory(err, "a context", sizeof *context);

@@ -1,9 +1,9 @@
 /*
  * A pool of worker threads that run numbered tasks.
  *
- * The tasks of a run are cut by shape, never by the number of threads, so that the result
- * does not depend on how many workers there are: a worker only decides who computes a
- * task, not how.
+ * A worker only decides who computes a task, not how: either the tasks are cut by shape,
+ * or any cut gives the same bits.  So a result does not depend on how many workers there
+ * are.
  */
 #ifndef S3R_BASE_THREAD_POOL_H
 #define S3R_BASE_THREAD_POOL_H
