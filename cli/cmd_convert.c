@@ -1,10 +1,6 @@
 /*
  * s3r convert: any checkpoint in, a Hugging Face folder out.
  */
-#define _POSIX_C_SOURCE 200809L
-#include <dirent.h>
-#include <string.h>
-
 #include "session.h"
 
 typedef struct convert_options {
@@ -15,38 +11,17 @@ typedef struct convert_options {
 
 static const char *const dtype_names[] = {"f32", "f16", "bf16"};
 
-/* Without --force nothing is replaced, also no model. */
-static s3r_status check_out(const char *folder, s3r_error *err)
-{
-    size_t count = 0;
-    const struct dirent *entry = NULL;
-    DIR *listing = opendir(folder);
-    if (!listing) /* not there, or an error that writing will meet and name */
-        return S3R_OK;
-    while ((entry = readdir(listing)) != NULL)
-        count += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
-    closedir(listing);
-    if (count == 0)
-        return S3R_OK;
-    return s3r_cli_fail(err, S3R_ERR_USAGE,
-                        "%s: expected an empty or new folder, found %zu entries; --force "
-                        "replaces a model in it",
-                        folder, count);
-}
-
 static s3r_status run_convert(const s3r_command *command, s3r_error *err)
 {
     const convert_options *options = command->options;
     const char *dtype = dtype_names[options->dtype], *folder = command->positionals[1];
     s3r_session session;
     s3r_model_info info;
-    s3r_status status = options->is_forced ? S3R_OK : check_out(folder, err);
-    if (status != S3R_OK)
-        return status;
-    status = s3r_session_open(&session, command,
-                              &(s3r_session_options){.model = command->positionals[0],
-                                                     .language = options->language},
-                              err);
+    s3r_status status =
+        s3r_session_open(&session, command,
+                         &(s3r_session_options){.model = command->positionals[0],
+                                                .language = options->language},
+                         err);
     if (status != S3R_OK)
         return status;
     s3r_model_get_info(session.model, &info);

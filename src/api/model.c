@@ -4,8 +4,6 @@
 #include <string.h>
 
 #include "api/handles.h"
-#include "base/file.h"
-#include "base/folder_list.h"
 #include "checkpoint/tensor_names.h"
 #include "model/model_convert.h"
 #include "model/model_hash.h"
@@ -169,23 +167,6 @@ s3r_status s3r_model_get_hash(const s3r_model *model, char hex[S3R_HASH_HEX_BYTE
     return s3r_model_hash(hex, model->checkpoint, &model->config, err);
 }
 
-/* Without force nothing is replaced, also no model. */
-static s3r_status check_is_free(const char *folder, s3r_error *err)
-{
-    s3r_folder_list list;
-    if (!s3r_path_exists(folder))
-        return S3R_OK;
-    S3R_TRY(s3r_folder_list_read(&list, folder, "", S3R_ERR_RUNTIME, err));
-    size_t count = list.count;
-    s3r_folder_list_release(&list);
-    if (count == 0)
-        return S3R_OK;
-    return s3r_fail(err, S3R_ERR_USAGE,
-                    "%s: expected a new or empty folder, found %zu entries (force to "
-                    "replace a model in it)",
-                    folder, count);
-}
-
 s3r_status s3r_model_save(const s3r_model *model, const char *folder, const char *dtype,
                           bool is_forced, s3r_error *err)
 {
@@ -197,8 +178,6 @@ s3r_status s3r_model_save(const s3r_model *model, const char *folder, const char
     for (size_t i = 0; i < S3R_ARRAY_LEN(types); i++) {
         if (strcmp(dtype, types[i].name) != 0)
             continue;
-        if (!is_forced)
-            S3R_TRY(check_is_free(folder, err));
         const s3r_convert_options options = {.dtype = types[i].dtype,
                                              .is_forced = is_forced};
         return s3r_model_convert(model->checkpoint, &model->config,

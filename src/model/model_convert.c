@@ -67,8 +67,8 @@ static s3r_status check_target(const char *folder, bool is_forced, s3r_error *er
     if (count == 0)
         return S3R_OK;
     return s3r_fail(err, S3R_ERR_USAGE,
-                    "%s: expected a new or empty folder, found %zu entries (force to "
-                    "replace a model in it)",
+                    "%s: expected a new or empty folder, found %zu entries (--force "
+                    "replaces a model in it)",
                     folder, count);
 }
 

@@ -39,7 +39,7 @@ stdout_has '^family       wavlm'
 mkdir "$work/mine"
 echo mine >"$work/mine/letter"
 expect 2 convert "$golden/wavlm_base" "$work/mine"
-stderr_has 'expected an empty or new folder, found 1 entries'
+stderr_has 'expected a new or empty folder, found 1 entries'
 expect 0 convert --force "$golden/wavlm_base" "$work/mine"
 expect 0 inspect "$work/mine"
 [ "$(cat "$work/mine/letter")" = mine ] || fail "a foreign file is gone"
