@@ -164,30 +164,43 @@ static bool wants_gradient(const s3r_tape *tape, const s3r_model_config *config,
     return wants;
 }
 
-static s3r_value *run_frozen(s3r_tape *tape, const s3r_model_config *config,
-                             const s3r_model_weights *weights, const s3r_value *wave,
-                             s3r_ragged samples, s3r_ragged *frames)
+s3r_value *s3r_extractor_batch(s3r_tape *tape, const s3r_model_config *config,
+                               const s3r_model_weights *weights,
+                               const s3r_waveform *waves, size_t count,
+                               s3r_ragged *frames)
 {
-    size_t *offset = s3r_tape_alloc(tape, samples.count + 1, sizeof *offset);
+    size_t *offset = s3r_tape_alloc(tape, count + 1, sizeof *offset);
     if (!offset)
         return NULL;
     offset[0] = 0;
-    for (size_t u = 0; u < samples.count; u++)
-        offset[u + 1] = offset[u] + s3r_config_frames(config, samples.offset[u + 1] -
-                                                                  samples.offset[u]);
-    *frames = (s3r_ragged){samples.count, offset};
-    s3r_value *out = s3r_tape_value(tape, offset[samples.count],
-                                    config->conv[config->conv_count - 1].dim);
-    for (size_t u = 0; out && u < samples.count; u++) {
-        size_t count = samples.offset[u + 1] - samples.offset[u];
-        const s3r_waveform piece = {wave->data + samples.offset[u], count, {0.0, 1.0}};
+    for (size_t u = 0; u < count; u++)
+        offset[u + 1] = offset[u] + s3r_config_frames(config, waves[u].count);
+    *frames = (s3r_ragged){count, offset};
+    s3r_value *out =
+        s3r_tape_value(tape, offset[count], config->conv[config->conv_count - 1].dim);
+    for (size_t u = 0; out && u < count; u++) {
         s3r_arena_mark mark = s3r_tape_mark(tape);
-        s3r_extractor_stats stats = s3r_extractor_measure(tape, config, weights, &piece);
-        s3r_extractor_run(tape, config, weights, &piece, 0, offset[u + 1] - offset[u],
+        s3r_extractor_stats stats =
+            s3r_extractor_measure(tape, config, weights, &waves[u]);
+        s3r_extractor_run(tape, config, weights, &waves[u], 0, offset[u + 1] - offset[u],
                           &stats, out, offset[u]);
         s3r_arena_rewind(&tape->arena, mark);
     }
     return tape->is_out_of_memory ? NULL : out;
+}
+
+static s3r_value *run_frozen(s3r_tape *tape, const s3r_model_config *config,
+                             const s3r_model_weights *weights, const s3r_value *wave,
+                             s3r_ragged samples, s3r_ragged *frames)
+{
+    s3r_waveform *waves = s3r_tape_alloc(tape, samples.count, sizeof *waves);
+    for (size_t u = 0; waves && u < samples.count; u++)
+        waves[u] = (s3r_waveform){wave->data + samples.offset[u],
+                                  samples.offset[u + 1] - samples.offset[u],
+                                  {0.0, 1.0}};
+    if (!waves)
+        return NULL;
+    return s3r_extractor_batch(tape, config, weights, waves, samples.count, frames);
 }
 
 s3r_value *s3r_extractor_forward(s3r_tape *tape, const s3r_model_config *config,

@@ -50,6 +50,15 @@ void s3r_extractor_run(s3r_tape *tape, const s3r_model_config *config,
                        s3r_value *out, size_t first_row);
 
 /*
+ * Frozen extraction of whole utterances: [frames, channels]; frames receives where each
+ * is (arena).  NULL without memory.
+ */
+s3r_value *s3r_extractor_batch(s3r_tape *tape, const s3r_model_config *config,
+                               const s3r_model_weights *weights,
+                               const s3r_waveform *waves, size_t count,
+                               s3r_ragged *frames);
+
+/*
  * The extractor of a ragged batch of waveforms.
  *
  *   wave     [samples, 1], stride 1, normalised already

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/folder_list.h"
 #include "base/folder_writer.h"
+#include "base/json_write.h"
 #include "base/memory.h"
 #include "checkpoint/safetensors.h"
 #include "model/stored_values.h"
@@ -209,19 +210,8 @@ static s3r_status verify(conversion *c, const char *folder, s3r_error *err)
 static s3r_status write_json(json_t *object, const char *folder, const char *name,
                              s3r_error *err)
 {
-    size_t flags = JSON_INDENT(2) | JSON_SORT_KEYS;
-    size_t size = object ? json_dumpb(object, NULL, 0, flags) : 0;
-    char *path = s3r_path_join(folder, name), *text = s3r_alloc(size + 1, 1);
-    s3r_status status;
-    if (!path || !text || size == 0 || json_dumpb(object, text, size, flags) != size) {
-        status = s3r_fail_memory(err, name, size);
-    } else {
-        text[size] = '\n';
-        status = s3r_file_write_all(path, text, size + 1, err);
-    }
+    s3r_status status = s3r_json_write(object, folder, name, JSON_SORT_KEYS, err);
     json_decref(object);
-    s3r_free(path);
-    s3r_free(text);
     return status;
 }
 

@@ -66,40 +66,15 @@ static s3r_status end_pass(const network_pass *pass)
     return s3r_tape_status(pass->inference->tape, pass->err);
 }
 
-static s3r_ragged batch_frames(const s3r_inference *inference, const s3r_waveform *waves,
-                               size_t count)
-{
-    size_t *offset = s3r_tape_alloc(inference->tape, count + 1, sizeof *offset);
-    if (!offset)
-        return (s3r_ragged){0};
-    offset[0] = 0;
-    for (size_t u = 0; u < count; u++)
-        offset[u + 1] = offset[u] + s3r_config_frames(inference->config, waves[u].count);
-    return (s3r_ragged){count, offset};
-}
-
 s3r_status s3r_inference_batch(const s3r_inference *inference, const s3r_waveform *waves,
                                size_t count, s3r_error *err)
 {
-    const s3r_model_config *config = inference->config;
     s3r_tape *tape = inference->tape;
     s3r_tape_reset(tape);
     network_pass pass = {.inference = inference, .status = S3R_OK, .err = err};
-    pass.frames = batch_frames(inference, waves, count);
-    if (!pass.frames.offset || pass.frames.offset[count] == 0)
-        return s3r_tape_status(tape, err);
-    s3r_value *features = s3r_tape_value(tape, pass.frames.offset[count],
-                                         config->conv[config->conv_count - 1].dim);
-    for (size_t u = 0; features && u < count; u++) {
-        size_t first = pass.frames.offset[u];
-        s3r_arena_mark mark = s3r_tape_mark(tape);
-        s3r_extractor_stats stats =
-            s3r_extractor_measure(tape, config, inference->weights, &waves[u]);
-        s3r_extractor_run(tape, config, inference->weights, &waves[u], 0,
-                          pass.frames.offset[u + 1] - first, &stats, features, first);
-        s3r_arena_rewind(&tape->arena, mark);
-    }
-    if (tape->is_out_of_memory)
+    s3r_value *features = s3r_extractor_batch(tape, inference->config, inference->weights,
+                                              waves, count, &pass.frames);
+    if (!features || features->rows == 0)
         return s3r_tape_status(tape, err);
     s3r_value *log_probs = run_network(&pass, features);
     if (log_probs)

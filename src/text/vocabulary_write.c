@@ -7,8 +7,7 @@
 
 #include <string.h>
 
-#include "base/file.h"
-#include "base/memory.h"
+#include "base/json_write.h"
 
 /* The label that is written for id. */
 static const char *written_label(const s3r_vocabulary *vocabulary, uint32_t id)
@@ -89,24 +88,6 @@ static json_t *make_tokenizer(const s3r_vocabulary *vocabulary, const json_t *sp
     return out;
 }
 
-static s3r_status save(const json_t *object, const char *folder, const char *name,
-                       s3r_error *err)
-{
-    size_t flags = JSON_INDENT(2);
-    size_t size = json_dumpb(object, NULL, 0, flags);
-    char *path = s3r_path_join(folder, name), *text = s3r_alloc(size + 1, 1);
-    s3r_status status;
-    if (!path || !text || size == 0 || json_dumpb(object, text, size, flags) != size) {
-        status = s3r_fail_memory(err, name, size);
-    } else {
-        text[size] = '\n';
-        status = s3r_file_write_all(path, text, size + 1, err);
-    }
-    s3r_free(path);
-    s3r_free(text);
-    return status;
-}
-
 s3r_status s3r_vocabulary_save(const s3r_vocabulary *vocabulary, const char *folder,
                                s3r_error *err)
 {
@@ -116,11 +97,11 @@ s3r_status s3r_vocabulary_save(const s3r_vocabulary *vocabulary, const char *fol
                             ? S3R_OK
                             : s3r_fail_memory(err, "a vocabulary", vocabulary->count);
     if (status == S3R_OK)
-        status = save(labels, folder, "vocab.json", err);
+        status = s3r_json_write(labels, folder, "vocab.json", 0, err);
     if (status == S3R_OK)
-        status = save(tokenizer, folder, "tokenizer_config.json", err);
+        status = s3r_json_write(tokenizer, folder, "tokenizer_config.json", 0, err);
     if (status == S3R_OK)
-        status = save(special, folder, "special_tokens_map.json", err);
+        status = s3r_json_write(special, folder, "special_tokens_map.json", 0, err);
     json_decref(labels);
     json_decref(special);
     json_decref(tokenizer);
