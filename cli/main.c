@@ -21,9 +21,48 @@ static int finish(s3r_terminal *terminal, int code)
     return code;
 }
 
+/* "data prepare": a verb of two words. *word_count receives how many were used. */
+static const s3r_verb *find_verb(int word_limit, char *const *words, int *word_count)
+{
+    char name[64];
+    if (word_limit > 1) {
+        int length = snprintf(name, sizeof name, "%s %s", words[0], words[1]);
+        const s3r_verb *verb =
+            length < (int)sizeof name ? s3r_verb_find(name) : (const s3r_verb *)NULL;
+        *word_count = 2;
+        if (verb)
+            return verb;
+    }
+    *word_count = 1;
+    return word_limit > 0 ? s3r_verb_find(words[0]) : NULL;
+}
+
+/* Verbs whose first word is name; 0 when there is none. */
+static size_t list_family(char *list, size_t list_bytes, const char *name)
+{
+    size_t length = strlen(name), count = 0, used = 0;
+    list[0] = '\0';
+    for (size_t i = 0; i < s3r_verb_count; i++) {
+        const char *verb = s3r_verbs[i]->name;
+        if (strncmp(verb, name, length) != 0 || verb[length] != ' ')
+            continue;
+        int more = snprintf(list + used, list_bytes - used, "%s\"s3r %s\"",
+                            count > 0 ? ", " : "", verb);
+        if (more > 0 && used + (size_t)more < list_bytes)
+            used += (size_t)more;
+        count++;
+    }
+    return count;
+}
+
 static int unknown_verb(s3r_terminal *terminal, const char *name)
 {
     const char *best = NULL;
+    char family[512];
+    if (list_family(family, sizeof family, name) > 0) {
+        s3r_print_error(terminal, "\"%s\" needs a second word: %s", name, family);
+        return S3R_ERR_USAGE;
+    }
     for (size_t i = 0; i < s3r_verb_count; i++)
         if (!s3r_verbs[i]->is_hidden)
             best = s3r_suggest(name, best, s3r_verbs[i]->name);
@@ -37,11 +76,12 @@ static int unknown_verb(s3r_terminal *terminal, const char *name)
     return S3R_ERR_USAGE;
 }
 
-static int print_help(s3r_terminal *terminal, const char *verb_name)
+static int print_help(s3r_terminal *terminal, int word_count, char *const *words)
 {
-    const s3r_verb *verb = verb_name ? s3r_verb_find(verb_name) : NULL;
-    if (verb_name && !verb)
-        return unknown_verb(terminal, verb_name);
+    int used = 0;
+    const s3r_verb *verb = find_verb(word_count, words, &used);
+    if (word_count > 0 && !verb)
+        return unknown_verb(terminal, words[0]);
     if (verb)
         s3r_help_print_verb(stdout, verb);
     else
@@ -126,15 +166,17 @@ int main(int argc, char **argv)
     }
     const char *name = argv[1];
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
-        return finish(&terminal, print_help(&terminal, NULL));
+        return finish(&terminal, print_help(&terminal, 0, NULL));
     if (strcmp(name, "help") == 0)
-        return finish(&terminal, print_help(&terminal, argc > 2 ? argv[2] : NULL));
+        return finish(&terminal, print_help(&terminal, argc - 2, argv + 2));
     if (strcmp(name, "--version") == 0) {
         printf("s3r %s\n", s3r_version());
         return finish(&terminal, S3R_OK);
     }
-    const s3r_verb *verb = s3r_verb_find(name);
+    int used = 0;
+    const s3r_verb *verb = find_verb(argc - 1, argv + 1, &used);
     if (!verb)
         return finish(&terminal, unknown_verb(&terminal, name));
-    return finish(&terminal, run_verb(&terminal, verb, argv + 2, (size_t)argc - 2));
+    return finish(&terminal,
+                  run_verb(&terminal, verb, argv + 1 + used, (size_t)(argc - 1 - used)));
 }

@@ -12,8 +12,17 @@
  * `block_count` the result. The value is valid during the call only. */
 typedef void (*s3r_hidden_fn)(void *context, size_t layer, const s3r_value *hidden);
 
+/* Time and channel masking of a training step (spec 2.6): the choice is the caller's. */
+typedef struct s3r_encoder_masking {
+    const size_t *frames; /* [frame_count] distinct rows that become the mask embedding */
+    size_t frame_count;
+    s3r_ragged channel_lists; /* channels[offset[u]] .. of utterance u are set to 0 */
+    const size_t *channels;   /* NULL = none */
+} s3r_encoder_masking;
+
 typedef struct s3r_encoder_options {
-    const uint64_t *utterance_keys; /* [utterances]; needed when the tape trains */
+    const s3r_encoder_masking *masking; /* of the encoder's input; NULL = none */
+    const uint64_t *utterance_keys;     /* [utterances]; needed when the tape trains */
     const bool *skip_block; /* [block_count] layer drop of this step; NULL = none */
     s3r_hidden_fn hidden;   /* NULL = nobody looks */
     void *hidden_context;

@@ -15,9 +15,17 @@
 #include "ops/tape.h"
 
 /* In all of these data and panels are NULL for what the model does not have. */
+
+/* A low-rank update: y += scale * up (down x). (Hu et al. 2021) */
+typedef struct s3r_lora_weights {
+    s3r_weight down, up; /* [rank, in], [out, rank], fp32 */
+    float scale;
+} s3r_lora_weights;
+
 typedef struct s3r_linear_weights {
     s3r_weight weight; /* [out, in], stored type, perhaps not aligned to its elements */
     s3r_weight bias;   /* [1, out] */
+    s3r_lora_weights lora; /* never in a checkpoint; training and mask files add it */
 } s3r_linear_weights;
 
 typedef struct s3r_norm_weights {
@@ -42,6 +50,21 @@ typedef struct s3r_pos_conv_weights {
     s3r_weight direction;    /* weight_v in the layout of weight; kept as data is */
 } s3r_pos_conv_weights;
 
+/* The adapters of spec 1.8, on the feed-forward output before the residual addition:
+ *   ASR   x + norm(up(gelu(down(x))))
+ *   ST    x + up(relu(down(norm(x)))) */
+typedef enum s3r_adapter_kind {
+    S3R_ADAPTER_NONE,
+    S3R_ADAPTER_ASR,
+    S3R_ADAPTER_ST
+} s3r_adapter_kind;
+
+typedef struct s3r_ffn_adapter_weights {
+    s3r_adapter_kind kind;
+    s3r_norm_weights norm;
+    s3r_linear_weights down, up; /* [width, hidden], [hidden, width] */
+} s3r_ffn_adapter_weights;
+
 typedef struct s3r_block_weights {
     s3r_linear_weights q, k, v, out, fc1, fc2;
     s3r_norm_weights attention_norm, ffn_norm;
@@ -49,6 +72,7 @@ typedef struct s3r_block_weights {
     s3r_weight gru_const;                        /* WavLM: [1, heads] */
     s3r_norm_weights adapter_norm;               /* MMS */
     s3r_linear_weights adapter_down, adapter_up; /* MMS: to adapter_attn_dim and back */
+    s3r_ffn_adapter_weights ffn_adapter;         /* never in a checkpoint, as lora */
 } s3r_block_weights;
 
 typedef struct s3r_model_weights {

@@ -36,6 +36,11 @@ typedef struct s3r_product {
     s3r_dtype b_dtype; /* of the stored B: F32, F16, BF16 */
     size_t b_stride;   /* elements between rows of the stored B; packed: rows of a panel
                           in memory when it is a part of a longer one, 0 = k */
+    /* Elements of the stored B that count; the others are 0: bit (i, j) of B as stored is
+     * bit j % 64 of word b_kept[i * b_kept_stride + j / 64]. NULL = all. Not for a packed
+     * B. */
+    const uint64_t *b_kept;
+    size_t b_kept_stride; /* words */
     float *c;
     size_t c_stride;
     bool accumulate;     /* C += A B */

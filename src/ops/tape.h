@@ -44,7 +44,14 @@ typedef struct s3r_weight {
     s3r_dtype dtype; /* F32, F16 or BF16; vectors and trainable weights F32 */
     size_t rows, cols;
     const void *packed_f32, *packed_bf16; /* panels of the whole weight, or NULL */
-    float *grad;                          /* accumulates; NULL = frozen */
+    /* The connections that are kept: bit (row, col) is bit col % 64 of word
+     * kept[row * kept_stride + col / 64]; the others count as 0 in every product. NULL =
+     * all.  A masked weight has data and no panels. */
+    const uint64_t *kept;
+    size_t kept_stride; /* words */
+    /* Accumulates the gradient of the effective (masked) weight, of removed elements
+     * too; NULL = nobody asks. */
+    float *grad;
 } s3r_weight;
 
 /* The weight for an op, NULL when the model does not have it.  Ops write to a weight's

@@ -1,0 +1,54 @@
+/*
+ * Manifests: which audio, which text.  JSON lines in the manner of NeMo, one utterance a
+ * line; docs/data.md has the keys.
+ */
+#ifndef S3R_DATA_MANIFEST_H
+#define S3R_DATA_MANIFEST_H
+
+#include "audio/audio_load.h"
+#include "base/memory.h"
+
+typedef struct s3r_utterance {
+    const char *id;         /* "id", or the audio path as written */
+    const char *audio_path; /* as in the file, or below the manifest's folder */
+    double offset_s;        /* where it begins in the file; 0 */
+    double duration_s;      /* negative: the file does not say; the audio then ends it */
+    const char *text;       /* UTF-8 in NFC, trimmed; NULL when the line has none */
+    const char *language, *speaker; /* NULL = not known */
+    uint64_t key; /* a hash of id and text: the same in every order and batch */
+    size_t line;  /* in the file, from 1 */
+} s3r_utterance;
+
+/* Read it freely; strings live in the arena. */
+typedef struct s3r_manifest {
+    char *path;
+    s3r_utterance *items;
+    size_t count;
+    s3r_arena owned;
+} s3r_manifest;
+
+/*
+ * Reads a manifest. S3R_ERR_DATA names file, line, key, expected and found: no JSON, a
+ * key of another type, no audio path, text that is not UTF-8, a negative or absurd
+ * duration, two utterances with one id, no utterance at all.  Audio files are not looked
+ * at. S3R_ERR_RESOURCE.
+ */
+s3r_status s3r_manifest_open(s3r_manifest *out, const char *path, s3r_error *err);
+/* The same from bytes; label names them and its folder is that of relative paths. */
+s3r_status s3r_manifest_parse(s3r_manifest *out, const char *bytes, size_t size,
+                              const char *label, s3r_error *err);
+void s3r_manifest_close(s3r_manifest *manifest); /* a zeroed one is allowed */
+
+/* Writes utterances as a manifest, atomically; audio paths are written as they are. */
+s3r_status s3r_manifest_save(const char *path, const s3r_utterance *items, size_t count,
+                             s3r_error *err);
+
+/*
+ * The samples of an utterance at options->sample_rate_hz (NULL: the defaults), its part
+ * of the file only.  The errors of s3r_audio_load; S3R_ERR_DATA when the part lies beyond
+ * the file's end (a tolerance of 0.05 s cuts).  Thread-safe.
+ */
+s3r_status s3r_utterance_load(s3r_audio *out, const s3r_utterance *utterance,
+                              const s3r_audio_options *options, s3r_error *err);
+
+#endif

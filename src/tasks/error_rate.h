@@ -1,0 +1,39 @@
+/*
+ * Word, character and phone error rates: minimum edit distance, summed over a corpus.
+ * (spec 2.7; the counts are those of sclite)
+ */
+#ifndef S3R_TASKS_ERROR_RATE_H
+#define S3R_TASKS_ERROR_RATE_H
+
+#include "base/error.h"
+#include "base/random.h"
+
+typedef enum s3r_token_unit {
+    S3R_UNIT_WORD,      /* between white space */
+    S3R_UNIT_CHARACTER, /* code points of the text, one space between words counted */
+    S3R_UNIT_PHONE      /* between white space, "|" left out: labels printed apart */
+} s3r_token_unit;
+
+typedef struct s3r_error_counts {
+    size_t substitutions, deletions, insertions;
+    size_t reference; /* tokens of the reference */
+} s3r_error_counts;
+
+/* Adds the counts of one pair; texts are UTF-8.  S3R_ERR_RESOURCE.  Thread-safe. */
+s3r_status s3r_error_counts_add(s3r_error_counts *counts, const char *reference,
+                                const char *hypothesis, s3r_token_unit unit,
+                                s3r_error *err);
+
+/* Errors a reference token; 0 for an empty pair, 1 a insertion for an empty reference. */
+double s3r_error_rate(const s3r_error_counts *counts);
+
+typedef struct s3r_interval {
+    double low, high;
+} s3r_interval;
+
+/* The central 95 % of the corpus error rate under resampling of utterances. */
+s3r_status s3r_error_interval(s3r_interval *out, const s3r_error_counts *items,
+                              size_t count, size_t resamples, uint64_t seed,
+                              s3r_error *err);
+
+#endif
