@@ -8,25 +8,22 @@
  *   adapter/BLOCK/{norm,down,up}.{weight,bias}   F32
  *   head/weight, head/bias               F32
  *
- * and in __metadata__: "s3r.format", "s3r.checksum" (SHA-256 over names, shapes and data
- * of all tensors and over the other metadata), and "s3r" with a JSON object of the rest.
+ * in a sealed file of kind "s3r.mask" (checkpoint/sealed_file.h: version, checksum,
+ * facts); docs/formats.md has the facts.
  */
 #ifndef S3R_ROUTE_MASK_FILE_H
 #define S3R_ROUTE_MASK_FILE_H
 
 #include <jansson.h>
 
-#include "base/dtype.h"
-#include "base/file.h"
-#include "checkpoint/safetensors.h"
+#include "checkpoint/sealed_file.h"
 
 #define S3R_MASK_FILE_FORMAT 1
 
 typedef struct s3r_mask_file {
     char *path;
-    s3r_file_map map;
-    s3r_safetensors tensors; /* data in the map */
-    json_t *facts;           /* the object of "s3r", see docs/formats.md */
+    s3r_sealed_file sealed;
+    const json_t *facts;                                /* of the sealed file */
     const char *backbone_hash, *family, *task, *method; /* in facts; never NULL */
 } s3r_mask_file;
 
