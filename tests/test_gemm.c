@@ -163,6 +163,92 @@ static void test_products_match_double(void **state)
     s3r_pool_destroy(pool);
 }
 
+/* About nine of ten bits of [rows, cols] set; a stored copy of b with the others 0. */
+static uint64_t *random_mask(size_t rows, size_t cols, size_t stride, unsigned char *b,
+                             size_t b_stride, s3r_dtype type)
+{
+    uint64_t *bits = s3r_alloc(rows * stride, sizeof *bits);
+    size_t bytes = s3r_dtype_size(type);
+    assert_non_null(bits);
+    for (size_t i = 0; i < rows; i++) {
+        for (size_t j = 0; j < cols; j++) {
+            if (uniform() < 0.8f)
+                bits[i * stride + j / 64] |= (uint64_t)1 << j % 64;
+            else
+                memset(b + (i * b_stride + j) * bytes, 0, bytes);
+        }
+    }
+    return bits;
+}
+
+static void run_masked(s3r_pool *pool, const s3r_kernels *kernels, const gemm_case *g,
+                       bool is_bf16, s3r_b_layout layout, s3r_dtype type)
+{
+    bool is_transposed = layout == S3R_B_TRANSPOSED;
+    size_t rows = is_transposed ? g->n : g->k, cols = is_transposed ? g->k : g->n;
+    size_t a_stride = g->a_stride ? g->a_stride : g->k;
+    size_t a_size = g->m * a_stride + g->k * 2 + 64, b_stride = cols + 3;
+    size_t kept_stride = S3R_CEIL_DIV(cols, 64u);
+    float *a = random_floats(a_size), *b_values = random_floats(rows * b_stride);
+    uint16_t *a_bf16 = s3r_alloc(a_size, 2);
+    kernels->f32_to_bf16(a_size, a, a_bf16);
+    unsigned char *b = stored_copy(b_values, rows * b_stride, type);
+    unsigned char *zeroed = stored_copy(b_values, rows * b_stride, type);
+    uint64_t *kept = random_mask(rows, cols, kept_stride, zeroed, b_stride, type);
+    float *c = s3r_alloc(g->m * g->n, 4), *expected = s3r_alloc(g->m * g->n, 4);
+    s3r_product product = {.m = g->m,
+                           .n = g->n,
+                           .k = g->k,
+                           .a = is_bf16 ? (const void *)a_bf16 : a,
+                           .is_bf16 = is_bf16,
+                           .a_stride = a_stride,
+                           .a_segment = g->segment,
+                           .a_segment_stride = g->segment_stride,
+                           .b = zeroed,
+                           .b_layout = layout,
+                           .b_dtype = type,
+                           .b_stride = b_stride,
+                           .c = expected,
+                           .c_stride = g->n};
+    s3r_products_run(pool, kernels, &product, 1);
+    product.b = b;
+    product.b_kept = kept;
+    product.b_kept_stride = kept_stride;
+    product.c = c;
+    s3r_products_run(pool, kernels, &product, 1);
+    if (memcmp(c, expected, g->m * g->n * 4) != 0)
+        fail_msg("%s m=%zu n=%zu k=%zu bf16=%d layout=%d type=%s: not as a zeroed B",
+                 s3r_cpu_level_name(kernels->level), g->m, g->n, g->k, is_bf16, layout,
+                 s3r_dtype_name(type));
+    s3r_free(a), s3r_free(b_values), s3r_free(a_bf16), s3r_free(b), s3r_free(zeroed);
+    s3r_free(kept), s3r_free(c), s3r_free(expected);
+}
+
+/* A masked product has the bits of one with a zeroed copy of B. */
+static void test_masked_products(void **state)
+{
+    (void)state;
+    static const s3r_dtype types[] = {S3R_DTYPE_F32, S3R_DTYPE_F16, S3R_DTYPE_BF16};
+    static const gemm_case odd[] = {
+        {5, 65, 63, 0, 0, 0},   {3, 31, 129, 0, 0, 0},    {2, 97, 1090, 0, 0, 0},
+        {4, 40, 3072, 0, 0, 0}, {1, 100, 200, 0, 50, 60},
+    };
+    s3r_pool *pool;
+    assert_int_equal(s3r_pool_create(&pool, 2, NULL), S3R_OK);
+    for (int level = 0; level <= (int)s3r_cpu_detect(); level++) {
+        const s3r_kernels *kernels = s3r_kernels_get((s3r_cpu_level)level);
+        for (size_t i = 0; i < S3R_ARRAY_LEN(cases) + S3R_ARRAY_LEN(odd); i++) {
+            const gemm_case *g =
+                i < S3R_ARRAY_LEN(cases) ? &cases[i] : &odd[i - S3R_ARRAY_LEN(cases)];
+            for (int variant = 0; variant < 12; variant++)
+                run_masked(pool, kernels, g, variant & 1,
+                           variant & 2 ? S3R_B_PLAIN : S3R_B_TRANSPOSED,
+                           types[variant / 4]);
+        }
+    }
+    s3r_pool_destroy(pool);
+}
+
 /* The same product alone, in a longer matrix, and with 1, 2 and 3 threads: same bits. */
 static void test_bits_do_not_depend_on_rows_or_threads(void **state)
 {
@@ -290,6 +376,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_products_match_double),
+        cmocka_unit_test(test_masked_products),
         cmocka_unit_test(test_bits_do_not_depend_on_rows_or_threads),
         cmocka_unit_test(test_levels_agree),
         cmocka_unit_test(test_half_conversions),

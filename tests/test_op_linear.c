@@ -76,7 +76,8 @@ static void test_linear(void **state)
 
 enum { ROWS = 19, IN = 36, OUT = 41 };
 
-/* Output and input gradient of one weight form, over fixed x and dy. */
+/* Output and input gradient of one weight form, over fixed x and dy; the gradient of the
+ * weight goes where it points to. */
 static void run_weight(s3r_pool *pool, s3r_weight *weight, bool is_bf16, float *out,
                        float *dx)
 {
@@ -141,11 +142,50 @@ static void test_stored_weights_give_the_same_bits(void **state)
     s3r_pool_destroy(pool);
 }
 
+/* A masked weight is the zeroed one; removed elements have a gradient too. */
+static void test_masked_weights(void **state)
+{
+    (void)state;
+    static float values[2][OUT * IN], grad[2][OUT * IN], out[2][ROWS * OUT];
+    static float dx[2][ROWS * IN];
+    static uint64_t kept[OUT * 2]; /* one word too many a row */
+    s3r_pool *pool;
+    assert_int_equal(s3r_pool_create(&pool, 2, NULL), S3R_OK);
+    s3r_random random;
+    s3r_random_init(&random, 5, 0);
+    for (size_t i = 0; i < OUT * IN; i++) {
+        values[0][i] = values[1][i] = (float)s3r_random_normal(&random);
+        if (s3r_random_uniform(&random) < 0.3)
+            values[1][i] = 0.0f;
+        else
+            kept[i / IN * 2] |= (uint64_t)1 << i % IN;
+    }
+    for (int is_bf16 = 0; is_bf16 < 2; is_bf16++) {
+        for (int i = 0; i < 2; i++) {
+            memset(grad[i], 0, sizeof grad[i]);
+            s3r_weight weight = {
+                .data = values[i], .rows = OUT, .cols = IN, .grad = grad[i]};
+            if (i == 0) {
+                weight.kept = kept;
+                weight.kept_stride = 2;
+            }
+            run_weight(pool, &weight, is_bf16, out[i], dx[i]);
+        }
+        assert_memory_equal(out[0], out[1], sizeof out[0]);
+        assert_memory_equal(dx[0], dx[1], sizeof dx[0]);
+        assert_memory_equal(grad[0], grad[1], sizeof grad[0]);
+        for (size_t i = 0; i < OUT * IN; i++)
+            assert_true(grad[0][i] != 0.0f);
+    }
+    s3r_pool_destroy(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_linear),
         cmocka_unit_test(test_stored_weights_give_the_same_bits),
+        cmocka_unit_test(test_masked_weights),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -82,15 +82,15 @@ size_t s3r_padded_stride(size_t columns, size_t bytes)
 }
 
 static void pack_one(const s3r_kernels *kernels, size_t k, size_t cols, const void *b,
-                     s3r_b_layout layout, s3r_dtype dtype, size_t stride, bool is_bf16,
-                     void *panel)
+                     s3r_b_layout layout, s3r_dtype dtype, size_t stride,
+                     const s3r_kept_bits *kept, bool is_bf16, void *panel)
 {
     s3r_pack_fn pack;
     if (layout == S3R_B_TRANSPOSED)
         pack = is_bf16 ? kernels->pack_transposed_bf16 : kernels->pack_transposed_f32;
     else
         pack = is_bf16 ? kernels->pack_plain_bf16 : kernels->pack_plain_f32;
-    pack(k, cols, b, dtype, stride, panel);
+    pack(k, cols, b, dtype, stride, kept, panel);
 }
 
 /* Address of stored B for panel `panel` from step `first` of k on. */
@@ -105,6 +105,17 @@ static const unsigned char *stored_at(const s3r_product *product, size_t panel,
     return b + offset * s3r_dtype_size(product->b_dtype);
 }
 
+/* The bits of the elements from there on. */
+static s3r_kept_bits kept_at(const s3r_product *product, size_t panel, size_t first)
+{
+    size_t column = panel * S3R_PANEL;
+    bool is_transposed = product->b_layout == S3R_B_TRANSPOSED;
+    size_t row = is_transposed ? column : first;
+    return (s3r_kept_bits){.words = product->b_kept + row * product->b_kept_stride,
+                           .stride = product->b_kept_stride,
+                           .first = is_transposed ? first : column};
+}
+
 void s3r_pack_panels(const s3r_kernels *kernels, size_t k, size_t n, const void *b,
                      s3r_b_layout layout, s3r_dtype dtype, size_t b_stride, bool is_bf16,
                      void *packed)
@@ -115,7 +126,7 @@ void s3r_pack_panels(const s3r_kernels *kernels, size_t k, size_t n, const void 
     for (size_t panel = 0; panel < panel_count(n); panel++) {
         size_t cols = S3R_MIN(n - panel * S3R_PANEL, (size_t)S3R_PANEL);
         pack_one(kernels, k, cols, stored_at(&stored, panel, 0), layout, dtype, b_stride,
-                 is_bf16, (unsigned char *)packed + panel * bytes);
+                 NULL, is_bf16, (unsigned char *)packed + panel * bytes);
     }
 }
 
@@ -293,10 +304,13 @@ static void provide_panels(const s3r_kernels *kernels, const s3r_product *produc
     block->packed = scratch;
     for (size_t p = 0; p < block->panels; p++) {
         size_t column = (block->panel + p) * S3R_PANEL;
+        s3r_kept_bits kept = {0};
+        if (product->b_kept)
+            kept = kept_at(product, block->panel + p, block->first);
         pack_one(kernels, block->steps, S3R_MIN(product->n - column, (size_t)S3R_PANEL),
                  stored_at(product, block->panel + p, block->first), product->b_layout,
-                 product->b_dtype, product->b_stride, product->is_bf16,
-                 scratch + p * block->panel_bytes);
+                 product->b_dtype, product->b_stride, kept.words ? &kept : NULL,
+                 product->is_bf16, scratch + p * block->panel_bytes);
     }
 }
 
@@ -416,6 +430,7 @@ void s3r_products_run(s3r_pool *pool, const s3r_kernels *kernels,
     for (size_t i = 0; i < count; i++) {
         size_t segment = segment_of(&products[i]);
         assert(segment == 0 || products[i].k % segment == 0);
+        assert(!products[i].b_kept || products[i].b_layout != S3R_B_PACKED);
         assert(!products[i].is_bf16 || segment == products[i].k || segment % 2 == 0);
         (void)segment;
         total += task_count_of(&products[i], run.wanted);

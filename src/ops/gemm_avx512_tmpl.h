@@ -245,7 +245,8 @@ S3R_ALWAYS_INLINE __m512i load_as_bf16(const unsigned char *x, s3r_dtype dtype,
 
 S3R_ALWAYS_INLINE void pack_transposed_f32_dtype(size_t k, size_t cols,
                                                  const unsigned char *b, s3r_dtype dtype,
-                                                 size_t stride_bytes, float *panel)
+                                                 size_t stride_bytes,
+                                                 const s3r_kept_bits *kept, float *panel)
 {
     const size_t element = dtype == S3R_DTYPE_F32 ? 4 : 2;
     for (size_t first = 0; first < S3R_PANEL; first += 16) {
@@ -258,7 +259,10 @@ S3R_ALWAYS_INLINE void pack_transposed_f32_dtype(size_t k, size_t cols,
                 bool is_inside = first + j < cols;
                 const unsigned char *row =
                     b + (is_inside ? (first + j) * stride_bytes : 0) + p * element;
-                r[j] = _mm512_castps_si512(load_as_f32(row, dtype, is_inside ? mask : 0));
+                __mmask16 wanted = is_inside ? mask : 0;
+                if (kept && is_inside)
+                    wanted &= (__mmask16)s3r_kept_take(kept, first + j, p, count);
+                r[j] = _mm512_castps_si512(load_as_f32(row, dtype, wanted));
             }
             transpose_16x16(r);
             if (count == 16) {
@@ -273,20 +277,11 @@ S3R_ALWAYS_INLINE void pack_transposed_f32_dtype(size_t k, size_t cols,
     }
 }
 
-static void pack_transposed_f32(size_t k, size_t cols, const void *b, s3r_dtype dtype,
-                                size_t stride, void *panel)
-{
-    if (dtype == S3R_DTYPE_F32)
-        pack_transposed_f32_dtype(k, cols, b, S3R_DTYPE_F32, stride * 4, panel);
-    else if (dtype == S3R_DTYPE_BF16)
-        pack_transposed_f32_dtype(k, cols, b, S3R_DTYPE_BF16, stride * 2, panel);
-    else
-        pack_transposed_f32_dtype(k, cols, b, S3R_DTYPE_F16, stride * 2, panel);
-}
-
 S3R_ALWAYS_INLINE void pack_transposed_bf16_dtype(size_t k, size_t cols,
                                                   const unsigned char *b, s3r_dtype dtype,
-                                                  size_t stride_bytes, uint16_t *panel)
+                                                  size_t stride_bytes,
+                                                  const s3r_kept_bits *kept,
+                                                  uint16_t *panel)
 {
     const size_t element = dtype == S3R_DTYPE_F32 ? 4 : 2;
     for (size_t first = 0; first < S3R_PANEL; first += 16) {
@@ -299,7 +294,10 @@ S3R_ALWAYS_INLINE void pack_transposed_bf16_dtype(size_t k, size_t cols,
                 bool is_inside = first + j < cols;
                 const unsigned char *row =
                     b + (is_inside ? (first + j) * stride_bytes : 0) + p * element;
-                r[j] = load_as_bf16(row, dtype, is_inside ? mask : 0);
+                __mmask32 wanted = is_inside ? mask : 0;
+                if (kept && is_inside)
+                    wanted &= s3r_kept_take(kept, first + j, p, count);
+                r[j] = load_as_bf16(row, dtype, wanted);
             }
             transpose_16x16(r);
             for (size_t i = 0; i < pairs; i++)
@@ -308,53 +306,85 @@ S3R_ALWAYS_INLINE void pack_transposed_bf16_dtype(size_t k, size_t cols,
     }
 }
 
-static void pack_transposed_bf16(size_t k, size_t cols, const void *b, s3r_dtype dtype,
-                                 size_t stride, void *panel)
+/* A choice of columns of one stored row. */
+S3R_ALWAYS_INLINE void plain_masks(size_t cols, const s3r_kept_bits *kept, size_t row,
+                                   __mmask16 *mask)
 {
-    if (dtype == S3R_DTYPE_F32)
-        pack_transposed_bf16_dtype(k, cols, b, S3R_DTYPE_F32, stride * 4, panel);
-    else if (dtype == S3R_DTYPE_BF16)
-        pack_transposed_bf16_dtype(k, cols, b, S3R_DTYPE_BF16, stride * 2, panel);
-    else
-        pack_transposed_bf16_dtype(k, cols, b, S3R_DTYPE_F16, stride * 2, panel);
-}
-
-static void pack_plain_f32(size_t k, size_t cols, const void *b, s3r_dtype dtype,
-                           size_t stride, void *panel)
-{
-    const __mmask16 mask[2] = {column_mask(cols, 0), column_mask(cols, 16)};
-    const size_t element = dtype == S3R_DTYPE_F32 ? 4 : 2;
-    const unsigned char *row = b;
-    float *out = panel;
-    for (size_t p = 0; p < k; p++, row += stride * element, out += S3R_PANEL) {
-        _mm512_store_ps(out, load_as_f32(row, dtype, mask[0]));
-        _mm512_store_ps(out + 16, mask[1]
-                                      ? load_as_f32(row + 16 * element, dtype, mask[1])
-                                      : _mm512_setzero_ps());
+    mask[0] = column_mask(cols, 0);
+    mask[1] = column_mask(cols, 16);
+    if (kept) {
+        uint32_t bits = s3r_kept_take(kept, row, 0, cols);
+        mask[0] &= (__mmask16)bits;
+        mask[1] &= (__mmask16)(bits >> 16);
     }
 }
 
-static void pack_plain_bf16(size_t k, size_t cols, const void *b, s3r_dtype dtype,
-                            size_t stride, void *panel)
+S3R_ALWAYS_INLINE void pack_plain_f32_dtype(size_t k, size_t cols, const unsigned char *b,
+                                            s3r_dtype dtype, size_t stride_bytes,
+                                            const s3r_kept_bits *kept, float *panel)
 {
-    const __mmask16 mask[2] = {column_mask(cols, 0), column_mask(cols, 16)};
-    const size_t element = dtype == S3R_DTYPE_F32 ? 4 : 2;
-    uint16_t *out = panel;
-    for (size_t p = 0; p < k; p += 2) {
-        const unsigned char *even = (const unsigned char *)b + p * stride * element;
-        const unsigned char *odd = even + (p + 1 < k ? stride * element : 0);
+    const size_t half = cols > 16 ? 16 * (dtype == S3R_DTYPE_F32 ? 4u : 2u) : 0;
+    __mmask16 mask[2];
+    plain_masks(cols, NULL, 0, mask);
+    for (size_t p = 0; p < k; p++, b += stride_bytes, panel += S3R_PANEL) {
+        if (kept)
+            plain_masks(cols, kept, p, mask);
+        _mm512_store_ps(panel, load_as_f32(b, dtype, mask[0]));
+        _mm512_store_ps(panel + 16, load_as_f32(b + half, dtype, mask[1]));
+    }
+}
+
+S3R_ALWAYS_INLINE void pack_plain_bf16_dtype(size_t k, size_t cols,
+                                             const unsigned char *b, s3r_dtype dtype,
+                                             size_t stride_bytes,
+                                             const s3r_kept_bits *kept, uint16_t *panel)
+{
+    const size_t half = cols > 16 ? 16 * (dtype == S3R_DTYPE_F32 ? 4u : 2u) : 0;
+    __mmask16 even_mask[2], odd_mask[2];
+    plain_masks(cols, NULL, 0, even_mask);
+    plain_masks(cols, NULL, 0, odd_mask);
+    for (size_t p = 0; p < k; p += 2, b += 2 * stride_bytes) {
+        bool has_odd = p + 1 < k;
+        const unsigned char *odd = has_odd ? b + stride_bytes : b;
+        if (kept) {
+            plain_masks(cols, kept, p, even_mask);
+            if (has_odd)
+                plain_masks(cols, kept, p + 1, odd_mask);
+        }
         for (size_t v = 0; v < 2; v++) {
-            __mmask16 odd_mask = p + 1 < k ? mask[v] : 0;
-            size_t skip = mask[v] ? 16 * v * element : 0;
             __m512i x = _mm512_cvtepu16_epi32(
-                round_to_bf16(load_as_f32(even + skip, dtype, mask[v])));
-            __m512i y = _mm512_cvtepu16_epi32(
-                round_to_bf16(load_as_f32(odd + skip, dtype, odd_mask)));
-            _mm512_store_si512(out + p * S3R_PANEL + 32 * v,
+                round_to_bf16(load_as_f32(b + v * half, dtype, even_mask[v])));
+            __m512i y = _mm512_cvtepu16_epi32(round_to_bf16(
+                load_as_f32(odd + v * half, dtype, has_odd ? odd_mask[v] : 0)));
+            _mm512_store_si512(panel + p * S3R_PANEL + 32 * v,
                                _mm512_or_si512(x, _mm512_slli_epi32(y, 16)));
         }
     }
 }
+
+/* The stored type and whether there is a mask are constants in each copy of the loops. */
+#define PACK_DTYPE(name, type, bytes)                                                    \
+    if (kept)                                                                            \
+        name(k, cols, b, type, stride *bytes, kept, panel);                              \
+    else                                                                                 \
+        name(k, cols, b, type, stride *bytes, NULL, panel);
+#define DEFINE_PACK(name)                                                                \
+    static void name(size_t k, size_t cols, const void *b, s3r_dtype dtype,              \
+                     size_t stride, const s3r_kept_bits *kept, void *panel)              \
+    {                                                                                    \
+        if (dtype == S3R_DTYPE_F32) {                                                    \
+            PACK_DTYPE(name##_dtype, S3R_DTYPE_F32, 4)                                   \
+        } else if (dtype == S3R_DTYPE_BF16) {                                            \
+            PACK_DTYPE(name##_dtype, S3R_DTYPE_BF16, 2)                                  \
+        } else {                                                                         \
+            PACK_DTYPE(name##_dtype, S3R_DTYPE_F16, 2)                                   \
+        }                                                                                \
+    }
+
+DEFINE_PACK(pack_transposed_f32)
+DEFINE_PACK(pack_transposed_bf16)
+DEFINE_PACK(pack_plain_f32)
+DEFINE_PACK(pack_plain_bf16)
 
 static void f32_to_bf16(size_t n, const float *x, uint16_t *y)
 {

@@ -34,13 +34,37 @@ typedef void (*s3r_tile_bf16_fn)(size_t rows, size_t cols, size_t k, const uint1
                                  size_t c_stride, bool accumulate);
 
 /*
+ * Which elements of a stored B count: bit (i, j) is bit (first + j) % 64 of
+ * words[i * stride + (first + j) / 64], for row i and column j of B as it is stored.
+ */
+typedef struct s3r_kept_bits {
+    const uint64_t *words;
+    size_t stride; /* words a row */
+    size_t first;
+} s3r_kept_bits;
+
+/* Bits [column, column + count) of a row, count 1..32, in the lowest bits; what lies
+ * above them is undefined. Reads no word that has none of them. */
+S3R_ALWAYS_INLINE uint32_t s3r_kept_take(const s3r_kept_bits *kept, size_t row,
+                                         size_t column, size_t count)
+{
+    size_t at = kept->first + column, shift = at % 64;
+    const uint64_t *word = kept->words + row * kept->stride + at / 64;
+    uint64_t bits = word[0] >> shift;
+    if (shift + count > 64)
+        bits |= word[1] << (64 - shift);
+    return (uint32_t)bits;
+}
+
+/*
  * Packs columns [0, cols) of a stored B into one panel of k rows (zero beyond cols).
  * Transposed: B is stored [N, K] (a weight), column j is the row b + j * stride.
  * Plain: B is stored [K, N], row p is b + p * stride.  Strides in elements.
  * k need not be even; a bf16 panel is then padded with one zero row.
+ * Elements that are not kept become 0; kept NULL = all.
  */
 typedef void (*s3r_pack_fn)(size_t k, size_t cols, const void *b, s3r_dtype dtype,
-                            size_t stride, void *panel);
+                            size_t stride, const s3r_kept_bits *kept, void *panel);
 
 typedef struct s3r_kernels {
     s3r_cpu_level level;

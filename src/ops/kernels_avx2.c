@@ -144,8 +144,21 @@ S3R_ALWAYS_INLINE void transpose_8x8(__m256 *r)
         r[i] = t[i];
 }
 
+/* Eight floats of column `column` of a panel from step p on; those not kept are 0. */
+S3R_ALWAYS_INLINE __m256 load_kept(const unsigned char *x, const s3r_kept_bits *kept,
+                                   size_t column, size_t p)
+{
+    __m256 values = _mm256_loadu_ps((const float *)(const void *)x);
+    if (!kept)
+        return values;
+    const __m256i lane = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+    __m256i bits = _mm256_set1_epi32((int)s3r_kept_take(kept, column, p, 8));
+    __m256i is_kept = _mm256_cmpeq_epi32(_mm256_and_si256(bits, lane), lane);
+    return _mm256_and_ps(values, _mm256_castsi256_ps(is_kept));
+}
+
 static void pack_transposed_f32(size_t k, size_t cols, const void *b, s3r_dtype dtype,
-                                size_t stride, void *panel)
+                                size_t stride, const s3r_kept_bits *kept, void *panel)
 {
     float *out = panel;
     size_t whole = dtype == S3R_DTYPE_F32 && cols == S3R_PANEL ? k / 8 * 8 : 0;
@@ -155,8 +168,8 @@ static void pack_transposed_f32(size_t k, size_t cols, const void *b, s3r_dtype 
             __m256 r[8];
 #pragma GCC unroll 8
             for (size_t j = 0; j < 8; j++)
-                r[j] = _mm256_loadu_ps(
-                    (const float *)(const void *)(base + ((first + j) * stride + p) * 4));
+                r[j] =
+                    load_kept(base + ((first + j) * stride + p) * 4, kept, first + j, p);
             transpose_8x8(r);
 #pragma GCC unroll 8
             for (size_t i = 0; i < 8; i++)
@@ -165,12 +178,18 @@ static void pack_transposed_f32(size_t k, size_t cols, const void *b, s3r_dtype 
     }
     const unsigned char *rest = base + whole * (dtype == S3R_DTYPE_F32 ? 4 : 2);
     out += whole * S3R_PANEL;
+    s3r_kept_bits kept_rest = {0};
+    if (kept) {
+        kept_rest = *kept;
+        kept_rest.first += whole;
+        kept = &kept_rest;
+    }
     if (dtype == S3R_DTYPE_F32)
-        pack_dtype(k - whole, cols, rest, S3R_DTYPE_F32, stride, true, out, false);
+        pack_dtype(k - whole, cols, rest, S3R_DTYPE_F32, stride, kept, true, out, false);
     else if (dtype == S3R_DTYPE_BF16)
-        pack_dtype(k, cols, rest, S3R_DTYPE_BF16, stride, true, out, false);
+        pack_dtype(k, cols, rest, S3R_DTYPE_BF16, stride, kept, true, out, false);
     else
-        pack_dtype(k, cols, rest, S3R_DTYPE_F16, stride, true, out, false);
+        pack_dtype(k, cols, rest, S3R_DTYPE_F16, stride, kept, true, out, false);
 }
 
 #define S3R_TABLE       s3r_kernels_avx2

@@ -8,6 +8,7 @@
  */
 #include "ops/op_linear.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "ops/op_gelu.h"
@@ -34,6 +35,9 @@ static bool set_operand_a(s3r_tape *tape, s3r_product *product, const s3r_value 
 static void set_operand_b(s3r_product *product, const s3r_weight *weight)
 {
     const void *packed = product->is_bf16 ? weight->packed_bf16 : weight->packed_f32;
+    assert(!weight->kept || !packed);
+    product->b_kept = weight->kept;
+    product->b_kept_stride = weight->kept_stride;
     product->b = packed ? packed : weight->data;
     product->b_layout = packed ? S3R_B_PACKED : S3R_B_TRANSPOSED;
     product->b_dtype = weight->dtype;
@@ -148,6 +152,8 @@ static void input_grad(s3r_tape *tape, const linear_node *linear, const s3r_valu
                            .b_layout = S3R_B_PLAIN,
                            .b_dtype = weight->dtype,
                            .b_stride = weight->cols,
+                           .b_kept = weight->kept,
+                           .b_kept_stride = weight->kept_stride,
                            .c = dx,
                            .c_stride = linear->x->stride,
                            .accumulate = true};

@@ -20,7 +20,8 @@ S3R_ALWAYS_INLINE float stored_value(const unsigned char *row, s3r_dtype dtype, 
 
 /* Panel element (p, j) is B[j, p] (transposed) or B[p, j] (plain). */
 S3R_ALWAYS_INLINE void pack_dtype(size_t k, size_t cols, const unsigned char *b,
-                                  s3r_dtype dtype, size_t stride, bool is_transposed,
+                                  s3r_dtype dtype, size_t stride,
+                                  const s3r_kept_bits *kept, bool is_transposed,
                                   void *panel, bool is_bf16)
 {
     const size_t bytes = stride * (dtype == S3R_DTYPE_F32 ? 4 : 2);
@@ -30,7 +31,12 @@ S3R_ALWAYS_INLINE void pack_dtype(size_t k, size_t cols, const unsigned char *b,
     for (size_t p = 0; p < rows; p++) {
         for (size_t j = 0; j < S3R_PANEL; j++) {
             float value = 0.0f;
-            if (p < k && j < cols)
+            bool is_inside = p < k && j < cols;
+            if (is_inside && kept)
+                is_inside =
+                    s3r_kept_take(kept, is_transposed ? j : p, is_transposed ? p : j, 1) &
+                    1u;
+            if (is_inside)
                 value = is_transposed ? stored_value(b + j * bytes, dtype, p)
                                       : stored_value(b + p * bytes, dtype, j);
             if (is_bf16)
@@ -43,16 +49,16 @@ S3R_ALWAYS_INLINE void pack_dtype(size_t k, size_t cols, const unsigned char *b,
 
 #define DEFINE_PACK(name, is_transposed, is_bf16)                                        \
     static void name(size_t k, size_t cols, const void *b, s3r_dtype dtype,              \
-                     size_t stride, void *panel)                                         \
+                     size_t stride, const s3r_kept_bits *kept, void *panel)              \
     {                                                                                    \
         if (dtype == S3R_DTYPE_F32)                                                      \
-            pack_dtype(k, cols, b, S3R_DTYPE_F32, stride, is_transposed, panel,          \
+            pack_dtype(k, cols, b, S3R_DTYPE_F32, stride, kept, is_transposed, panel,    \
                        is_bf16);                                                         \
         else if (dtype == S3R_DTYPE_BF16)                                                \
-            pack_dtype(k, cols, b, S3R_DTYPE_BF16, stride, is_transposed, panel,         \
+            pack_dtype(k, cols, b, S3R_DTYPE_BF16, stride, kept, is_transposed, panel,   \
                        is_bf16);                                                         \
         else                                                                             \
-            pack_dtype(k, cols, b, S3R_DTYPE_F16, stride, is_transposed, panel,          \
+            pack_dtype(k, cols, b, S3R_DTYPE_F16, stride, kept, is_transposed, panel,    \
                        is_bf16);                                                         \
     }
 
