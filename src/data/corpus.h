@@ -15,12 +15,19 @@ typedef struct s3r_corpus_item {
     const char *source; /* a short name of where it is from: "tuxpaint" */
 } s3r_corpus_item;
 
+/* How often something was left out, and why. */
+typedef struct s3r_drop_count {
+    const char *reason; /* "digits in the text" */
+    size_t count;
+    struct s3r_drop_count *next;
+} s3r_drop_count;
+
 typedef struct s3r_corpus {
     s3r_corpus_item *items;
     size_t count, capacity;
     s3r_arena owned;
-    size_t dropped; /* what the layout left out, see dropped_reasons */
-    struct s3r_drop_count *dropped_reasons;
+    size_t dropped;                  /* the sum over dropped_reasons */
+    s3r_drop_count *dropped_reasons; /* in the order of their first appearance */
 } s3r_corpus;
 
 typedef struct s3r_corpus_request {
@@ -43,9 +50,15 @@ typedef struct s3r_layout {
 const s3r_layout *s3r_layout_find(const char *name);
 const s3r_layout *s3r_layout_at(size_t index);
 
+/* Whether a language is the wanted one: equal, or the wanted one with more subtags
+ * (wanted "es": "es-MX" too).  Everything is wanted when wanted is NULL, and what has no
+ * language is not known to be another. */
+bool s3r_language_matches(const char *wanted, const char *language);
+
 void s3r_corpus_init(s3r_corpus *corpus);
 void s3r_corpus_release(s3r_corpus *corpus);
-/* Copies the item's strings; text becomes NFC and is trimmed. S3R_ERR_RESOURCE. */
+/* Copies the item's strings; text becomes NFC and is trimmed.  S3R_ERR_DATA: text that is
+ * not UTF-8; S3R_ERR_RESOURCE. */
 s3r_status s3r_corpus_add(s3r_corpus *corpus, const s3r_corpus_item *item,
                           s3r_error *err);
 /* Counts something that was left out, by reason ("digits in the text"). */

@@ -9,13 +9,14 @@
 #include "base/memory.h"
 
 typedef struct s3r_utterance {
-    const char *id;         /* "id", or the audio path as written */
+    const char *id;         /* "id", or the audio path as written, with "@OFFSET" behind
+                               it when the utterance does not begin the file */
     const char *audio_path; /* as in the file, or below the manifest's folder */
     double offset_s;        /* where it begins in the file; 0 */
     double duration_s;      /* negative: the file does not say; the audio then ends it */
     const char *text;       /* UTF-8 in NFC, trimmed; NULL when the line has none */
     const char *language, *speaker; /* NULL = not known */
-    uint64_t key; /* a hash of id and text: the same in every order and batch */
+    uint64_t key; /* s3r_utterance_key: the same in every order and batch */
     size_t line;  /* in the file, from 1 */
 } s3r_utterance;
 
@@ -39,7 +40,16 @@ s3r_status s3r_manifest_parse(s3r_manifest *out, const char *bytes, size_t size,
                               const char *label, s3r_error *err);
 void s3r_manifest_close(s3r_manifest *manifest); /* a zeroed one is allowed */
 
-/* Writes utterances as a manifest, atomically; audio paths are written as they are. */
+/*
+ * What random draws for an utterance start from: a hash of its id and text (NULL counts
+ * as
+ * ""), the same on every machine and in every version.
+ * s3r_random_at(FNV-1a of the id, FNV-1a of the text, 0).
+ */
+uint64_t s3r_utterance_key(const char *id, const char *text);
+
+/* Writes utterances as a manifest, atomically; audio paths are written as they are.
+ * Numbers are rounded to microseconds. */
 s3r_status s3r_manifest_save(const char *path, const s3r_utterance *items, size_t count,
                              s3r_error *err);
 
