@@ -193,8 +193,7 @@ void s3r_model_weights_close(s3r_model_weights *weights)
 
 s3r_weight *s3r_pos_conv_weight(s3r_tape *tape, s3r_pos_conv_weights *conv)
 {
-    bool is_trained = conv->gain.data && (s3r_tape_wants(tape, NULL, &conv->gain) ||
-                                          s3r_tape_wants(tape, NULL, &conv->direction));
+    bool is_trained = conv->gain.data && (conv->gain.grad || conv->direction.grad);
     return is_trained ? s3r_op_weight_norm(tape, &conv->gain, &conv->direction)
                       : &conv->weight;
 }

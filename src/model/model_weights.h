@@ -114,7 +114,7 @@ s3r_status s3r_model_weights_open(s3r_model_weights *out,
 void s3r_model_weights_close(s3r_model_weights *weights);
 
 /* The weight of a positional convolution for this step: the prepared one, or when its
- * gain or direction trains, that of s3r_op_weight_norm. */
+ * gain or direction trains (and so may have changed), that of s3r_op_weight_norm. */
 s3r_weight *s3r_pos_conv_weight(s3r_tape *tape, s3r_pos_conv_weights *conv);
 
 struct s3r_weight_rule;
