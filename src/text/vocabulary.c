@@ -182,7 +182,7 @@ static char *lower_case(const char *label)
     return lower;
 }
 
-static s3r_status set_printed(s3r_vocabulary *vocabulary, s3r_error *err)
+s3r_status s3r_vocabulary_set_printed(s3r_vocabulary *vocabulary, s3r_error *err)
 {
     vocabulary->printed = s3r_alloc(vocabulary->count, sizeof *vocabulary->printed);
     if (!vocabulary->printed)
@@ -221,7 +221,7 @@ static s3r_status open_vocabulary(s3r_vocabulary *vocabulary, const char *folder
             (unsigned)vocabulary->blank_id);
     if (looks_like_phonemes(vocabulary))
         vocabulary->is_phonemes = true;
-    return set_printed(vocabulary, err);
+    return s3r_vocabulary_set_printed(vocabulary, err);
 }
 
 s3r_status s3r_vocabulary_open(s3r_vocabulary *out, const char *folder,

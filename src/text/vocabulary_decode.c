@@ -5,6 +5,7 @@
 #include <utf8proc.h>
 
 #include "base/memory.h"
+#include "text/unicode_text.h"
 #include "text/vocabulary.h"
 
 static bool is_printed(const s3r_vocabulary *vocabulary, uint32_t label)
@@ -25,16 +26,6 @@ size_t s3r_vocabulary_collapse(const s3r_vocabulary *vocabulary, s3r_label_span 
     return span_count;
 }
 
-static bool is_space(utf8proc_int32_t character)
-{
-    if ((character >= 0x09 && character <= 0x0D) ||
-        (character >= 0x1C && character <= 0x1F) || character == 0x85)
-        return true;
-    utf8proc_category_t category = utf8proc_category(character);
-    return category == UTF8PROC_CATEGORY_ZS || category == UTF8PROC_CATEGORY_ZL ||
-           category == UTF8PROC_CATEGORY_ZP;
-}
-
 /* Removes white space, as Unicode knows it, from both ends in place. */
 static void trim(char *text)
 {
@@ -45,7 +36,7 @@ static void trim(char *text)
         used = utf8proc_iterate(at, -1, &character);
         if (used <= 0)
             used = 1;
-        else if (is_space(character))
+        else if (s3r_character_is_space(character))
             continue;
         first = first ? first : at;
         end = at + used;

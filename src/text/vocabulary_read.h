@@ -16,5 +16,7 @@ s3r_status s3r_vocabulary_read_fairseq(s3r_vocabulary *vocabulary, const char *p
 /* Sets labels, is_special (all false) and count of an empty vocabulary; labels NULL. */
 s3r_status s3r_vocabulary_reserve(s3r_vocabulary *vocabulary, size_t count,
                                   s3r_error *err);
+/* Fills `printed`, the last step: everything else is set. */
+s3r_status s3r_vocabulary_set_printed(s3r_vocabulary *vocabulary, s3r_error *err);
 
 #endif

@@ -1,0 +1,238 @@
+/*
+ * Text to labels: a hash table of the labels, and the longest match at each place.
+ *
+ * Labels are compared in NFC, whatever form the file has them in.  Special labels and the
+ * delimiter never match text.  Phoneme labels are taken as they are written: case means
+ * something there (X-SAMPA), so nothing is folded.
+ */
+#include "text/vocabulary_encode.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <utf8proc.h>
+
+#include "text/unicode_text.h"
+
+typedef struct indexed_label {
+    const char *text; /* NFC; NULL = a free slot */
+    size_t length;
+    uint32_t id;
+} indexed_label;
+
+typedef struct label_index {
+    indexed_label *slots;
+    size_t slot_count; /* a power of two, at least twice the labels */
+    size_t longest;    /* bytes */
+    bool has_upper, has_lower;
+} label_index;
+
+typedef struct encoder {
+    const s3r_vocabulary *vocabulary;
+    label_index index;
+    uint32_t *labels;
+    size_t count;
+    /* What has no label, for the message. */
+    size_t missing_count;
+    char missing[2048];
+} encoder;
+
+static size_t hash_bytes(const char *text, size_t length)
+{
+    uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a */
+    for (size_t i = 0; i < length; i++)
+        hash = (hash ^ (unsigned char)text[i]) * 0x100000001b3u;
+    return (size_t)(hash ^ hash >> 32);
+}
+
+/* The slot that holds the label, or the free one where it belongs. */
+static indexed_label *find_slot(const label_index *index, const char *text, size_t length)
+{
+    size_t at = hash_bytes(text, length) & (index->slot_count - 1);
+    for (;; at = (at + 1) & (index->slot_count - 1)) {
+        indexed_label *slot = &index->slots[at];
+        if (!slot->text ||
+            (slot->length == length && memcmp(slot->text, text, length) == 0))
+            return slot;
+    }
+}
+
+static void note_case(label_index *index, const char *label)
+{
+    for (int32_t character; (character = s3r_character_next(&label)) > 0;) {
+        if (utf8proc_tolower(character) != character)
+            index->has_upper = true;
+        if (utf8proc_toupper(character) != character)
+            index->has_lower = true;
+    }
+}
+
+static bool is_ascii(const char *text)
+{
+    while (*text && (unsigned char)*text < 0x80)
+        text++;
+    return !*text;
+}
+
+/* A label that comes twice keeps its first id. */
+static s3r_status index_labels(label_index *index, const s3r_vocabulary *vocabulary,
+                               s3r_arena *arena, s3r_error *err)
+{
+    for (index->slot_count = 16; index->slot_count / 2 < vocabulary->count;)
+        index->slot_count *= 2;
+    index->slots = s3r_arena_alloc(arena, index->slot_count, sizeof *index->slots);
+    if (!index->slots)
+        return s3r_fail_memory(err, "labels", index->slot_count * sizeof *index->slots);
+    memset(index->slots, 0, index->slot_count * sizeof *index->slots);
+    for (uint32_t id = 0; id < vocabulary->count; id++) {
+        const char *label = vocabulary->labels[id];
+        if (vocabulary->is_special[id] || id == vocabulary->blank_id || !label[0] ||
+            (id == vocabulary->delimiter_id && !vocabulary->is_phonemes))
+            continue;
+        char *composed = NULL;
+        if (!is_ascii(label))
+            S3R_TRY(s3r_text_normalize(&composed, arena, label, S3R_CASE_KEEP, err));
+        const char *text = composed ? composed : label;
+        size_t length = strlen(text);
+        indexed_label *slot = find_slot(index, text, length);
+        if (!slot->text)
+            *slot = (indexed_label){text, length, id};
+        index->longest = S3R_MAX(index->longest, length);
+        note_case(index, text);
+    }
+    return S3R_OK;
+}
+
+/* Remembers what has no label, once each, while there is room for it. */
+static void note_missing(encoder *state, const char *text, size_t length, bool is_phone)
+{
+    char one[160];
+    const char *at = text;
+    int32_t character = s3r_character_next(&at);
+    int shown = (int)S3R_MIN(length, (size_t)80), size;
+    if (is_phone)
+        size = snprintf(one, sizeof one, "\"%.*s\"", shown, text);
+    else if (utf8proc_charwidth(character) > 0)
+        size = snprintf(one, sizeof one, "\"%.*s\" (U+%04X)", shown, text,
+                        (unsigned)character);
+    else /* a lone mark, or what a terminal could take as a command */
+        size = snprintf(one, sizeof one, "U+%04X", (unsigned)character);
+    const char *known = strstr(state->missing, one);
+    if (size <= 0 || known)
+        return;
+    size_t used = strlen(state->missing);
+    state->missing_count++;
+    if (used + (size_t)size + 3 <= sizeof state->missing)
+        snprintf(state->missing + used, sizeof state->missing - used, "%s%s",
+                 used > 0 ? ", " : "", one);
+}
+
+static const indexed_label *longest_match(const label_index *index, const char *text,
+                                          size_t word_left)
+{
+    for (size_t length = S3R_MIN(index->longest, word_left); length > 0; length--) {
+        /* Only whole characters: the next byte begins one. */
+        if (length < word_left && ((unsigned char)text[length] & 0xC0) == 0x80)
+            continue;
+        const indexed_label *slot = find_slot(index, text, length);
+        if (slot->text)
+            return slot;
+    }
+    return NULL;
+}
+
+static void encode_word(encoder *state, const char *word, size_t length)
+{
+    for (const char *at = word, *end = word + length; at < end;) {
+        const indexed_label *match = longest_match(&state->index, at, (size_t)(end - at));
+        if (match) {
+            state->labels[state->count++] = match->id;
+            at += match->length;
+            continue;
+        }
+        const char *start = at;
+        (void)s3r_character_next(&at);
+        note_missing(state, start, (size_t)(at - start), false);
+    }
+}
+
+static void encode_phone(encoder *state, const char *phone, size_t length)
+{
+    const indexed_label *slot = find_slot(&state->index, phone, length);
+    if (slot->text)
+        state->labels[state->count++] = slot->id;
+    else if (length != 1 || phone[0] != '|') /* a boundary that the labels do not know */
+        note_missing(state, phone, length, true);
+}
+
+static void encode_words(encoder *state, const char *text)
+{
+    const s3r_vocabulary *vocabulary = state->vocabulary;
+    bool is_first = true;
+    while (*text) {
+        const char *start = text, *end = text;
+        while (*text) {
+            end = text;
+            if (s3r_character_is_space(s3r_character_next(&text)))
+                break;
+            end = text;
+        }
+        if (end == start)
+            continue;
+        if (vocabulary->is_phonemes) {
+            encode_phone(state, start, (size_t)(end - start));
+            continue;
+        }
+        if (!is_first && vocabulary->delimiter_id != S3R_NO_LABEL)
+            state->labels[state->count++] = vocabulary->delimiter_id;
+        is_first = false;
+        encode_word(state, start, (size_t)(end - start));
+    }
+}
+
+static s3r_text_case folding(const s3r_vocabulary *vocabulary, const label_index *index)
+{
+    if (vocabulary->is_phonemes || index->has_upper == index->has_lower)
+        return S3R_CASE_KEEP;
+    return index->has_upper ? S3R_CASE_UPPER : S3R_CASE_LOWER;
+}
+
+static s3r_status encode(encoder *state, const char *text, s3r_arena *arena,
+                         s3r_error *err)
+{
+    const s3r_vocabulary *vocabulary = state->vocabulary;
+    char *folded;
+    S3R_TRY(index_labels(&state->index, vocabulary, arena, err));
+    S3R_TRY(s3r_text_normalize(&folded, arena, text, folding(vocabulary, &state->index),
+                               err));
+    /* A label takes at least a byte, a delimiter stands for one. */
+    state->labels = s3r_arena_alloc(arena, strlen(folded) + 1, sizeof *state->labels);
+    if (!state->labels)
+        return s3r_fail_memory(err, "labels", strlen(folded) * sizeof *state->labels);
+    encode_words(state, folded);
+    if (state->missing_count == 0)
+        return S3R_OK;
+    return s3r_fail(err, S3R_ERR_DATA, "%zu %s without a label in %s: %s",
+                    state->missing_count,
+                    vocabulary->is_phonemes ? "phones" : "characters", vocabulary->path,
+                    state->missing);
+}
+
+s3r_status s3r_vocabulary_encode(const s3r_vocabulary *vocabulary, const char *text,
+                                 s3r_arena *arena, uint32_t **labels, size_t *count,
+                                 s3r_error *err)
+{
+    encoder state = {.vocabulary = vocabulary};
+    s3r_arena_mark mark = s3r_arena_get_mark(arena);
+    s3r_status status = encode(&state, text, arena, err);
+    if (status != S3R_OK) {
+        s3r_arena_rewind(arena, mark);
+        return status;
+    }
+    uint32_t *kept =
+        s3r_arena_keep(arena, mark, state.labels, state.count * sizeof *kept);
+    if (!kept)
+        return s3r_fail_memory(err, "labels", state.count * sizeof *kept);
+    *labels = kept;
+    *count = state.count;
+    return S3R_OK;
+}
