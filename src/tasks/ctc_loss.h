@@ -20,11 +20,14 @@ size_t s3r_ctc_frames_needed(const uint32_t *labels, size_t count);
  * Softmax and CTC of raw logits in one step, in parallel over utterances.
  *
  *   logits   [frames, labels]; when it wants a gradient, scale * d(sum of
- * losses)/d(logits) is added to it frames   where the utterances are losses [utterances]
- * receives the negative log-likelihoods, natural log; infinite when no alignment exists
- * (that utterance's gradient is zero, spec 2.7), NaN when a logit is not finite (its
- * gradient is zero too) blank_frames  receives how many frames have the blank as best
- * label; NULL = not wanted
+ *            losses)/d(logits) is added to it
+ *   frames   where the utterances are
+ *   targets  labels below the number of columns, none of them the blank
+ *   losses   [utterances] receives the negative log-likelihoods, natural log; infinite
+ *            when no alignment exists (that utterance's gradient is zero, spec 2.7), NaN
+ *            when a logit is not finite (its gradient is zero too)
+ *   blank_frames  [utterances] receives how many frames have the blank as best label;
+ *                 NULL = not wanted
  *
  * Sums are in double where it matters; no bits depend on batch or threads.  Memory comes
  * from the tape; s3r_tape_status tells.
