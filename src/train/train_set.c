@@ -1,0 +1,311 @@
+/*
+ * Preparing the data of a run.
+ */
+#include "train/train_set.h"
+
+#include <nettle/sha2.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "model/extractor.h"
+#include "tasks/ctc_loss.h"
+#include "text/vocabulary_encode.h"
+
+#define OWNED_CHUNK_BYTES ((size_t)1 << 18)
+#define MAX_NAMED         10u
+#define WARNING_BYTES     1024u
+
+typedef struct preparer {
+    s3r_train_set *set;
+    s3r_train_model *model;
+    s3r_tape *tape;
+    const s3r_train_config *config;
+    const s3r_train_set_options *options;
+    size_t bad;      /* utterances with an error */
+    char list[4096]; /* the first of them */
+    size_t list_length;
+} preparer;
+
+static bool tell(const preparer *p, const char *text, size_t done)
+{
+    return !p->options->tell ||
+           p->options->tell(p->options->tell_context, text, done, p->set->manifest.count);
+}
+
+static void warn(const preparer *p, const s3r_utterance *utterance, const char *reason)
+{
+    char text[WARNING_BYTES];
+    snprintf(text, sizeof text, "%s:%zu: %s: left out: %s", p->options->path,
+             utterance->line, utterance->id, reason);
+    (void)tell(p, text, 0);
+}
+
+/* Collects an error, so that one run names several. */
+static void note_bad(preparer *p, const s3r_utterance *utterance, const s3r_error *why)
+{
+    if (p->bad++ >= MAX_NAMED)
+        return;
+    int more = snprintf(p->list + p->list_length, sizeof p->list - p->list_length,
+                        "\n  line %zu, %.200s: %.300s", utterance->line, utterance->id,
+                        why->message);
+    if (more > 0)
+        p->list_length = S3R_MIN(p->list_length + (size_t)more, sizeof p->list - 1);
+}
+
+static s3r_status report_bad(const preparer *p, s3r_error *err)
+{
+    if (p->bad == 0)
+        return S3R_OK;
+    return s3r_fail(err, S3R_ERR_DATA,
+                    "%s: %zu of %zu utterances cannot be used (s3r data check lists "
+                    "all):%s",
+                    p->options->path, p->bad, p->set->manifest.count, p->list);
+}
+
+/* ---- audio and features ---- */
+
+static s3r_status load_wave(const s3r_train_model *model, const s3r_utterance *utterance,
+                            s3r_audio *audio, s3r_error *err)
+{
+    s3r_audio_options options;
+    s3r_audio_options_init(&options);
+    options.sample_rate_hz = (uint32_t)model->config.sample_rate;
+    return s3r_utterance_load(audio, utterance, &options, err);
+}
+
+/* The features of one utterance from its audio; value is in the tape's arena. */
+static s3r_value *extract(const s3r_train_model *model, s3r_tape *tape,
+                          const s3r_audio *audio)
+{
+    s3r_ragged frames;
+    s3r_waveform wave =
+        s3r_waveform_make(&model->config, audio->samples, audio->sample_count);
+    bool was_recording = tape->is_recording;
+    tape->is_recording = false;
+    s3r_value *value =
+        s3r_extractor_batch(tape, &model->config, &model->weights, &wave, 1, &frames);
+    tape->is_recording = was_recording;
+    return value;
+}
+
+static s3r_status fill_cache(preparer *p, const s3r_audio *audio, s3r_error *err)
+{
+    if (!p->set->cache)
+        return S3R_OK;
+    s3r_tape_reset(p->tape);
+    s3r_value *value = extract(p->model, p->tape, audio);
+    S3R_TRY(s3r_tape_status(p->tape, err));
+    return s3r_feature_cache_put(p->set->cache, p->set->count, value->data, value->rows,
+                                 value->stride, err);
+}
+
+/* ---- one utterance ---- */
+
+static bool is_length_wanted(const preparer *p, const s3r_utterance *utterance,
+                             double seconds)
+{
+    char reason[128];
+    if (p->options->is_evaluation)
+        return true;
+    bool is_long = seconds > p->config->batch.max_seconds;
+    if (!is_long && seconds >= p->config->batch.min_seconds)
+        return true;
+    snprintf(reason, sizeof reason, "%.2f s is %s than batch.%s (%g s)", seconds,
+             is_long ? "longer" : "shorter", is_long ? "max_seconds" : "min_seconds",
+             is_long ? p->config->batch.max_seconds : p->config->batch.min_seconds);
+    warn(p, utterance, reason);
+    return false;
+}
+
+static bool is_target_possible(const preparer *p, const s3r_train_item *item)
+{
+    char reason[160];
+    size_t needed = s3r_ctc_frames_needed(item->labels, item->label_count);
+    if (item->frames > 0 && (p->options->is_evaluation || needed <= item->frames))
+        return true;
+    snprintf(reason, sizeof reason,
+             "its text needs %zu frames, its audio has %zu: is it the right text?",
+             S3R_MAX(needed, (size_t)1), item->frames);
+    warn(p, item->utterance, reason);
+    return false;
+}
+
+static s3r_status take_audio(preparer *p, s3r_train_item *item, const s3r_audio *audio,
+                             s3r_error *err)
+{
+    double seconds = (double)audio->sample_count / (double)audio->sample_rate_hz;
+    item->frames = s3r_config_frames(&p->model->config, audio->sample_count);
+    if (!is_length_wanted(p, item->utterance, seconds) || !is_target_possible(p, item))
+        return S3R_OK;
+    S3R_TRY(fill_cache(p, audio, err));
+    p->set->items[p->set->count] = *item;
+    p->set->frames[p->set->count++] = item->frames;
+    p->set->seconds += seconds;
+    return S3R_OK;
+}
+
+static s3r_status prepare(preparer *p, const s3r_utterance *utterance, s3r_error *err)
+{
+    s3r_error why = {S3R_OK, ""};
+    s3r_train_item item = {.utterance = utterance};
+    s3r_audio audio = {0};
+    if (!utterance->text || !*utterance->text) {
+        warn(p, utterance, "it has no text");
+        return S3R_OK;
+    }
+    uint32_t *labels = NULL;
+    s3r_status status =
+        s3r_vocabulary_encode(&p->model->vocabulary, utterance->text, &p->set->owned,
+                              &labels, &item.label_count, &why);
+    item.labels = labels;
+    /* Evaluation compares texts: characters that cannot be written are errors there. */
+    if (status == S3R_ERR_DATA && p->options->is_evaluation)
+        status = S3R_OK;
+    if (status == S3R_OK)
+        status = load_wave(p->model, utterance, &audio, &why);
+    if (status == S3R_ERR_DATA) {
+        note_bad(p, utterance, &why);
+        return S3R_OK;
+    }
+    if (status != S3R_OK)
+        return s3r_fail(err, status, "%s", why.message);
+    status = take_audio(p, &item, &audio, err);
+    s3r_audio_release(&audio);
+    return status;
+}
+
+/* ---- all ---- */
+
+static void hash_text(struct sha256_ctx *hash, const char *text)
+{
+    sha256_update(hash, strlen(text) + 1, (const uint8_t *)text);
+}
+
+static void make_hash(s3r_train_set *set)
+{
+    struct sha256_ctx hash;
+    uint8_t digest[SHA256_DIGEST_SIZE];
+    char number[32];
+    sha256_init(&hash);
+    for (size_t i = 0; i < set->count; i++) {
+        hash_text(&hash, set->items[i].utterance->id);
+        hash_text(&hash, set->items[i].utterance->text);
+        snprintf(number, sizeof number, "%zu", set->items[i].frames);
+        hash_text(&hash, number);
+    }
+    sha256_digest(&hash, sizeof digest, digest);
+    for (size_t i = 0; i < sizeof digest; i++)
+        snprintf(set->hash + 2 * i, 3, "%02x", digest[i]);
+}
+
+static s3r_status open_cache(preparer *p, s3r_error *err)
+{
+    const s3r_model_config *config = &p->model->config;
+    if (!p->options->has_cache)
+        return S3R_OK;
+    return s3r_feature_cache_create(
+        &p->set->cache, p->set->manifest.count, config->conv[config->conv_count - 1].dim,
+        p->options->cache_dtype, p->options->cache_bytes, p->options->cache_folder, err);
+}
+
+static s3r_status open_all(preparer *p, s3r_error *err)
+{
+    s3r_train_set *set = p->set;
+    S3R_TRY(s3r_manifest_open(&set->manifest, p->options->path, err));
+    set->items = s3r_alloc(set->manifest.count, sizeof *set->items);
+    set->frames = s3r_alloc(set->manifest.count, sizeof *set->frames);
+    if (!set->items || !set->frames)
+        return s3r_fail_memory(err, p->options->path, set->manifest.count);
+    S3R_TRY(open_cache(p, err));
+    for (size_t i = 0; i < set->manifest.count; i++) {
+        S3R_TRY(prepare(p, &set->manifest.items[i], err));
+        if (!tell(p, NULL, i + 1))
+            return s3r_fail(err, S3R_ERR_RUNTIME, "interrupted");
+    }
+    S3R_TRY(report_bad(p, err));
+    if (set->count == 0)
+        return s3r_fail(err, S3R_ERR_DATA, "%s: no utterance of %zu is left",
+                        p->options->path, set->manifest.count);
+    make_hash(set);
+    return S3R_OK;
+}
+
+s3r_status s3r_train_set_open(s3r_train_set *out, s3r_train_model *model, s3r_tape *tape,
+                              const s3r_train_config *config,
+                              const s3r_train_set_options *options, s3r_error *err)
+{
+    preparer p = {
+        .set = out, .model = model, .tape = tape, .config = config, .options = options};
+    *out = (s3r_train_set){0};
+    s3r_arena_init(&out->owned, OWNED_CHUNK_BYTES);
+    bool was_recording = tape->is_recording;
+    tape->is_recording = tape->is_training = false;
+    s3r_status status = open_all(&p, err);
+    tape->is_recording = was_recording;
+    if (status != S3R_OK)
+        s3r_train_set_close(out);
+    return status;
+}
+
+void s3r_train_set_close(s3r_train_set *set)
+{
+    s3r_feature_cache_destroy(set->cache);
+    s3r_free(set->items);
+    s3r_free(set->frames);
+    s3r_manifest_close(&set->manifest);
+    if (set->owned.chunk_bytes > 0)
+        s3r_arena_release(&set->owned);
+    *set = (s3r_train_set){0};
+}
+
+/* ---- batches ---- */
+
+static s3r_status copy_extracted(const s3r_train_set *set, const s3r_train_model *model,
+                                 s3r_tape *tape, size_t index, float *rows, size_t stride,
+                                 s3r_error *err)
+{
+    s3r_audio audio = {0};
+    S3R_TRY(load_wave(model, set->items[index].utterance, &audio, err));
+    s3r_arena_mark mark = s3r_tape_mark(tape);
+    s3r_value *value = extract(model, tape, &audio);
+    s3r_audio_release(&audio);
+    S3R_TRY(s3r_tape_status(tape, err));
+    if (value->rows != set->items[index].frames)
+        return s3r_fail(err, S3R_ERR_DATA,
+                        "%s: the audio changed: expected %zu frames, found %zu",
+                        set->items[index].utterance->audio_path, set->items[index].frames,
+                        value->rows);
+    for (size_t i = 0; i < value->rows; i++)
+        memcpy(rows + i * stride, value->data + i * value->stride,
+               value->cols * sizeof(float));
+    s3r_arena_rewind(&tape->arena, mark);
+    return S3R_OK;
+}
+
+s3r_status s3r_train_set_features(const s3r_train_set *set, s3r_train_model *model,
+                                  s3r_tape *tape, const size_t *indices, size_t count,
+                                  s3r_value **features, s3r_ragged *ragged,
+                                  s3r_error *err)
+{
+    const s3r_model_config *config = &model->config;
+    size_t *offset = s3r_tape_alloc(tape, count + 1, sizeof *offset);
+    S3R_TRY(s3r_tape_status(tape, err));
+    offset[0] = 0;
+    for (size_t i = 0; i < count; i++)
+        offset[i + 1] = offset[i] + set->frames[indices[i]];
+    *ragged = (s3r_ragged){count, offset};
+    s3r_value *value =
+        s3r_tape_value(tape, offset[count], config->conv[config->conv_count - 1].dim);
+    S3R_TRY(s3r_tape_status(tape, err));
+    for (size_t i = 0; i < count; i++) {
+        float *rows = value->data + offset[i] * value->stride;
+        if (set->cache)
+            s3r_feature_cache_get(set->cache, tape->pool, indices[i], rows,
+                                  value->stride);
+        else
+            S3R_TRY(
+                copy_extracted(set, model, tape, indices[i], rows, value->stride, err));
+    }
+    *features = value;
+    return S3R_OK;
+}

@@ -1,0 +1,70 @@
+/*
+ * The utterances of a run, ready for the network: labels, frame counts, and the frozen
+ * extractor's output.
+ *
+ * Everything that is wrong with the data is found and named here, before the first step.
+ */
+#ifndef S3R_TRAIN_TRAIN_SET_H
+#define S3R_TRAIN_TRAIN_SET_H
+
+#include "data/manifest.h"
+#include "train/feature_cache.h"
+#include "train/train_model.h"
+
+typedef struct s3r_train_item {
+    const s3r_utterance *utterance;
+    const uint32_t *labels; /* [label_count] */
+    size_t label_count;
+    size_t frames;
+} s3r_train_item;
+
+typedef struct s3r_train_set {
+    s3r_manifest manifest;
+    s3r_train_item *items; /* what is used; the rest was named and left out */
+    size_t count;
+    size_t *frames;           /* [count] */
+    s3r_feature_cache *cache; /* NULL: features are computed anew each time */
+    double seconds;
+    char hash[S3R_MODEL_HASH_BYTES]; /* of what training sees: ids, texts, lengths */
+    s3r_arena owned;
+} s3r_train_set;
+
+/* What the preparation tells: warnings (text) and progress (text NULL).  Returning false
+ * interrupts. */
+typedef bool (*s3r_prepare_fn)(void *context, const char *text, size_t done,
+                               size_t total);
+
+typedef struct s3r_train_set_options {
+    const char *path;   /* of the manifest */
+    bool is_evaluation; /* too long utterances stay: they are run in windows */
+    s3r_dtype cache_dtype;
+    bool has_cache;
+    size_t cache_bytes;
+    const char *cache_folder;
+    s3r_prepare_fn tell;
+    void *tell_context;
+} s3r_train_set_options;
+
+/*
+ * Reads the manifest, encodes the texts, decodes all audio once and fills the cache.
+ * Left out, each with a warning: empty texts, utterances outside of batch.min_seconds ..
+ * max_seconds, targets that need more frames than there are.  S3R_ERR_DATA: unreadable
+ * audio, characters outside the vocabulary (the first ones are listed), nothing left;
+ * S3R_ERR_RESOURCE, S3R_ERR_RUNTIME ("interrupted").
+ */
+s3r_status s3r_train_set_open(s3r_train_set *out, s3r_train_model *model, s3r_tape *tape,
+                              const s3r_train_config *config,
+                              const s3r_train_set_options *options, s3r_error *err);
+void s3r_train_set_close(s3r_train_set *set); /* a zeroed one is allowed */
+
+/*
+ * The extractor's output of some utterances, [frames, channels] in the tape's arena;
+ * ragged receives where each is.  Without a cache audio is decoded, which can fail:
+ * S3R_ERR_DATA.
+ */
+s3r_status s3r_train_set_features(const s3r_train_set *set, s3r_train_model *model,
+                                  s3r_tape *tape, const size_t *indices, size_t count,
+                                  s3r_value **features, s3r_ragged *ragged,
+                                  s3r_error *err);
+
+#endif

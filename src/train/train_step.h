@@ -1,0 +1,34 @@
+/*
+ * One micro-batch: features, masking, encoder, CTC, backward.
+ */
+#ifndef S3R_TRAIN_TRAIN_STEP_H
+#define S3R_TRAIN_TRAIN_STEP_H
+
+#include "train/train_set.h"
+
+typedef struct s3r_micro_batch {
+    const size_t *indices; /* [count] of the set's items */
+    size_t count;
+    size_t epoch; /* with the utterance it fixes what is masked */
+    uint64_t
+        number; /* of all micro-batches of the run; it fixes dropout and layer drop */
+} s3r_micro_batch;
+
+typedef struct s3r_step_result {
+    double loss; /* sum over utterances, natural log */
+    size_t utterances, frames, blank_frames;
+    size_t bad;       /* utterances whose loss is not finite */
+    size_t first_bad; /* index in the set */
+} s3r_step_result;
+
+/*
+ * Adds the gradient of the summed loss to the trained arrays.  The result is added to
+ * *result.  Calls no allocator once the tape holds enough memory and features are cached.
+ * S3R_ERR_RESOURCE, S3R_ERR_DATA (audio without cache).
+ */
+s3r_status s3r_train_step_run(s3r_step_result *result, s3r_train_model *model,
+                              const s3r_train_set *set, s3r_tape *tape,
+                              const s3r_train_config *config,
+                              const s3r_micro_batch *batch, s3r_error *err);
+
+#endif
