@@ -25,7 +25,7 @@ typedef struct s3r_mask {
 
 typedef enum s3r_mask_structure {
     S3R_MASK_ELEMENTS, /* single connections */
-    S3R_MASK_ROWS,     /* whole outputs: a row's score is the sum of its |scores| */
+    S3R_MASK_ROWS,     /* whole outputs: a row's score is the mean of its |scores| */
     S3R_MASK_COLUMNS   /* whole inputs */
 } s3r_mask_structure;
 
@@ -62,12 +62,13 @@ typedef struct s3r_mask_target {
 /*
  * Removes target[i].removed elements of smallest |score| of each matrix, exactly; of
  * equal ones the lower index goes first.  NaN counts as 0.  O(n), in parallel; the same
- * bits for any number of threads.  scratch: s3r_mask_select_scratch_bytes, or NULL for
- * none needed.
+ * bits for any number of threads.  scratch: s3r_mask_select_scratch_bytes, 64-byte
+ * aligned; its content does not matter.
  */
 void s3r_mask_select(s3r_pool *pool, s3r_mask_target *targets, size_t count,
                      s3r_mask_structure structure, void *scratch);
-/* The same with one threshold over all matrices: `removed` elements altogether. */
+/* The same with one threshold over all matrices: `removed` elements (rows, columns)
+ * altogether. */
 void s3r_mask_select_global(s3r_pool *pool, s3r_mask_target *targets, size_t count,
                             s3r_mask_structure structure, size_t removed, void *scratch);
 size_t s3r_mask_select_scratch_bytes(const s3r_mask_target *targets, size_t count,
