@@ -3,17 +3,23 @@
  *
  *   post-norm: x = norm1(x + drop(attention(x)));   x = norm2(x + drop(ffn(x)))
  *   pre-norm:  x = x + drop(attention(norm1(x)));   x = x + drop(ffn(norm2(x)))
+ *
+ * While training, the input may be masked in time and channels, and low-rank updates and
+ * adapters may sit beside the weights.
  */
 #include "model/encoder.h"
 
 #include "ops/op_add.h"
 #include "ops/op_attention.h"
+#include "ops/op_channel_mask.h"
 #include "ops/op_conv.h"
 #include "ops/op_dropout.h"
 #include "ops/op_layer_norm.h"
 #include "ops/op_linear.h"
 #include "ops/op_relative_position.h"
 #include "ops/op_relu.h"
+#include "ops/op_scale.h"
+#include "ops/op_time_mask.h"
 
 #define POS_NORM_EPS 1e-5 /* data2vec's norms between positional convs */
 
@@ -26,11 +32,24 @@ typedef struct encoder_pass {
     s3r_value *position; /* WavLM's table; NULL for the others */
 } encoder_pass;
 
+/* scale * up(down(x)); NULL when there is no such update. */
+static s3r_value *low_rank(const encoder_pass *pass, s3r_value *x,
+                           const s3r_lora_weights *lora)
+{
+    s3r_weight *down = s3r_weight_present(&lora->down);
+    if (!down)
+        return NULL;
+    s3r_value *h = s3r_op_linear(pass->tape, x, down, NULL, false);
+    h = s3r_op_scale(pass->tape, h, lora->scale);
+    return s3r_op_linear(pass->tape, h, s3r_weight_present(&lora->up), NULL, false);
+}
+
 static s3r_value *linear(const encoder_pass *pass, s3r_value *x,
                          const s3r_linear_weights *weights, bool gelu)
 {
-    return s3r_op_linear(pass->tape, x, s3r_weight_present(&weights->weight),
-                         s3r_weight_present(&weights->bias), gelu);
+    s3r_value *update = low_rank(pass, x, &weights->lora);
+    return s3r_op_linear_plus(pass->tape, x, s3r_weight_present(&weights->weight),
+                              s3r_weight_present(&weights->bias), gelu, update);
 }
 
 static s3r_value *norm(const encoder_pass *pass, s3r_value *x,
@@ -100,12 +119,32 @@ static s3r_value *attention(const encoder_pass *pass, const s3r_block_weights *b
     return drop(pass, linear(pass, y, &block->out, false), config->hidden_dropout);
 }
 
+/* The adapters of spec 1.8. */
+static s3r_value *ffn_adapter(const encoder_pass *pass,
+                              const s3r_ffn_adapter_weights *weights, s3r_value *x)
+{
+    s3r_value *h;
+    switch (weights->kind) {
+    case S3R_ADAPTER_NONE:
+        break;
+    case S3R_ADAPTER_ASR:
+        h = linear(pass, linear(pass, x, &weights->down, true), &weights->up, false);
+        return s3r_op_add(pass->tape, x, norm(pass, h, &weights->norm));
+    case S3R_ADAPTER_ST:
+        h = linear(pass, norm(pass, x, &weights->norm), &weights->down, false);
+        h = linear(pass, s3r_op_relu(pass->tape, h), &weights->up, false);
+        return s3r_op_add(pass->tape, x, h);
+    }
+    return x;
+}
+
 static s3r_value *feed_forward(const encoder_pass *pass, const s3r_block_weights *block,
                                s3r_value *x)
 {
     s3r_value *h = linear(pass, x, &block->fc1, true);
     h = drop(pass, h, pass->config->activation_dropout);
-    return drop(pass, linear(pass, h, &block->fc2, false), pass->config->hidden_dropout);
+    h = drop(pass, linear(pass, h, &block->fc2, false), pass->config->hidden_dropout);
+    return ffn_adapter(pass, &block->ffn_adapter, h);
 }
 
 /* MMS: x += linear2(relu(linear1(norm(x)))). */
@@ -148,6 +187,21 @@ static s3r_value *project(const encoder_pass *pass, s3r_value *x)
     return drop(pass, x, pass->config->feat_proj_dropout);
 }
 
+/* Time mask first, then channels. (spec 2.6) */
+static s3r_value *apply_masking(const encoder_pass *pass, s3r_value *x)
+{
+    const s3r_encoder_masking *masking = pass->options->masking;
+    if (!masking)
+        return x;
+    if (masking->frame_count > 0)
+        x = s3r_op_time_mask(pass->tape, x, masking->frames, masking->frame_count,
+                             s3r_weight_present(&pass->weights->mask_embedding));
+    if (masking->channels)
+        x = s3r_op_channel_mask(pass->tape, x, pass->frames, masking->channel_lists,
+                                masking->channels);
+    return x;
+}
+
 /* WavLM: one table for all blocks, from block 0's embedding. */
 static bool make_position(encoder_pass *pass)
 {
@@ -178,7 +232,7 @@ s3r_value *s3r_encoder_forward(s3r_tape *tape, const s3r_model_config *config,
     if (!features || !frames.offset || !make_position(&pass))
         return NULL;
     s3r_arena_mark mark = s3r_tape_mark(tape);
-    s3r_value *x = positional(&pass, project(&pass, features));
+    s3r_value *x = positional(&pass, apply_masking(&pass, project(&pass, features)));
     if (!config->is_pre_norm)
         x = norm(&pass, x, &weights->encoder_norm);
     x = drop(&pass, x, config->hidden_dropout);

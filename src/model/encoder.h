@@ -14,7 +14,9 @@ typedef void (*s3r_hidden_fn)(void *context, size_t layer, const s3r_value *hidd
 
 /* Time and channel masking of a training step (spec 2.6): the choice is the caller's. */
 typedef struct s3r_encoder_masking {
-    const size_t *frames; /* [frame_count] distinct rows that become the mask embedding */
+    /* [frame_count] distinct rows that become the mask embedding (zeros when the model
+     * has none) */
+    const size_t *frames;
     size_t frame_count;
     s3r_ragged channel_lists; /* channels[offset[u]] .. of utterance u are set to 0 */
     const size_t *channels;   /* NULL = none */

@@ -107,7 +107,9 @@ s3r_status s3r_parameter_train(s3r_parameters *parameters, s3r_parameter *parame
     size_t elements = s3r_parameter_elements(parameter);
     s3r_weight *weight = parameter->weight;
     float *values = s3r_arena_alloc(&parameters->owned, elements, sizeof *values);
-    float *grad = s3r_arena_alloc(&parameters->owned, elements, sizeof *grad);
+    float *grad = weight->grad;
+    if (!grad)
+        grad = s3r_arena_alloc(&parameters->owned, elements, sizeof *grad);
     if (!values || !grad)
         return s3r_fail_memory(err, parameter->entry->name, elements * sizeof *grad);
     load_values(parameter, grad, values);
@@ -124,11 +126,25 @@ s3r_status s3r_parameter_train(s3r_parameters *parameters, s3r_parameter *parame
     return S3R_OK;
 }
 
+s3r_status s3r_parameter_track_grad(s3r_parameters *parameters, s3r_parameter *parameter,
+                                    s3r_error *err)
+{
+    if (parameter->weight->grad)
+        return S3R_OK;
+    size_t elements = s3r_parameter_elements(parameter);
+    float *grad = s3r_arena_alloc(&parameters->owned, elements, sizeof *grad);
+    if (!grad)
+        return s3r_fail_memory(err, parameter->entry->name, elements * sizeof *grad);
+    memset(grad, 0, elements * sizeof *grad);
+    parameter->weight->grad = grad;
+    return S3R_OK;
+}
+
 void s3r_parameters_clear_grads(s3r_parameters *parameters)
 {
     for (size_t i = 0; i < parameters->count; i++) {
         s3r_parameter *parameter = &parameters->items[i];
-        if (parameter->values)
+        if (parameter->weight->grad)
             memset(parameter->weight->grad, 0,
                    s3r_parameter_elements(parameter) * sizeof(float));
     }

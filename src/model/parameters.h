@@ -2,7 +2,8 @@
  * The parameters of an opened model by name, and making them trainable.
  *
  * A model is opened frozen, its weights in the memory map.  A trainable parameter is an
- * fp32 copy of its own with a gradient beside it; the rest stays shared.  Convolution
+ * fp32 copy of its own with a gradient beside it; a tracked one has the gradient alone
+ * (a mask's scores learn from it); the rest stays shared.  Convolution
  * weights have the tap-major layout of their op; the functions here translate to the
  * stored order.
  */
@@ -44,6 +45,14 @@ s3r_parameter *s3r_parameters_find(const s3r_parameters *parameters, const char 
 s3r_status s3r_parameter_train(s3r_parameters *parameters, s3r_parameter *parameter,
                                s3r_error *err);
 
+/*
+ * Gives the weight of a matrix a zeroed gradient without making its values trainable:
+ * dL/d(effective weight), of elements that a mask removed too.  Idempotent.
+ * S3R_ERR_RESOURCE.
+ */
+s3r_status s3r_parameter_track_grad(s3r_parameters *parameters, s3r_parameter *parameter,
+                                    s3r_error *err);
+
 /* Elements of the parameter. */
 size_t s3r_parameter_elements(const s3r_parameter *parameter);
 
@@ -51,7 +60,7 @@ size_t s3r_parameter_elements(const s3r_parameter *parameter);
 void s3r_parameter_to_stored(const s3r_parameter *parameter, const float *values,
                              float *out);
 
-/* All gradients to zero. */
+/* All gradients to zero, of trainable and of tracked parameters. */
 void s3r_parameters_clear_grads(s3r_parameters *parameters);
 
 #endif

@@ -4,7 +4,7 @@
  * Backward, for dy (after GELU: dz = dy * gelu'(z) with the saved z):
  *   dx += dz W        a product with W as it is stored
  *   dW += dz^T x      a product with the transpose of dz, which is made first
- *   db += sum of dz
+ *   db += sum of dz, d(addend) += dz
  */
 #include "ops/op_linear.h"
 
@@ -15,7 +15,7 @@
 
 typedef struct linear_node {
     s3r_node node;
-    s3r_value *x;
+    s3r_value *x, *addend;
     s3r_weight *weight, *bias;
     float *pre_activation; /* layout of the output; NULL without GELU */
 } linear_node;
@@ -161,6 +161,20 @@ static void input_grad(s3r_tape *tape, const linear_node *linear, const s3r_valu
         s3r_products_run(tape->pool, tape->kernels, &product, 1);
 }
 
+typedef struct addend_run {
+    const s3r_kernels *kernels;
+    const s3r_value *dz, *addend;
+} addend_run;
+
+static void addend_rows(void *context, size_t row, size_t row_end, size_t worker)
+{
+    const addend_run *run = context;
+    (void)worker;
+    for (size_t i = row; i < row_end; i++)
+        run->kernels->axpy(run->dz->cols, 1.0f, run->dz->data + i * run->dz->stride,
+                           run->addend->grad + i * run->addend->stride);
+}
+
 static void linear_backward(s3r_tape *tape, s3r_node *node)
 {
     const linear_node *linear = (const linear_node *)node;
@@ -183,17 +197,27 @@ static void linear_backward(s3r_tape *tape, s3r_node *node)
                                linear->weight->cols, linear->weight->grad,
                                linear->weight->cols);
     s3r_bias_grad(tape, dz.data, dz.rows, dz.cols, dz.stride, linear->bias);
+    addend_run addend = {tape->kernels, &dz, linear->addend};
+    if (s3r_tape_grad(tape, linear->addend))
+        s3r_tape_rows(tape, dz.rows, dz.cols, addend_rows, &addend);
 }
 
 s3r_value *s3r_op_linear(s3r_tape *tape, s3r_value *x, s3r_weight *weight,
                          s3r_weight *bias, bool gelu)
 {
+    return s3r_op_linear_plus(tape, x, weight, bias, gelu, NULL);
+}
+
+s3r_value *s3r_op_linear_plus(s3r_tape *tape, s3r_value *x, s3r_weight *weight,
+                              s3r_weight *bias, bool gelu, s3r_value *addend)
+{
     if (!x)
         return NULL;
+    assert(!addend || (addend->rows == x->rows && addend->cols == weight->rows));
     s3r_value *y = s3r_tape_value(tape, x->rows, weight->rows);
     if (!y)
         return NULL;
-    y->needs_grad = s3r_tape_wants(tape, x, weight) || s3r_tape_wants(tape, NULL, bias);
+    y->needs_grad = s3r_tape_wants(tape, x, weight) || s3r_tape_wants(tape, addend, bias);
     float *pre_activation = NULL;
     if (gelu && y->needs_grad)
         pre_activation = s3r_tape_alloc(tape, y->rows, y->stride * sizeof(float));
@@ -202,6 +226,8 @@ s3r_value *s3r_op_linear(s3r_tape *tape, s3r_value *x, s3r_weight *weight,
                            .k = weight->cols,
                            .c = y->data,
                            .c_stride = y->stride,
+                           .addend = addend ? addend->data : NULL,
+                           .addend_stride = addend ? addend->stride : 0,
                            .bias = bias ? bias->data : NULL,
                            .gelu = gelu,
                            .pre_activation = pre_activation};
@@ -213,6 +239,7 @@ s3r_value *s3r_op_linear(s3r_tape *tape, s3r_value *x, s3r_weight *weight,
         (linear_node *)s3r_tape_push(tape, y, sizeof *linear, linear_backward);
     if (linear) {
         linear->x = x;
+        linear->addend = addend;
         linear->weight = weight;
         linear->bias = bias;
         linear->pre_activation = pre_activation;

@@ -16,6 +16,10 @@
 s3r_value *s3r_op_linear(s3r_tape *tape, s3r_value *x, s3r_weight *weight,
                          s3r_weight *bias, bool gelu);
 
+/* The same for y = x W^T + addend + b; addend [rows, out], or NULL. */
+s3r_value *s3r_op_linear_plus(s3r_tape *tape, s3r_value *x, s3r_weight *weight,
+                              s3r_weight *bias, bool gelu, s3r_value *addend);
+
 /* weight->grad += dy^T x for dy [rows, out], x [rows, in]; shared with the convolutions.
  * x_stride may be smaller than in (overlapping rows). */
 void s3r_linear_weight_grad(s3r_tape *tape, const float *dy, size_t dy_stride,

@@ -26,10 +26,16 @@ static void forward_rows(void *context, size_t row, size_t row_end, size_t worke
 {
     const mask_run *run = context;
     (void)worker;
-    for (size_t i = row; i < row_end; i++)
-        memcpy(run->y->data + i * run->y->stride,
-               run->is_masked[i] ? run->embedding : run->x->data + i * run->x->stride,
-               run->x->cols * sizeof(float));
+    size_t bytes = run->x->cols * sizeof(float);
+    for (size_t i = row; i < row_end; i++) {
+        float *y = run->y->data + i * run->y->stride;
+        if (!run->is_masked[i])
+            memcpy(y, run->x->data + i * run->x->stride, bytes);
+        else if (run->embedding)
+            memcpy(y, run->embedding, bytes);
+        else
+            memset(y, 0, bytes);
+    }
 }
 
 static void backward_rows(void *context, size_t row, size_t row_end, size_t worker)
@@ -67,7 +73,7 @@ static void mask_backward(s3r_tape *tape, s3r_node *node)
                     .y = node->output,
                     .is_masked = mask->is_masked,
                     .dx = s3r_tape_grad(tape, x),
-                    .dembedding = mask->embedding->grad};
+                    .dembedding = mask->embedding ? mask->embedding->grad : NULL};
     if (run.dembedding)
         s3r_tape_rows(tape, x->cols, x->rows, embedding_columns, &run);
     if (run.dx)
@@ -79,7 +85,8 @@ s3r_value *s3r_op_time_mask(s3r_tape *tape, s3r_value *x, const size_t *rows,
 {
     if (!x)
         return NULL;
-    assert(embedding->dtype == S3R_DTYPE_F32 && embedding->cols == x->cols);
+    assert(!embedding ||
+           (embedding->dtype == S3R_DTYPE_F32 && embedding->cols == x->cols));
     uint8_t *is_masked = s3r_tape_alloc(tape, x->rows, 1);
     s3r_value *y = s3r_tape_value(tape, x->rows, x->cols);
     if (!is_masked || !y)
@@ -90,7 +97,10 @@ s3r_value *s3r_op_time_mask(s3r_tape *tape, s3r_value *x, const size_t *rows,
         is_masked[rows[i]] = 1;
     }
     y->needs_grad = s3r_tape_wants(tape, x, embedding);
-    mask_run run = {.x = x, .y = y, .is_masked = is_masked, .embedding = embedding->data};
+    mask_run run = {.x = x,
+                    .y = y,
+                    .is_masked = is_masked,
+                    .embedding = embedding ? embedding->data : NULL};
     s3r_tape_rows(tape, x->rows, x->cols, forward_rows, &run);
     mask_node *mask = (mask_node *)s3r_tape_push(tape, y, sizeof *mask, mask_backward);
     if (mask) {

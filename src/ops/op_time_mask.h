@@ -11,7 +11,7 @@
  *
  *   x          [frames, cols]
  *   rows       [count] distinct rows; the list is copied
- *   embedding  [1, cols] fp32
+ *   embedding  [1, cols] fp32; NULL = zeros
  *
  * Returns [frames, cols].
  */
