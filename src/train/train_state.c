@@ -1,0 +1,402 @@
+/*
+ * Saving and loading where a run stands.
+ */
+#include "train/train_state.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/folder_list.h"
+#include "checkpoint/sealed_file.h"
+
+#define KIND        "s3r.checkpoint"
+#define VERSION     1u
+#define NAME_FORMAT "checkpoint-%08zu.s3c"
+#define SUFFIX      ".s3c"
+#define NAME_BYTES  (S3R_TENSOR_NAME_BYTES + 64)
+
+/* ---- tensors ---- */
+
+/* The arrays of a checkpoint: three an item, two a mask. */
+typedef struct tensor_list {
+    s3r_tensor *tensors;
+    size_t count;
+    s3r_arena names;
+} tensor_list;
+
+static void list_release(tensor_list *list)
+{
+    s3r_free(list->tensors);
+    s3r_arena_release(&list->names);
+}
+
+static bool list_add(tensor_list *list, const char *kind, const char *name,
+                     s3r_dtype dtype, const void *data, size_t count)
+{
+    size_t bytes = strlen(kind) + strlen(name) + 2;
+    char *text = s3r_arena_alloc(&list->names, bytes, 1);
+    if (!text)
+        return false;
+    snprintf(text, bytes, "%s/%s", kind, name);
+    list->tensors[list->count++] =
+        (s3r_tensor){.name = text,
+                     .dtype = dtype,
+                     .rank = 1,
+                     .shape = {count},
+                     .data = data,
+                     .size_bytes = count * s3r_dtype_size(dtype)};
+    return true;
+}
+
+static s3r_status list_make(tensor_list *list, const s3r_trainable *trainable,
+                            s3r_error *err)
+{
+    size_t capacity = 3 * trainable->count + 2 * trainable->masked_count;
+    *list = (tensor_list){.tensors = s3r_alloc(capacity, sizeof *list->tensors)};
+    s3r_arena_init(&list->names, (size_t)1 << 16);
+    bool is_complete = list->tensors != NULL;
+    for (size_t i = 0; is_complete && i < trainable->count; i++) {
+        const s3r_trained *item = &trainable->items[i];
+        is_complete = list_add(list, "value", item->name, S3R_DTYPE_F32, item->values,
+                               item->count) &&
+                      list_add(list, "first", item->name, S3R_DTYPE_F32, item->first,
+                               item->count) &&
+                      list_add(list, "second", item->name, S3R_DTYPE_F32, item->second,
+                               item->count);
+    }
+    for (size_t i = 0; is_complete && i < trainable->masked_count; i++) {
+        const s3r_masked *masked = &trainable->masked[i];
+        const char *name = masked->parameter->entry->name;
+        size_t words = s3r_mask_words(masked->mask.rows, masked->mask.cols);
+        is_complete =
+            list_add(list, "initial", name, S3R_DTYPE_U64, masked->initial.bits, words) &&
+            list_add(list, "evaluated", name, S3R_DTYPE_U64, masked->evaluated.bits,
+                     words);
+    }
+    if (is_complete)
+        return S3R_OK;
+    list_release(list);
+    return s3r_fail_memory(err, "the checkpoint", capacity * sizeof(s3r_tensor));
+}
+
+/* ---- settings ---- */
+
+/* Settings that a resumed run may change: they do not touch the result. */
+static void neutralize(s3r_train_config *config)
+{
+    s3r_train_config defaults;
+    s3r_train_config_init(&defaults);
+    config->checkpoint = defaults.checkpoint;
+    config->cache.memory_mb = defaults.cache.memory_mb;
+    config->run.log_every = defaults.run.log_every;
+}
+
+static s3r_status settings_text(const s3r_train_config *config, char **text,
+                                s3r_error *err)
+{
+    s3r_train_config copy = *config;
+    neutralize(&copy);
+    return s3r_train_config_text(&copy, text, err);
+}
+
+/* The first line in which two texts differ, of each; false when they are equal. */
+static bool find_difference(const char *a, const char *b, char line_a[128],
+                            char line_b[128])
+{
+    while (*a && *b) {
+        size_t length_a = strcspn(a, "\n"), length_b = strcspn(b, "\n");
+        if (length_a != length_b || memcmp(a, b, length_a) != 0) {
+            snprintf(line_a, 128, "%.*s", (int)S3R_MIN(length_a, (size_t)127), a);
+            snprintf(line_b, 128, "%.*s", (int)S3R_MIN(length_b, (size_t)127), b);
+            return true;
+        }
+        a += length_a + (a[length_a] == '\n');
+        b += length_b + (b[length_b] == '\n');
+    }
+    snprintf(line_a, 128, "%.100s", *a ? a : "(end)");
+    snprintf(line_b, 128, "%.100s", *b ? b : "(end)");
+    return *a || *b;
+}
+
+/* ---- facts ---- */
+
+static json_t *make_best(const s3r_train_state *state)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; list && i < state->best_count; i++)
+        if (json_array_append_new(list, json_pack("{sI, sf}", "step",
+                                                  (json_int_t)state->best[i].step,
+                                                  "value", state->best[i].value)) != 0) {
+            json_decref(list);
+            list = NULL;
+        }
+    return list;
+}
+
+static json_t *make_facts(const s3r_train_state *state,
+                          const s3r_train_identity *identity, const char *settings)
+{
+    json_t *best = make_best(state);
+    if (!best)
+        return NULL;
+    return json_pack("{sI, sI, sI, sI, sI, sI, sI, so, ss, ss, ss, ss}", "step",
+                     (json_int_t)state->step, "updates", (json_int_t)state->updates,
+                     "epoch", (json_int_t)state->epoch, "batch", (json_int_t)state->batch,
+                     "micro", (json_int_t)state->micro, "stale", (json_int_t)state->stale,
+                     "skipped", (json_int_t)state->skipped, "best", best, "settings",
+                     settings, "backbone", identity->backbone_hash, "train",
+                     identity->train_hash, "dev", identity->dev_hash);
+}
+
+static s3r_status read_number(const json_t *facts, const char *path, const char *key,
+                              size_t *out, s3r_error *err)
+{
+    const json_t *value = json_object_get(facts, key);
+    if (!json_is_integer(value) || json_integer_value(value) < 0)
+        return s3r_fail(err, S3R_ERR_MODEL, "%s: \"%s\": expected a count", path, key);
+    *out = (size_t)json_integer_value(value);
+    return S3R_OK;
+}
+
+static s3r_status read_state(s3r_train_state *state, const json_t *facts,
+                             const char *path, s3r_error *err)
+{
+    size_t micro;
+    *state = (s3r_train_state){0};
+    S3R_TRY(read_number(facts, path, "step", &state->step, err));
+    S3R_TRY(read_number(facts, path, "updates", &state->updates, err));
+    S3R_TRY(read_number(facts, path, "epoch", &state->epoch, err));
+    S3R_TRY(read_number(facts, path, "batch", &state->batch, err));
+    S3R_TRY(read_number(facts, path, "micro", &micro, err));
+    S3R_TRY(read_number(facts, path, "stale", &state->stale, err));
+    S3R_TRY(read_number(facts, path, "skipped", &state->skipped, err));
+    state->micro = micro;
+    const json_t *best = json_object_get(facts, "best");
+    state->best_count = S3R_MIN(json_array_size(best), (size_t)S3R_MAX_BEST);
+    for (size_t i = 0; i < state->best_count; i++) {
+        const json_t *one = json_array_get(best, i);
+        S3R_TRY(read_number(one, path, "step", &state->best[i].step, err));
+        state->best[i].value = json_number_value(json_object_get(one, "value"));
+    }
+    return S3R_OK;
+}
+
+static s3r_status check_text(const char *path, const char *what, const json_t *facts,
+                             const char *key, const char *now, s3r_error *err)
+{
+    const char *then = json_string_value(json_object_get(facts, key));
+    if (then && strcmp(then, now) == 0)
+        return S3R_OK;
+    return s3r_fail(err, S3R_ERR_USAGE,
+                    "%s: cannot resume: it was made with %s: expected %.64s, found "
+                    "%.64s (start a new run folder, or give what it was made with)",
+                    path, what, then ? then : "nothing", now);
+}
+
+static s3r_status check_identity(const s3r_train_identity *identity, const json_t *facts,
+                                 const char *path, s3r_error *err)
+{
+    char then_line[128], now_line[128], *now = NULL;
+    const char *then = json_string_value(json_object_get(facts, "settings"));
+    S3R_TRY(settings_text(identity->config, &now, err));
+    bool differs = !then || find_difference(then, now, then_line, now_line);
+    s3r_free(now);
+    if (differs)
+        return s3r_fail(err, S3R_ERR_USAGE,
+                        "%s: cannot resume with other settings: expected \"%s\", found "
+                        "\"%s\" (start a new run folder, or give the settings it was "
+                        "made with)",
+                        path, then ? then_line : "", then ? now_line : "");
+    S3R_TRY(check_text(path, "another backbone", facts, "backbone",
+                       identity->backbone_hash, err));
+    S3R_TRY(check_text(path, "other training data", facts, "train", identity->train_hash,
+                       err));
+    return check_text(path, "other dev data", facts, "dev", identity->dev_hash, err);
+}
+
+/* ---- saving ---- */
+
+static s3r_status write_checkpoint(const s3r_train_state *state,
+                                   const s3r_trainable *trainable,
+                                   const s3r_train_identity *identity, const char *path,
+                                   s3r_error *err)
+{
+    tensor_list list;
+    char *settings = NULL;
+    S3R_TRY(settings_text(identity->config, &settings, err));
+    json_t *facts = make_facts(state, identity, settings);
+    s3r_free(settings);
+    if (!facts)
+        return s3r_fail_memory(err, path, 0);
+    s3r_status status = list_make(&list, trainable, err);
+    if (status == S3R_OK) {
+        status = s3r_sealed_file_save(path, KIND, VERSION, list.tensors, list.count,
+                                      facts, err);
+        list_release(&list);
+    }
+    json_decref(facts);
+    return status;
+}
+
+/* "step-00000500.s3m" of a step that is not among the best. */
+static bool is_outdated_mask(const s3r_train_state *state, const char *name)
+{
+    char wanted[64];
+    if (strncmp(name, "step-", 5) != 0)
+        return false;
+    for (size_t i = 0; i < state->best_count; i++) {
+        snprintf(wanted, sizeof wanted, "step-%08zu.s3m", state->best[i].step);
+        if (strcmp(name, wanted) == 0)
+            return false;
+    }
+    return true;
+}
+
+static s3r_status remove_file(const char *folder, const char *name, s3r_error *err)
+{
+    char *path = s3r_path_join(folder, name);
+    if (!path)
+        return s3r_fail_memory(err, name, 0);
+    (void)remove(path); /* left-overs do no harm */
+    s3r_free(path);
+    return S3R_OK;
+}
+
+static s3r_status remove_outdated(const s3r_train_state *state, const char *folder,
+                                  size_t keep, s3r_error *err)
+{
+    s3r_folder_list checkpoints, masks;
+    s3r_status status =
+        s3r_folder_list_read(&checkpoints, folder, SUFFIX, S3R_ERR_RUNTIME, err);
+    if (status != S3R_OK)
+        return status;
+    for (size_t i = 0; i + keep < checkpoints.count && status == S3R_OK; i++)
+        status = remove_file(folder, checkpoints.names[i], err);
+    s3r_folder_list_release(&checkpoints);
+    if (status == S3R_OK)
+        status = s3r_folder_list_read(&masks, folder, ".s3m", S3R_ERR_RUNTIME, err);
+    if (status != S3R_OK)
+        return status;
+    for (size_t i = 0; i < masks.count && status == S3R_OK; i++)
+        if (is_outdated_mask(state, masks.names[i]))
+            status = remove_file(folder, masks.names[i], err);
+    s3r_folder_list_release(&masks);
+    return status;
+}
+
+s3r_status s3r_train_state_save(const s3r_train_state *state,
+                                const s3r_trainable *trainable,
+                                const s3r_train_identity *identity, const char *folder,
+                                size_t keep, s3r_error *err)
+{
+    char name[64];
+    snprintf(name, sizeof name, NAME_FORMAT, state->step);
+    char *path = s3r_path_join(folder, name);
+    if (!path)
+        return s3r_fail_memory(err, name, 0);
+    s3r_status status = write_checkpoint(state, trainable, identity, path, err);
+    s3r_free(path);
+    S3R_TRY(status);
+    return remove_outdated(state, folder, S3R_MAX(keep, (size_t)1), err);
+}
+
+/* ---- loading ---- */
+
+static s3r_status restore(const s3r_trainable *trainable, const s3r_sealed_file *file,
+                          const char *path, s3r_error *err)
+{
+    tensor_list list;
+    S3R_TRY(list_make(&list, trainable, err));
+    s3r_status status = S3R_OK;
+    for (size_t i = 0; i < list.count && status == S3R_OK; i++) {
+        const s3r_tensor *wanted = &list.tensors[i];
+        const s3r_tensor *found = s3r_sealed_file_find(file, wanted->name);
+        if (!found || found->dtype != wanted->dtype ||
+            found->size_bytes != wanted->size_bytes) {
+            status = s3r_fail(
+                err, S3R_ERR_MODEL, "%s: \"%s\": expected %zu bytes of %s, found %zu",
+                path, wanted->name, wanted->size_bytes, s3r_dtype_name(wanted->dtype),
+                found ? found->size_bytes : (size_t)0);
+            break;
+        }
+        /* The list points at the run's own arrays. */
+        memcpy((void *)(uintptr_t)wanted->data, found->data, found->size_bytes);
+    }
+    list_release(&list);
+    return status;
+}
+
+static s3r_status load_file(s3r_train_state *state, const s3r_trainable *trainable,
+                            const s3r_train_identity *identity, const char *path,
+                            s3r_error *err)
+{
+    s3r_sealed_file file;
+    s3r_train_state loaded;
+    S3R_TRY(s3r_sealed_file_open(&file, path, KIND, VERSION, err));
+    s3r_status status = check_identity(identity, file.facts, path, err);
+    if (status == S3R_OK)
+        status = read_state(&loaded, file.facts, path, err);
+    if (status == S3R_OK)
+        status = restore(trainable, &file, path, err);
+    if (status == S3R_OK)
+        *state = loaded;
+    s3r_sealed_file_close(&file);
+    return status;
+}
+
+static s3r_status load_newest(s3r_train_state *state, s3r_trainable *trainable,
+                              const s3r_train_identity *identity, const char *folder,
+                              const s3r_folder_list *list, bool *found, char *warning,
+                              size_t warning_bytes, s3r_error *err)
+{
+    s3r_error why = {S3R_OK, ""};
+    for (size_t i = list->count; i-- > 0;) {
+        char *path = s3r_path_join(folder, list->names[i]);
+        if (!path)
+            return s3r_fail_memory(err, list->names[i], 0);
+        s3r_status status = load_file(state, trainable, identity, path, &why);
+        s3r_free(path);
+        if (status == S3R_OK) {
+            *found = true;
+            return S3R_OK;
+        }
+        if (status != S3R_ERR_MODEL)
+            return s3r_fail(err, status, "%s", why.message);
+        snprintf(warning, warning_bytes, "%s", why.message);
+    }
+    return list->count == 0 ? S3R_OK : s3r_fail(err, S3R_ERR_MODEL, "%s", why.message);
+}
+
+s3r_status s3r_train_state_load(s3r_train_state *state, s3r_trainable *trainable,
+                                const s3r_train_identity *identity, const char *folder,
+                                bool *found, char *warning, size_t warning_bytes,
+                                s3r_error *err)
+{
+    s3r_folder_list list;
+    *found = false;
+    warning[0] = '\0';
+    S3R_TRY(s3r_folder_list_read(&list, folder, SUFFIX, S3R_ERR_RUNTIME, err));
+    s3r_status status = load_newest(state, trainable, identity, folder, &list, found,
+                                    warning, warning_bytes, err);
+    s3r_folder_list_release(&list);
+    return status;
+}
+
+bool s3r_train_state_rank(s3r_train_state *state, size_t step, double value, size_t keep)
+{
+    size_t at = 0;
+    keep = S3R_MIN(S3R_MAX(keep, (size_t)1), (size_t)S3R_MAX_BEST);
+    while (at < state->best_count && state->best[at].value <= value)
+        at++;
+    if (at >= keep) {
+        state->stale++;
+        return false;
+    }
+    size_t last = S3R_MIN(state->best_count, keep - 1);
+    memmove(&state->best[at + 1], &state->best[at], (last - at) * sizeof state->best[0]);
+    state->best[at] = (s3r_best){step, value};
+    state->best_count = last + 1;
+    state->stale = at == 0 ? 0 : state->stale + 1;
+    return at == 0;
+}
