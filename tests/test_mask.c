@@ -15,6 +15,7 @@
 #include "base/memory.h"
 #include "ops/half.h"
 #include "route/mask.h"
+#include "route/mask_kernels.h"
 #include "support_alloc_faults.h"
 
 static s3r_mask make_mask(size_t rows, size_t cols)
@@ -33,7 +34,7 @@ static bool is_kept(const s3r_mask *mask, size_t row, size_t col)
 static const struct {
     size_t rows, cols;
 } shapes[] = {{1, 1},   {1, 64},  {3, 63},   {5, 65},    {7, 128},   {64, 1},
-              {13, 37}, {9, 200}, {33, 127}, {768, 100}, {100, 769}, {700, 1000}};
+              {13, 37}, {9, 200}, {33, 127}, {768, 100}, {100, 769}, {800, 1001}};
 
 /* ------------------------------------------------------------------------------- bits */
 
@@ -334,6 +335,44 @@ static void test_select_several(void **state)
     s3r_pool_destroy(pools[1]);
 }
 
+/* Every level finds the same keys and writes the same bits, to the last element. */
+static void test_kernels(void **state)
+{
+    (void)state;
+    enum { N = 64 * 7, KEYS = N + S3R_MASK_BLOCK };
+    s3r_random random;
+    s3r_random_init(&random, 11, 0);
+    for (int kind = 0; kind < KINDS; kind++) {
+        float *scores = s3r_alloc_raw(N + 1, sizeof *scores);
+        for (size_t i = 0; i <= N; i++)
+            scores[i] = draw_score(&random, kind, i);
+        uint32_t low = s3r_score_key(scores[3]), width = 1u << (4 * kind);
+        for (s3r_cpu_level level = S3R_CPU_PORTABLE; level <= s3r_cpu_detect(); level++) {
+            const s3r_mask_kernels *kernels = s3r_mask_kernels_get(level);
+            for (size_t n = 0; n <= N; n += 1 + n / 3) {
+                uint32_t keys[KEYS], expected[KEYS];
+                size_t below = 5, below_expected = 5, count = 0;
+                for (size_t i = 0; i < n; i++) {
+                    uint32_t key = s3r_score_key(scores[1 + i]);
+                    below_expected += key < low;
+                    if (key >= low && key <= low + width)
+                        expected[count++] = key;
+                }
+                assert_int_equal(
+                    kernels->collect(scores + 1, n, low, width, keys, &below), count);
+                assert_int_equal(below, below_expected);
+                assert_memory_equal(keys, expected, count * sizeof *keys);
+            }
+            uint64_t bits[N / 64];
+            kernels->keep(scores + 1, N / 64, low, bits);
+            for (size_t i = 0; i < N; i++)
+                assert_int_equal(bits[i / 64] >> i % 64 & 1,
+                                 s3r_score_key(scores[1 + i]) > low);
+        }
+        s3r_free(scores);
+    }
+}
+
 /* ----------------------------------------------------------------------------- scores */
 
 enum { ROWS = 61, COLS = 130, COUNT = ROWS * COLS };
@@ -523,10 +562,15 @@ static void test_score_grad(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_packed_form),    cmocka_unit_test(test_removed_counts),
-        cmocka_unit_test(test_select),         cmocka_unit_test(test_select_several),
-        cmocka_unit_test(test_random_scores),  cmocka_unit_test(test_magnitude_scores),
-        cmocka_unit_test(test_ordered_scores), cmocka_unit_test(test_init_without_memory),
+        cmocka_unit_test(test_packed_form),
+        cmocka_unit_test(test_removed_counts),
+        cmocka_unit_test(test_select),
+        cmocka_unit_test(test_select_several),
+        cmocka_unit_test(test_kernels),
+        cmocka_unit_test(test_random_scores),
+        cmocka_unit_test(test_magnitude_scores),
+        cmocka_unit_test(test_ordered_scores),
+        cmocka_unit_test(test_init_without_memory),
         cmocka_unit_test(test_score_grad),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

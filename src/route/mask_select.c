@@ -1,15 +1,17 @@
 /*
  * Which connections stay: those of largest |score|.  (paper 3.2; spec 1.2)
  *
- * The bits of |score|, read as an integer (its key), order like the number.  So the key
- * of the last removed element is found digit by digit: a histogram of the highest 11
- * bits says which digit it has, then the next 10 bits are counted among the keys that
- * begin so, then the last 10.  Nothing is sorted; the first count is scalar, the others
- * skip over blocks without such keys.  Of elements equal to the threshold the first ones
- * go; the chunks' counts of them, in order, say how many go in each chunk.
+ * The bits of |score|, read as an integer (its key), order like the number.  The key of
+ * the last removed element is searched in a range of keys: one pass counts what lies
+ * below the range and how the rest spreads over 8192 bins, and the bin in which the
+ * element lies is the next range, until a bin is one key.  A sample of the scores gives
+ * the first range, so that usually a few percent of them are looked at closely in the
+ * first pass and hardly any in the second.  Should the sample mislead, the search starts
+ * over with all keys: the result is always exact.
  *
- * Histograms are sums of integers and chunks are cut by shape, so any number of threads
- * gives the same bits.
+ * Of elements equal to the threshold the first ones go; the chunks' counts of them, in
+ * order, say how many go in each chunk.  Histograms are sums of integers and chunks are
+ * cut by shape, so any number of threads gives the same bits.
  */
 #include "route/mask.h"
 
@@ -18,42 +20,39 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "route/mask_kernels.h"
 
 #define WORD_BITS     64u
-#define DIGIT_BITS    11u
-#define BINS          ((size_t)1 << DIGIT_BITS)
-#define TOP_SHIFT     20u /* of the 31 bits of a key: 11, 10, 10 */
-#define LANES         4u /* histograms a worker, so that equal keys do not wait in line */
+#define BINS          ((size_t)1 << 13)
+#define KEY_BITS      31u
+#define BIN_BITS      13u
 #define CHUNK_SCORES  ((size_t)1 << 16)
-#define BLOCK         16u
+#define COLLECTED     ((size_t)2048) /* scores at once */
 #define COLUMNS_CHUNK ((size_t)64)
-#define INFINITY_KEY  0x7f800000u
+#define SAMPLE_LINE   ((size_t)16) /* scores: a cache line */
+/* One line of so many is in the sample; a prime, to walk over all columns. */
+#define SAMPLE_LINES ((size_t)131)
+#define SAMPLE_MIN   ((size_t)1024) /* fewer are not worth it */
 
-/* One round of the search over some matrices with a common threshold. */
+/* One search over some matrices with a common threshold. */
 typedef struct selection {
     s3r_pool *pool;
+    const s3r_mask_kernels *kernels;
     s3r_mask_target *targets;
     size_t count;        /* targets */
-    uint64_t *histogram; /* [workers][LANES][BINS] */
-    size_t *ties;        /* [chunks] elements equal to the threshold, then to remove */
-    uint32_t prefix;     /* what the searched keys begin with */
-    unsigned shift;      /* bits of a key after that prefix and the digit */
+    uint64_t *histogram; /* [workers][BINS] */
+    size_t *counts;      /* [chunks] of a pass */
+    uint32_t low, width; /* the keys low .. low + width are searched, */
+    unsigned shift;      /* in bins of 2^shift keys */
     uint32_t threshold;
 } selection;
 
 /* Rows [row, row_end) of a target: the unit of work. */
 typedef struct chunk {
     s3r_mask_target *target;
-    size_t row, row_end;
+    const float *scores;
+    size_t row, row_end, elements;
 } chunk;
-
-static uint32_t key_of(float score)
-{
-    uint32_t key;
-    memcpy(&key, &score, sizeof key);
-    key &= 0x7fffffffu;
-    return key > INFINITY_KEY ? 0 : key;
-}
 
 static size_t chunk_rows(const s3r_mask *mask)
 {
@@ -78,100 +77,122 @@ static chunk chunk_at(const selection *self, size_t index)
     s3r_mask_target *target = self->targets;
     for (size_t chunks; index >= (chunks = target_chunks(&target->mask)); target++)
         index -= chunks;
-    size_t rows = chunk_rows(&target->mask), row = index * rows;
-    return (chunk){target, row, S3R_MIN(row + rows, target->mask.rows)};
+    const s3r_mask *mask = &target->mask;
+    size_t rows = chunk_rows(mask), row = index * rows;
+    size_t row_end = S3R_MIN(row + rows, mask->rows);
+    return (chunk){target, target->scores + row * mask->cols, row, row_end,
+                   (row_end - row) * mask->cols};
 }
 
-static void count_top_digits(void *context, size_t task, size_t worker)
+/* -------------------------------------------------------------------------- searching */
+
+static void sample_chunk(void *context, size_t task, size_t worker)
 {
     const selection *self = context;
     chunk part = chunk_at(self, task);
-    size_t cols = part.target->mask.cols, n = (part.row_end - part.row) * cols;
-    const float *scores = part.target->scores + part.row * cols;
-    uint64_t *bins = self->histogram + worker * LANES * BINS;
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (size_t lane = 0; lane < LANES; lane++)
-            bins[lane * BINS + (key_of(scores[i + lane]) >> TOP_SHIFT)]++;
-    for (; i < n; i++)
-        bins[key_of(scores[i]) >> TOP_SHIFT]++;
-}
-
-/* Does one of BLOCK keys begin with prefix (above bit `shift`)? */
-static bool block_has_prefix(const float *scores, uint32_t prefix, unsigned shift)
-{
-    uint32_t has = 0;
-    for (size_t i = 0; i < BLOCK; i++)
-        has |= (uint32_t)(key_of(scores[i]) >> shift == prefix);
-    return has;
-}
-
-static void count_next_digits(void *context, size_t task, size_t worker)
-{
-    const selection *self = context;
-    chunk part = chunk_at(self, task);
-    size_t cols = part.target->mask.cols, n = (part.row_end - part.row) * cols;
-    const float *scores = part.target->scores + part.row * cols;
-    uint64_t *bins = self->histogram + worker * LANES * BINS;
-    unsigned digit_bits = DIGIT_BITS - 1, above = self->shift + digit_bits;
-    uint32_t prefix = self->prefix, digit_mask = (1u << digit_bits) - 1;
-    for (size_t i = 0; i < n; i += BLOCK) {
-        size_t block = S3R_MIN(n - i, BLOCK);
-        if (block == BLOCK && !block_has_prefix(scores + i, prefix, above))
-            continue;
-        for (size_t j = 0; j < block; j++) {
-            uint32_t key = key_of(scores[i + j]);
-            if (key >> above == prefix)
-                bins[(j % LANES) * BINS + (key >> self->shift & digit_mask)]++;
-        }
+    uint64_t *bins = self->histogram + worker * BINS;
+    size_t lines = part.elements / SAMPLE_LINE, taken = 0;
+    for (size_t line = task * 37 % SAMPLE_LINES; line < lines; line += SAMPLE_LINES) {
+        for (size_t i = 0; i < SAMPLE_LINE; i++)
+            bins[s3r_score_key(part.scores[line * SAMPLE_LINE + i]) >> self->shift]++;
+        taken += SAMPLE_LINE;
     }
+    self->counts[task] = taken;
 }
 
-/* Adds the histograms of all workers and lanes, finds the digit that element number
- * *rank (from 0, by size) has, and takes those with lower digits off the rank.  Leaves
- * the histograms clear.  *in_bin: elements with that digit. */
-static uint32_t find_digit(selection *self, size_t *rank, size_t *in_bin)
+static void count_chunk(void *context, size_t task, size_t worker)
 {
-    size_t tables = s3r_pool_threads(self->pool) * LANES;
-    uint64_t *sum = self->histogram;
+    const selection *self = context;
+    chunk part = chunk_at(self, task);
+    uint64_t *bins = self->histogram + worker * BINS;
+    uint32_t keys[COLLECTED + S3R_MASK_BLOCK];
+    size_t below = 0;
+    for (size_t at = 0; at < part.elements; at += COLLECTED) {
+        size_t n = S3R_MIN(COLLECTED, part.elements - at);
+        size_t found = self->kernels->collect(part.scores + at, n, self->low, self->width,
+                                              keys, &below);
+        for (size_t i = 0; i < found; i++)
+            bins[(keys[i] - self->low) >> self->shift]++;
+    }
+    self->counts[task] = below;
+}
+
+/* Runs a counting pass; afterwards histogram[0 .. BINS - 1] are the sums of all workers.
+ * Returns the sum of the chunks' counts. */
+static size_t count_pass(selection *self, size_t chunks, s3r_task_fn run)
+{
+    size_t tables = s3r_pool_threads(self->pool), sum = 0;
+    memset(self->histogram, 0, tables * BINS * sizeof *self->histogram);
+    s3r_pool_run(self->pool, chunks, run, self);
     for (size_t table = 1; table < tables; table++)
         for (size_t bin = 0; bin < BINS; bin++)
-            sum[bin] += self->histogram[table * BINS + bin];
-    uint32_t digit = 0;
-    while (*rank >= sum[digit])
-        *rank -= (size_t)sum[digit++];
-    *in_bin = (size_t)sum[digit];
-    memset(self->histogram, 0, tables * BINS * sizeof *sum);
-    return digit;
+            self->histogram[bin] += self->histogram[table * BINS + bin];
+    for (size_t i = 0; i < chunks; i++)
+        sum += self->counts[i];
+    return sum;
+}
+
+/* The bin of the element with this rank, and the rank within the bin.  BINS when there
+ * are not so many. */
+static size_t find_bin(const selection *self, size_t *rank)
+{
+    size_t bin = 0;
+    while (bin < BINS && *rank >= self->histogram[bin])
+        *rank -= (size_t)self->histogram[bin++];
+    return bin;
+}
+
+static void search_all_keys(selection *self)
+{
+    self->low = 0, self->width = S3R_KEY_BITS_MASK, self->shift = KEY_BITS - BIN_BITS;
+}
+
+/* The first range: where the rank is in a sample, and eight standard deviations (of
+ * independent draws; a line of neighbours is less) to both sides. */
+static void search_sampled_keys(selection *self, size_t chunks, size_t rank,
+                                size_t elements)
+{
+    search_all_keys(self);
+    size_t sampled = elements / SAMPLE_LINES;
+    if (sampled < SAMPLE_MIN || !(sampled = count_pass(self, chunks, sample_chunk)))
+        return;
+    double part = (double)rank / (double)elements, middle = part * (double)sampled;
+    double margin = 8 * sqrt(middle * (1 - part)) + 2 * SAMPLE_LINE;
+    size_t first = middle > margin ? (size_t)(middle - margin) : 0;
+    size_t last = (size_t)(middle + margin);
+    size_t low = find_bin(self, &first), high = S3R_MIN(find_bin(self, &last), BINS - 1);
+    unsigned shift = self->shift;
+    self->low = (uint32_t)low << shift;
+    self->width = (uint32_t)((high - low + 1) << shift) - 1;
+    for (self->shift = 0; self->width >> self->shift >= BINS; self->shift++)
+        ;
+}
+
+/* Sets threshold to the key of the element with this rank (from 0, by size); returns how
+ * many equal ones come before it and how many there are. */
+static size_t search(selection *self, size_t chunks, size_t rank, size_t elements,
+                     size_t *equal)
+{
+    search_sampled_keys(self, chunks, rank, elements);
+    for (;;) {
+        size_t below = count_pass(self, chunks, count_chunk), left = rank - below;
+        size_t bin = rank < below ? BINS : find_bin(self, &left);
+        if (bin == BINS) {
+            search_all_keys(self); /* the sample misled us */
+            continue;
+        }
+        self->low += (uint32_t)bin << self->shift;
+        if (self->shift == 0) {
+            self->threshold = self->low;
+            *equal = (size_t)self->histogram[bin];
+            return left;
+        }
+        self->width = (1u << self->shift) - 1;
+        self->shift = self->shift > BIN_BITS ? self->shift - BIN_BITS : 0;
+    }
 }
 
 /* ---------------------------------------------------------------------------- writing */
-
-/* 64 truth bytes to 64 bits: a multiplication gathers one bit of each of 8 bytes. */
-static uint64_t gather_bits(const uint8_t truth[WORD_BITS])
-{
-    uint64_t word = 0;
-    for (size_t i = 0; i < WORD_BITS; i += 8) {
-        uint64_t bytes = 0;
-        for (size_t j = 0; j < 8; j++)
-            bytes |= (uint64_t)truth[i + j] << (8 * j);
-        word |= ((bytes * 0x0102040810204080u) >> 56) << i;
-    }
-    return word;
-}
-
-static uint64_t keep_word(const float *scores, size_t count, uint32_t threshold)
-{
-    uint8_t truth[WORD_BITS] = {0};
-    if (count == WORD_BITS) {
-        for (size_t i = 0; i < WORD_BITS; i++)
-            truth[i] = key_of(scores[i]) > threshold;
-    } else {
-        for (size_t i = 0; i < count; i++)
-            truth[i] = key_of(scores[i]) > threshold;
-    }
-    return gather_bits(truth);
-}
 
 /* Keeps what is above the threshold. */
 static void write_bits(void *context, size_t task, size_t worker)
@@ -180,12 +201,15 @@ static void write_bits(void *context, size_t task, size_t worker)
     const selection *self = context;
     chunk part = chunk_at(self, task);
     const s3r_mask *mask = &part.target->mask;
+    size_t words = mask->cols / WORD_BITS, rest = mask->cols % WORD_BITS;
     for (size_t row = part.row; row < part.row_end; row++) {
         const float *scores = part.target->scores + row * mask->cols;
-        for (size_t word = 0; word < mask->stride; word++) {
-            size_t col = word * WORD_BITS, left = mask->cols - col;
-            mask->bits[row * mask->stride + word] =
-                keep_word(scores + col, S3R_MIN(left, WORD_BITS), self->threshold);
+        uint64_t *bits = mask->bits + row * mask->stride;
+        self->kernels->keep(scores, words, self->threshold, bits);
+        if (rest) {
+            float last[WORD_BITS] = {0}; /* 0 is never above the threshold */
+            memcpy(last, scores + words * WORD_BITS, rest * sizeof *last);
+            self->kernels->keep(last, 1, self->threshold, bits + words);
         }
     }
 }
@@ -195,32 +219,30 @@ static void count_ties(void *context, size_t task, size_t worker)
     (void)worker;
     const selection *self = context;
     chunk part = chunk_at(self, task);
-    size_t cols = part.target->mask.cols, n = (part.row_end - part.row) * cols, ties = 0;
-    const float *scores = part.target->scores + part.row * cols;
-    for (size_t i = 0; i < n; i++)
-        ties += key_of(scores[i]) == self->threshold;
-    self->ties[task] = ties;
+    size_t ties = 0;
+    for (size_t i = 0; i < part.elements; i++)
+        ties += s3r_score_key(part.scores[i]) == self->threshold;
+    self->counts[task] = ties;
 }
 
-/* Keeps those equal to the threshold but the chunk's first ties[task]. */
+/* Keeps those equal to the threshold but the chunk's first counts[task]. */
 static void keep_later_ties(void *context, size_t task, size_t worker)
 {
     (void)worker;
     const selection *self = context;
     chunk part = chunk_at(self, task);
     const s3r_mask *mask = &part.target->mask;
-    size_t to_remove = self->ties[task];
-    for (size_t row = part.row; row < part.row_end; row++) {
-        const float *scores = part.target->scores + row * mask->cols;
-        for (size_t col = 0; col < mask->cols; col++) {
-            if (key_of(scores[col]) != self->threshold)
-                continue;
-            if (to_remove)
-                to_remove--;
-            else
-                mask->bits[row * mask->stride + col / WORD_BITS] |= (uint64_t)1
-                                                                    << col % WORD_BITS;
+    size_t to_remove = self->counts[task];
+    for (size_t i = 0; i < part.elements; i++) {
+        if (s3r_score_key(part.scores[i]) != self->threshold)
+            continue;
+        if (to_remove) {
+            to_remove--;
+            continue;
         }
+        size_t row = part.row + i / mask->cols, col = i % mask->cols;
+        uint64_t bit = (uint64_t)1 << col % WORD_BITS;
+        mask->bits[row * mask->stride + col / WORD_BITS] |= bit;
     }
 }
 
@@ -228,8 +250,8 @@ static void resolve_ties(selection *self, size_t chunks, size_t to_remove)
 {
     s3r_pool_run(self->pool, chunks, count_ties, self);
     for (size_t i = 0; i < chunks; i++) {
-        self->ties[i] = S3R_MIN(self->ties[i], to_remove);
-        to_remove -= self->ties[i];
+        self->counts[i] = S3R_MIN(self->counts[i], to_remove);
+        to_remove -= self->counts[i];
     }
     s3r_pool_run(self->pool, chunks, keep_later_ties, self);
 }
@@ -241,26 +263,16 @@ static void select_elements(selection *self, size_t removed)
     for (size_t i = 0; i < self->count; i++)
         elements += self->targets[i].mask.rows * self->targets[i].mask.cols;
     assert(removed <= elements);
-    if (removed == 0 || elements == 0) {
+    if (removed == 0) {
         for (size_t i = 0; i < self->count; i++)
             s3r_mask_fill(&self->targets[i].mask);
         return;
     }
-    size_t chunks = all_chunks(self->targets, self->count), in_bin;
-    size_t rank = removed - 1; /* of the last removed, among those that begin alike */
-    s3r_pool_run(self->pool, chunks, count_top_digits, self);
-    self->prefix = find_digit(self, &rank, &in_bin);
-    for (self->shift = DIGIT_BITS - 1;; self->shift = 0) {
-        s3r_pool_run(self->pool, chunks, count_next_digits, self);
-        uint32_t digit = find_digit(self, &rank, &in_bin);
-        self->prefix = self->prefix << (DIGIT_BITS - 1) | digit;
-        if (self->shift == 0)
-            break;
-    }
-    self->threshold = self->prefix;
+    size_t chunks = all_chunks(self->targets, self->count), equal;
+    size_t to_remove = 1 + search(self, chunks, removed - 1, elements, &equal);
     s3r_pool_run(self->pool, chunks, write_bits, self);
-    if (rank + 1 < in_bin)
-        resolve_ties(self, chunks, rank + 1);
+    if (to_remove < equal)
+        resolve_ties(self, chunks, to_remove);
 }
 
 /* ------------------------------------------------------------------- rows and columns */
@@ -363,11 +375,10 @@ static void run_selection(s3r_pool *pool, s3r_mask_target *targets, size_t count
                           s3r_mask_structure structure, bool is_global, size_t removed,
                           unsigned char *scratch)
 {
-    size_t tables = s3r_pool_threads(pool) * LANES;
-    selection self = {.pool = pool};
-    self.histogram = take(&scratch, tables * BINS, sizeof *self.histogram);
-    memset(self.histogram, 0, tables * BINS * sizeof *self.histogram);
-    self.ties = take(&scratch, all_chunks(targets, count), sizeof *self.ties);
+    selection self = {.pool = pool, .kernels = s3r_mask_kernels_get(s3r_cpu_detect())};
+    size_t bins = s3r_pool_threads(pool) * BINS, chunks = all_chunks(targets, count);
+    self.histogram = take(&scratch, bins, sizeof *self.histogram);
+    self.counts = take(&scratch, chunks, sizeof *self.counts);
     s3r_mask_target *units = targets;
     if (structure != S3R_MASK_ELEMENTS)
         units = make_units(pool, targets, count, structure, &scratch);
@@ -400,7 +411,7 @@ void s3r_mask_select_global(s3r_pool *pool, s3r_mask_target *targets, size_t cou
 size_t s3r_mask_select_scratch_bytes(const s3r_mask_target *targets, size_t count,
                                      s3r_mask_structure structure, size_t thread_count)
 {
-    size_t bytes = part_bytes(thread_count * LANES * BINS, sizeof(uint64_t)) +
+    size_t bytes = part_bytes(thread_count * BINS, sizeof(uint64_t)) +
                    part_bytes(all_chunks(targets, count), sizeof(size_t));
     if (structure == S3R_MASK_ELEMENTS)
         return bytes;
