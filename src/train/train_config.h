@@ -2,8 +2,9 @@
  * The settings of a training run: one struct, one table that names every key.
  *
  * Sources, later ones win: defaults, --compat, --preset, the configuration file (YAML),
- * options of the command line, key.sub=value overrides.  docs/training.md lists the keys;
- * it is made from the table.  (spec 1.5, 2.6, 2.8, 2.9)
+ * options of the command line, key.sub=value overrides.  A file may choose compat and
+ * preset itself; they then come before its other keys.  docs/training.md lists the keys.
+ * (spec 1.5, 2.6, 2.8, 2.9)
  */
 #ifndef S3R_TRAIN_TRAIN_CONFIG_H
 #define S3R_TRAIN_TRAIN_CONFIG_H
@@ -76,6 +77,7 @@ typedef struct s3r_block_numbers {
 typedef struct s3r_train_config {
     s3r_method method;
     bool is_original; /* compat: original */
+    char preset[8];   /* "none", "10m", "1h", "10h", "xlsr": for the record */
     uint64_t seed;
     s3r_precision precision;
     char language[64]; /* of the result, BCP-47; "" = what the manifest says */
