@@ -6,6 +6,12 @@
 #include "data/layouts.h"
 
 static const s3r_layout *const layouts[] = {
+    &s3r_layout_librispeech,
+    &s3r_layout_commonvoice,
+    &s3r_layout_fleurs,
+    &s3r_layout_fairseq,
+    &s3r_layout_kaldi,
+    &s3r_layout_huggingface,
     NULL,
 };
 
