@@ -66,6 +66,16 @@ static s3r_status end_pass(const network_pass *pass)
     return s3r_tape_status(pass->inference->tape, pass->err);
 }
 
+static s3r_status run_whole(network_pass *pass, s3r_value *features)
+{
+    if (!features || features->rows == 0)
+        return s3r_tape_status(pass->inference->tape, pass->err);
+    s3r_value *log_probs = run_network(pass, features);
+    if (log_probs)
+        deliver(pass, 0, log_probs, false);
+    return end_pass(pass);
+}
+
 s3r_status s3r_inference_batch(const s3r_inference *inference, const s3r_waveform *waves,
                                size_t count, s3r_error *err)
 {
@@ -74,12 +84,15 @@ s3r_status s3r_inference_batch(const s3r_inference *inference, const s3r_wavefor
     network_pass pass = {.inference = inference, .status = S3R_OK, .err = err};
     s3r_value *features = s3r_extractor_batch(tape, inference->config, inference->weights,
                                               waves, count, &pass.frames);
-    if (!features || features->rows == 0)
-        return s3r_tape_status(tape, err);
-    s3r_value *log_probs = run_network(&pass, features);
-    if (log_probs)
-        deliver(&pass, 0, log_probs, false);
-    return end_pass(&pass);
+    return run_whole(&pass, features);
+}
+
+s3r_status s3r_inference_features(const s3r_inference *inference, s3r_value *features,
+                                  s3r_ragged frames, s3r_error *err)
+{
+    network_pass pass = {
+        .inference = inference, .frames = frames, .status = S3R_OK, .err = err};
+    return run_whole(&pass, features);
 }
 
 /* ---- windows ---- */
@@ -115,14 +128,40 @@ size_t s3r_find_blank_cut(const s3r_value *log_probs, size_t blank_id, size_t fr
     return best_length > 0 ? cut : likeliest + 1;
 }
 
+/* Where the frames of windows come from: a waveform or finished features. */
+typedef struct frame_source {
+    size_t frames;
+    const s3r_value *features; /* NULL: the waveform is extracted */
+    const s3r_waveform *wave;
+    s3r_extractor_stats stats;
+} frame_source;
+
+/* The extractor's output of frames [from, to); NULL without memory. */
+static s3r_value *take_frames(const s3r_inference *inference, const frame_source *source,
+                              size_t from, size_t to)
+{
+    s3r_tape *tape = inference->tape;
+    const s3r_model_config *config = inference->config;
+    const s3r_value *whole = source->features;
+    if (whole)
+        return s3r_tape_wrap(tape, whole->data + from * whole->stride, to - from,
+                             whole->cols, whole->stride);
+    s3r_value *features =
+        s3r_tape_value(tape, to - from, config->conv[config->conv_count - 1].dim);
+    if (features)
+        s3r_extractor_run(tape, config, inference->weights, source->wave, from, to - from,
+                          &source->stats, features, 0);
+    return tape->is_out_of_memory ? NULL : features;
+}
+
 /* One window: kept frames begin at `start`; returns where the next window begins, or
  * `start` on failure (the pass knows). */
-static size_t run_window(network_pass *pass, const s3r_waveform *wave,
-                         const s3r_extractor_stats *stats, size_t frames, size_t start)
+static size_t run_window(network_pass *pass, const frame_source *source, size_t start)
 {
     const s3r_inference *inference = pass->inference;
     s3r_tape *tape = inference->tape;
     size_t window = inference->window_frames, context = inference->context_frames;
+    size_t frames = source->frames;
     size_t end =
         s3r_inference_is_long(inference, frames - start) ? start + window : frames;
     size_t from = start > context ? start - context : 0;
@@ -132,19 +171,15 @@ static size_t run_window(network_pass *pass, const s3r_waveform *wave,
     pass->first_frame = start;
     pass->row = start - from;
     pass->count = end - start;
-    const s3r_model_config *config = inference->config;
-    s3r_value *features =
-        s3r_tape_value(tape, to - from, config->conv[config->conv_count - 1].dim);
+    s3r_value *features = take_frames(inference, source, from, to);
     if (!features || !pass->frames.offset)
         return start;
-    s3r_extractor_run(tape, config, inference->weights, wave, from, to - from, stats,
-                      features, 0);
-    s3r_value *log_probs = tape->is_out_of_memory ? NULL : run_network(pass, features);
+    s3r_value *log_probs = run_network(pass, features);
     if (!log_probs)
         return tape->is_out_of_memory || pass->status != S3R_OK ? start : end;
     if (end < frames && !inference->hidden) {
         size_t search = S3R_MIN(window / 2, 4 * context + 1);
-        size_t cut = s3r_find_blank_cut(log_probs, config->pad_token_id,
+        size_t cut = s3r_find_blank_cut(log_probs, inference->config->pad_token_id,
                                         end - search - from, end - from);
         end = from + cut;
         pass->count = end - start;
@@ -153,21 +188,17 @@ static size_t run_window(network_pass *pass, const s3r_waveform *wave,
     return pass->status == S3R_OK ? end : start;
 }
 
-s3r_status s3r_inference_long(const s3r_inference *inference, const s3r_waveform *wave,
+static s3r_status run_windows(const s3r_inference *inference, const frame_source *source,
                               size_t utterance, s3r_error *err)
 {
     s3r_tape *tape = inference->tape;
-    size_t frames = s3r_config_frames(inference->config, wave->count);
     network_pass pass = {
         .inference = inference, .utterance = utterance, .status = S3R_OK, .err = err};
-    s3r_tape_reset(tape);
-    s3r_extractor_stats stats =
-        s3r_extractor_measure(tape, inference->config, inference->weights, wave);
-    for (size_t start = 0; start < frames;) {
+    for (size_t start = 0; start < source->frames;) {
         if (inference->goes_on && !inference->goes_on(inference->goes_on_context))
             return s3r_fail(err, S3R_ERR_RUNTIME, "interrupted");
         s3r_arena_mark mark = s3r_tape_mark(tape);
-        size_t next = run_window(&pass, wave, &stats, frames, start);
+        size_t next = run_window(&pass, source, start);
         s3r_arena_rewind(&tape->arena, mark);
         tape->staged_value = NULL;
         if (next == start)
@@ -175,4 +206,27 @@ s3r_status s3r_inference_long(const s3r_inference *inference, const s3r_waveform
         start = next;
     }
     return end_pass(&pass);
+}
+
+s3r_status s3r_inference_long(const s3r_inference *inference, const s3r_waveform *wave,
+                              size_t utterance, s3r_error *err)
+{
+    s3r_tape *tape = inference->tape;
+    s3r_tape_reset(tape);
+    frame_source source = {.frames = s3r_config_frames(inference->config, wave->count),
+                           .wave = wave,
+                           .stats = s3r_extractor_measure(tape, inference->config,
+                                                          inference->weights, wave)};
+    return run_windows(inference, &source, utterance, err);
+}
+
+s3r_status s3r_inference_long_features(const s3r_inference *inference,
+                                       const s3r_value *features, size_t utterance,
+                                       s3r_error *err)
+{
+    frame_source source = {.features = features};
+    if (!features)
+        return s3r_tape_status(inference->tape, err);
+    source.frames = features->rows;
+    return run_windows(inference, &source, utterance, err);
 }

@@ -53,6 +53,16 @@ s3r_status s3r_inference_long(const s3r_inference *inference, const s3r_waveform
                               size_t utterance, s3r_error *err);
 
 /*
+ * The same two for the extractor's output, [frames, channels], which may lie in the
+ * tape's arena: the tape is not reset.  What they give is what the waveforms give.
+ */
+s3r_status s3r_inference_features(const s3r_inference *inference, s3r_value *features,
+                                  s3r_ragged frames, s3r_error *err);
+s3r_status s3r_inference_long_features(const s3r_inference *inference,
+                                       const s3r_value *features, size_t utterance,
+                                       s3r_error *err);
+
+/*
  * Where to cut log_probs rows [from, to): after the middle of the longest run of frames
  * whose best label is the blank, the last of equals; without one after the frame with the
  * likeliest blank.  Returns a row in (from, to].
