@@ -20,7 +20,7 @@ BEGIN {
     floor["tasks"] = 4
     floor["train"] = floor["prune"] = floor["analyze"] = 5
     floor["api"] = 6
-    split("status", all, " ")
+    split("status train_event", all, " ")
     for (i in all) public_below["s3r/" all[i] ".h"] = 1
     split("stddef stdint stdbool", plain, " ")
     for (i in plain) freestanding["<" plain[i] ".h>"] = 1

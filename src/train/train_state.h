@@ -28,6 +28,9 @@ typedef struct s3r_train_state {
     size_t best_count;
     size_t stale;   /* evaluations since the best one */
     size_t skipped; /* steps skipped for NaN in a row */
+    /* Since the last line of metrics.jsonl. */
+    double window_loss;
+    size_t window_utterances, window_frames, window_blanks;
 } s3r_train_state;
 
 /* What a checkpoint must agree with. */

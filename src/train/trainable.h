@@ -56,7 +56,8 @@ typedef struct s3r_trainable {
  * S3R_ERR_RESOURCE.
  */
 s3r_status s3r_trainable_make(s3r_trainable *out, s3r_train_model *model, s3r_pool *pool,
-                              const s3r_train_config *config, s3r_error *err);
+                              const s3r_train_config *config, size_t memory_limit,
+                              s3r_error *err);
 void s3r_trainable_release(s3r_trainable *trainable); /* a zeroed one is allowed */
 
 /* Scores to masks. */

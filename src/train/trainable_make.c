@@ -22,6 +22,7 @@ typedef struct maker {
     s3r_train_model *model;
     const s3r_train_config *config;
     s3r_pool *pool;
+    size_t memory_limit;
 } maker;
 
 /* ---- names and modules ---- */
@@ -104,6 +105,19 @@ static s3r_status fail_memory(const char *name, size_t count, s3r_error *err)
     return s3r_fail_memory(err, name, count * 4 * sizeof(float));
 }
 
+/* Pages are taken when they are touched, long after this: better to say it now. */
+static s3r_status check_limit(const maker *m, size_t count, s3r_error *err)
+{
+    size_t needed = (m->trainable->trained_total + count) * 4 * sizeof(float);
+    if (needed <= m->memory_limit)
+        return S3R_OK;
+    return s3r_fail(err, S3R_ERR_RESOURCE,
+                    "it would not fit: what trains needs more than %zu MiB, %zu MiB are "
+                    "available (fewer mask.modules or mask.blocks, or method=head, need "
+                    "less)",
+                    needed >> 20, m->memory_limit >> 20);
+}
+
 /* Adds an array; values and grad may be given, moments are new and zero. */
 static s3r_status add(maker *m, s3r_trained item, const char *format, const char *name,
                       s3r_error *err)
@@ -113,11 +127,12 @@ static s3r_status add(maker *m, s3r_trained item, const char *format, const char
     snprintf(text, sizeof text, format, name);
     size_t bytes = strlen(text) + 1;
     char *copy = s3r_arena_alloc(&trainable->owned, bytes, 1);
+    item.count = item.rows * item.cols;
     if (!copy)
         return fail_memory(text, item.count, err);
+    S3R_TRY(check_limit(m, item.count, err));
     memcpy(copy, text, bytes);
     item.name = copy;
-    item.count = item.rows * item.cols;
     float **arrays[] = {&item.values, &item.grad, &item.first, &item.second};
     for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++) {
         if (*arrays[i])
@@ -522,13 +537,14 @@ static s3r_status make_partial(s3r_trainable *trainable, s3r_error *err)
 }
 
 s3r_status s3r_trainable_make(s3r_trainable *out, s3r_train_model *model, s3r_pool *pool,
-                              const s3r_train_config *config, s3r_error *err)
+                              const s3r_train_config *config, size_t memory_limit,
+                              s3r_error *err)
 {
     static const s3r_mask_structure structures[] = {
         [S3R_SHAPE_ELEMENTS] = S3R_MASK_ELEMENTS,
         [S3R_SHAPE_ROWS] = S3R_MASK_ROWS,
         [S3R_SHAPE_COLUMNS] = S3R_MASK_COLUMNS};
-    maker m = {out, model, config, pool};
+    maker m = {out, model, config, pool, memory_limit};
     *out = (s3r_trainable){.structure = structures[config->mask.shape],
                            .scope = config->mask.scope,
                            .is_sigmoid = config->mask.is_sigmoid};

@@ -1,0 +1,63 @@
+/*
+ * Training: adapting a backbone to a language by learning which connections to keep, and
+ * the baselines that this is compared with.  (docs/training.md; spec 1, 2.6-2.9)
+ */
+#ifndef S3R_TRAIN_H
+#define S3R_TRAIN_H
+
+#include "s3r/context.h"
+#include "s3r/train_event.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct s3r_train_options {
+    size_t struct_size;      /* set by _init */
+    const char *model;       /* folder or file of the backbone */
+    const char *vocabulary;  /* folder with a vocabulary; NULL = the backbone's own */
+    const char *train, *dev; /* manifests; dev may be NULL: then the last mask is taken */
+    const char *folder;      /* of the run; made when missing */
+    const char *config_path; /* YAML; NULL = none */
+    const char *compat;      /* "original" or NULL */
+    const char *preset;      /* "10m", "1h", "10h", "xlsr" or NULL */
+    const char *const *overrides; /* [override_count] "key.sub=value", the last wins */
+    size_t override_count;
+    bool may_resume;     /* go on from the folder's newest checkpoint; default false */
+    size_t memory_limit; /* bytes the run may need; 0 = what is available */
+    s3r_train_watch_fn watch; /* NULL = nobody */
+    void *watch_context;
+} s3r_train_options;
+
+S3R_API void s3r_train_options_init(s3r_train_options *options);
+
+/*
+ * Trains to the end; the folder then holds best.s3m, metrics.jsonl, TensorBoard events,
+ * checkpoints, report.html and README.md.  *finished (may be NULL) is false when the
+ * watcher stopped the run: a checkpoint was written, and the same call with may_resume
+ * goes on.  The result depends on options and data alone, not on threads, interruptions
+ * or time.
+ *
+ * S3R_ERR_USAGE: settings, or a folder that holds another run; S3R_ERR_MODEL;
+ * S3R_ERR_DATA: unreadable audio, characters outside the vocabulary; S3R_ERR_RESOURCE: it
+ * would not fit; S3R_ERR_DIVERGED: NaN persists; S3R_ERR_RUNTIME: disk full, and the last
+ * checkpoint is good.  One call at a time a context.
+ */
+S3R_API s3r_status s3r_train(s3r_context *context, const s3r_train_options *options,
+                             bool *finished, s3r_error *err);
+
+/*
+ * What s3r_train would take, by running a few steps that change nothing.  Writes no file.
+ * S3R_ERR_RESOURCE when it would not fit; *forecast then has everything but the times.
+ */
+S3R_API s3r_status s3r_train_plan(s3r_context *context, const s3r_train_options *options,
+                                  s3r_train_forecast *forecast, s3r_error *err);
+
+/* The index-th setting, its default and what it means; false past the last. */
+S3R_API bool s3r_train_setting(size_t index, const char **key, const char **fallback,
+                               const char **help);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

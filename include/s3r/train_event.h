@@ -1,0 +1,63 @@
+/*
+ * What a training run tells while it goes.
+ */
+#ifndef S3R_TRAIN_EVENT_H
+#define S3R_TRAIN_EVENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum s3r_train_event_kind {
+    S3R_TRAIN_PREPARING,  /* data is read: done of total utterances */
+    S3R_TRAIN_STARTED,    /* the first step (or, resumed, the next) begins */
+    S3R_TRAIN_STEP,       /* after each step */
+    S3R_TRAIN_EVALUATING, /* done of total dev utterances */
+    S3R_TRAIN_EVALUATED,
+    S3R_TRAIN_SAVED,  /* text: the file that was written */
+    S3R_TRAIN_WARNING /* text: what is wrong and what to do */
+} s3r_train_event_kind;
+
+/* Fields that do not belong to the kind are 0. */
+typedef struct s3r_train_event {
+    s3r_train_event_kind kind;
+    const char *text; /* valid during the call */
+    size_t done, total;
+    size_t step, steps; /* updates done, of all */
+    double loss;        /* of the step: nats an utterance */
+    double learning_rate;
+    double blank_ratio; /* part of frames whose best label is the blank */
+    double frames_per_second;
+    double metric;           /* EVALUATED: error rate on dev, of the chosen metric */
+    const char *metric_name; /* "wer", "cer", "per" */
+    bool is_best;            /* the best so far */
+    double mask_changed;     /* part of the mask that differs from its start */
+    size_t memory_bytes;     /* peak of the process so far */
+} s3r_train_event;
+
+/* Returning false asks the run to stop: it writes a checkpoint first. */
+typedef bool (*s3r_train_watch_fn)(void *context, const s3r_train_event *event);
+
+/* What a run will take. */
+typedef struct s3r_train_forecast {
+    size_t utterances, dev_utterances;
+    double train_s, dev_s;     /* of audio */
+    size_t trained_parameters; /* the head included */
+    size_t masked_elements, removed_elements;
+    size_t steps;
+    double step_s;       /* seconds a step */
+    double evaluation_s; /* seconds an evaluation; 0 without dev */
+    size_t evaluations;
+    double total_s;
+    size_t memory_bytes;       /* peak of the process */
+    size_t memory_limit_bytes; /* what it may need */
+    size_t checkpoint_bytes;   /* a file on disk */
+} s3r_train_forecast;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,95 @@
+/*
+ * Training through the public interface: settings from all their sources, then the
+ * trainer.
+ */
+#include "s3r/train.h"
+
+#include "api/handles.h"
+#include "train/trainer.h"
+
+void s3r_train_options_init(s3r_train_options *options)
+{
+    *options = (s3r_train_options){.struct_size = sizeof *options};
+}
+
+/* Later sources win: --compat, --preset, the file, the command line. */
+static s3r_status read_settings(s3r_train_config *config,
+                                const s3r_train_options *options, s3r_error *err)
+{
+    s3r_train_config_init(config);
+    if (options->compat)
+        S3R_TRY(s3r_train_config_compat(config, options->compat, err));
+    if (options->preset)
+        S3R_TRY(s3r_train_config_preset(config, options->preset, err));
+    if (options->config_path)
+        S3R_TRY(s3r_train_config_load(config, options->config_path, err));
+    for (size_t i = 0; i < options->override_count; i++)
+        S3R_TRY(s3r_train_config_set(config, options->overrides[i], err));
+    return s3r_train_config_check(config, err);
+}
+
+static s3r_status check_options(const s3r_train_options *options, s3r_error *err)
+{
+    if (options->struct_size != sizeof *options)
+        return s3r_fail(err, S3R_ERR_USAGE,
+                        "training options: expected a struct of %zu bytes, found %zu "
+                        "(not initialised?)",
+                        sizeof *options, options->struct_size);
+    if (!options->model || !options->train || !options->folder)
+        return s3r_fail(err, S3R_ERR_USAGE, "training needs %s",
+                        !options->model   ? "a model (-m)"
+                        : !options->train ? "training data (--train)"
+                                          : "a run folder (-o)");
+    return S3R_OK;
+}
+
+static s3r_status open_trainer(s3r_trainer **trainer, s3r_context *context,
+                               const s3r_train_options *options, bool is_plan,
+                               s3r_error *err)
+{
+    S3R_TRY(check_options(options, err));
+    s3r_trainer_options inner = {.model = options->model,
+                                 .vocabulary = options->vocabulary,
+                                 .train = options->train,
+                                 .dev = options->dev,
+                                 .folder = options->folder,
+                                 .may_resume = options->may_resume,
+                                 .is_plan = is_plan,
+                                 .memory_limit = options->memory_limit,
+                                 .pool = context->pool,
+                                 .kernels = context->kernels,
+                                 .watch = options->watch,
+                                 .watch_context = options->watch_context};
+    S3R_TRY(read_settings(&inner.config, options, err));
+    return s3r_trainer_open(trainer, &inner, err);
+}
+
+s3r_status s3r_train(s3r_context *context, const s3r_train_options *options,
+                     bool *finished, s3r_error *err)
+{
+    s3r_trainer *trainer = NULL;
+    bool is_finished = false;
+    S3R_TRY(open_trainer(&trainer, context, options, false, err));
+    s3r_status status = s3r_trainer_run(trainer, &is_finished, err);
+    s3r_trainer_close(trainer);
+    if (finished)
+        *finished = is_finished;
+    return status;
+}
+
+s3r_status s3r_train_plan(s3r_context *context, const s3r_train_options *options,
+                          s3r_train_forecast *forecast, s3r_error *err)
+{
+    s3r_trainer *trainer = NULL;
+    *forecast = (s3r_train_forecast){0};
+    S3R_TRY(open_trainer(&trainer, context, options, true, err));
+    s3r_status status = s3r_trainer_plan(trainer, forecast, err);
+    s3r_trainer_close(trainer);
+    return status;
+}
+
+bool s3r_train_setting(size_t index, const char **key, const char **fallback,
+                       const char **help)
+{
+    return s3r_train_config_key(index, key, fallback, help);
+}

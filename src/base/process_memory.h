@@ -1,0 +1,16 @@
+/*
+ * How much memory this process holds and the machine has.
+ */
+#ifndef S3R_BASE_PROCESS_MEMORY_H
+#define S3R_BASE_PROCESS_MEMORY_H
+
+#include "base/compiler.h"
+
+/* The most that was resident at once; 0 when the system does not tell. */
+size_t s3r_process_peak_bytes(void);
+
+/* What the process could still take without swapping: the machine's available memory, or
+ * what its control group leaves, whichever is less; SIZE_MAX when nothing tells. */
+size_t s3r_machine_available_bytes(void);
+
+#endif

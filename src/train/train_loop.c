@@ -1,0 +1,476 @@
+/*
+ * The steps of a run: gradient, update, watching, evaluation, checkpoints.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/process_memory.h"
+#include "train/adam.h"
+#include "train/run_log.h"
+#include "train/schedule.h"
+#include "train/trainer_parts.h"
+
+/* Nothing but blanks in so many evaluations in a row, after this part of the run, is a
+ * collapse. */
+#define COLLAPSE_EVALUATIONS 2u
+#define COLLAPSE_PART        0.15
+#define COLLAPSE_RATIO       0.999
+
+double s3r_trainer_clock(void)
+{
+    struct timespec now;
+    timespec_get(&now, TIME_UTC);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* ---- one step ---- */
+
+static void next_batch(s3r_trainer *trainer, s3r_train_state *state,
+                       s3r_micro_batch *batch)
+{
+    s3r_batch_plan *plan = &trainer->batches;
+    if (state->batch >= plan->batches || plan->epoch != state->epoch) {
+        if (plan->epoch == state->epoch) {
+            state->epoch++;
+            state->batch = 0;
+        }
+        s3r_batch_plan_epoch(plan, trainer->train.frames, trainer->batch_frames,
+                             trainer->config.seed, state->epoch);
+    }
+    size_t first = plan->offset[state->batch];
+    *batch = (s3r_micro_batch){.indices = plan->order + first,
+                               .count = plan->offset[state->batch + 1] - first,
+                               .epoch = state->epoch,
+                               .number = state->micro};
+    state->batch++;
+    state->micro++;
+}
+
+s3r_status s3r_trainer_gradient(s3r_trainer *trainer, s3r_train_state *state,
+                                s3r_step_result *result, s3r_error *err)
+{
+    *result = (s3r_step_result){0};
+    if (!trainer->is_selected)
+        s3r_trainable_select(&trainer->trainable, trainer->pool);
+    trainer->is_selected = true;
+    s3r_trainable_clear_grads(&trainer->trainable, trainer->pool);
+    for (size_t i = 0; i < trainer->config.batch.accumulate; i++) {
+        s3r_micro_batch batch;
+        next_batch(trainer, state, &batch);
+        S3R_TRY(s3r_train_step_run(result, &trainer->model, &trainer->train,
+                                   &trainer->tape, &trainer->config, &batch, err));
+    }
+    s3r_trainable_finish_grads(&trainer->trainable, trainer->pool);
+    return S3R_OK;
+}
+
+void s3r_trainer_update(s3r_trainer *trainer, size_t step, size_t update,
+                        size_t utterances, double sum_of_squares)
+{
+    const s3r_train_config *config = &trainer->config;
+    double scale = 1.0 / (double)utterances;
+    double norm = sqrt(sum_of_squares) * scale, clip = config->optimizer.clip_norm;
+    if (clip > 0.0 && norm > clip)
+        scale *= clip / norm;
+    const s3r_adam_step adam = {.form = config->optimizer.form,
+                                .beta1 = config->optimizer.beta1,
+                                .beta2 = config->optimizer.beta2,
+                                .eps = config->optimizer.eps,
+                                .weight_decay = config->optimizer.weight_decay,
+                                .update = update,
+                                .grad_scale = scale};
+    double head_lr = config->optimizer.head_lr;
+    for (size_t i = 0; i < trainer->trainable.count; i++) {
+        s3r_trained *item = &trainer->trainable.items[i];
+        double peak = item->is_head && head_lr > 0.0 ? head_lr : config->optimizer.lr;
+        s3r_adam_update(trainer->pool, &adam, s3r_schedule_rate(config, peak, step),
+                        item->values, item->first, item->second, item->grad, item->count);
+    }
+    trainer->is_selected = false;
+}
+
+/* ---- alarms ---- */
+
+static void warn(s3r_trainer *trainer, const char *text)
+{
+    s3r_trainer_tell(trainer,
+                     &(s3r_train_event){.kind = S3R_TRAIN_WARNING,
+                                        .text = text,
+                                        .step = trainer->state.step,
+                                        .steps = trainer->config.schedule.steps});
+}
+
+/* The utterances of the step that just ran, the first few by name. */
+static void name_utterances(const s3r_trainer *trainer, char *text, size_t text_bytes)
+{
+    const s3r_batch_plan *plan = &trainer->batches;
+    size_t last =
+        trainer->state.batch; /* the micro-batch before it was the step's last */
+    size_t first = plan->offset[last - 1], end = plan->offset[last], used = 0;
+    text[0] = '\0';
+    for (size_t i = first; i < end && i < first + 5; i++) {
+        int more = snprintf(text + used, text_bytes - used, "%s%s", i > first ? ", " : "",
+                            trainer->train.items[plan->order[i]].utterance->id);
+        if (more < 0 || used + (size_t)more >= text_bytes)
+            break;
+        used += (size_t)more;
+    }
+}
+
+/* A step whose loss or gradient is not finite changes nothing. */
+static s3r_status skip_step(s3r_trainer *trainer, const s3r_step_result *result,
+                            s3r_error *err)
+{
+    char names[512], text[1024];
+    s3r_train_state *state = &trainer->state;
+    if (result->bad > 0)
+        snprintf(names, sizeof names, "%zu utterances, first %s", result->bad,
+                 trainer->train.items[result->first_bad].utterance->id);
+    else
+        name_utterances(trainer, names, sizeof names);
+    snprintf(text, sizeof text,
+             "step %zu skipped: %s not finite (%s). Look at that audio; a lower "
+             "optimizer.lr or optimizer.clip_norm=1 helps when it goes on",
+             state->step + 1, result->bad > 0 ? "the loss is" : "a gradient is", names);
+    warn(trainer, text);
+    state->step++;
+    if (++state->skipped < trainer->config.run.max_skipped)
+        return S3R_OK;
+    return s3r_fail(err, S3R_ERR_DIVERGED,
+                    "diverged: %zu steps in a row were not finite, the last with %s",
+                    state->skipped, names);
+}
+
+static void check_collapse(s3r_trainer *trainer, const s3r_train_score *score)
+{
+    double part = (double)trainer->state.step / (double)trainer->config.schedule.steps;
+    bool is_blank =
+        score->blank_ratio > COLLAPSE_RATIO || score->empty == score->utterances;
+    trainer->collapsed = is_blank && part >= COLLAPSE_PART ? trainer->collapsed + 1 : 0;
+    if (trainer->collapsed == COLLAPSE_EVALUATIONS)
+        warn(
+            trainer,
+            "the model writes nothing but blanks on dev. Usual causes: texts that do not "
+            "belong to the audio (s3r data check), too few steps, a learning rate that "
+            "is "
+            "too high or (for adapters, lora, bias, head) too low, masking that is too "
+            "strong for short clips (augment.time_prob)");
+}
+
+/* ---- telling ---- */
+
+static double changed_part(const s3r_trainable *trainable, bool since_start)
+{
+    size_t elements = s3r_trainable_masked_elements(trainable);
+    return elements == 0
+               ? 0.0
+               : (double)s3r_trainable_changed(trainable, since_start) / (double)elements;
+}
+
+static void tell_step(s3r_trainer *trainer, const s3r_step_result *result, double seconds)
+{
+    const s3r_train_config *config = &trainer->config;
+    s3r_train_event event = {
+        .kind = S3R_TRAIN_STEP,
+        .step = trainer->state.step,
+        .steps = config->schedule.steps,
+        .loss = result->loss / (double)S3R_MAX(result->utterances, (size_t)1),
+        .learning_rate =
+            s3r_schedule_rate(config, config->optimizer.lr, trainer->state.step - 1),
+        .blank_ratio =
+            (double)result->blank_frames / (double)S3R_MAX(result->frames, (size_t)1),
+        .frames_per_second = (double)result->frames / seconds,
+        .memory_bytes = s3r_process_peak_bytes()};
+    s3r_trainer_tell(trainer, &event);
+}
+
+static s3r_status log_step(s3r_trainer *trainer, s3r_run_log *log, double seconds,
+                           s3r_error *err)
+{
+    s3r_train_state *state = &trainer->state;
+    const s3r_train_config *config = &trainer->config;
+    if (state->step % S3R_MAX(config->run.log_every, (size_t)1) != 0 &&
+        state->step != config->schedule.steps)
+        return S3R_OK;
+    double utterances = (double)S3R_MAX(state->window_utterances, (size_t)1);
+    double frames = (double)S3R_MAX(state->window_frames, (size_t)1);
+    json_t *line = json_pack(
+        "{sI, s{sf, sf, sf, sI, sf, sI}}", "step", (json_int_t)state->step, "train",
+        "loss", state->window_loss / utterances, "lr",
+        s3r_schedule_rate(config, config->optimizer.lr, state->step - 1), "blank_ratio",
+        (double)state->window_blanks / frames, "epoch", (json_int_t)state->epoch,
+        "frames_per_second", frames / S3R_MAX(seconds, 1e-9), "memory_bytes",
+        (json_int_t)s3r_process_peak_bytes());
+    state->window_loss = 0;
+    state->window_utterances = state->window_frames = state->window_blanks = 0;
+    if (!line)
+        return s3r_fail_memory(err, "metrics.jsonl", 0);
+    s3r_status status = s3r_run_log_write(log, line, err);
+    json_decref(line);
+    return status;
+}
+
+/* ---- evaluation ---- */
+
+static const char *metric_name(s3r_metric metric)
+{
+    static const char *const names[] = {
+        [S3R_METRIC_WER] = "wer", [S3R_METRIC_CER] = "cer", [S3R_METRIC_PER] = "per"};
+    return names[metric];
+}
+
+static double metric_of(const s3r_train_score *score, s3r_metric metric)
+{
+    if (metric == S3R_METRIC_WER)
+        return score->wer;
+    return metric == S3R_METRIC_CER ? score->cer : score->per;
+}
+
+static json_t *score_json(const s3r_train_score *score)
+{
+    return json_pack("{sf, sf, sf, sf, sf, sI}", "wer", score->wer, "cer", score->cer,
+                     "per", score->per, "loss", score->loss, "blank_ratio",
+                     score->blank_ratio, "empty", (json_int_t)score->empty);
+}
+
+/* Sparsity of each matrix, by name. */
+static json_t *sparsity_json(const s3r_trainable *trainable)
+{
+    json_t *object = json_object();
+    for (size_t i = 0; object && i < trainable->masked_count; i++) {
+        const s3r_mask *mask = &trainable->masked[i].mask;
+        double sparsity =
+            1.0 - (double)s3r_mask_kept_count(mask) / (double)(mask->rows * mask->cols);
+        if (json_object_set_new(object, trainable->masked[i].parameter->entry->name,
+                                json_real(sparsity)) != 0) {
+            json_decref(object);
+            object = NULL;
+        }
+    }
+    return object;
+}
+
+static s3r_status log_score(s3r_trainer *trainer, s3r_run_log *log,
+                            const s3r_train_score *score, s3r_error *err)
+{
+    const s3r_trainable *trainable = &trainer->trainable;
+    json_t *line = json_pack("{sI, so}", "step", (json_int_t)trainer->state.step, "dev",
+                             score_json(score));
+    if (line && trainable->masked_count > 0) {
+        json_t *mask = json_pack(
+            "{sf, sf, so}", "changed_since_start", changed_part(trainable, true),
+            "changed_since_evaluation", changed_part(trainable, false), "sparsity",
+            sparsity_json(trainable));
+        if (json_object_set_new(line, "mask", mask) != 0) {
+            json_decref(line);
+            line = NULL;
+        }
+    }
+    if (!line)
+        return s3r_fail_memory(err, "metrics.jsonl", 0);
+    s3r_status status = s3r_run_log_write(log, line, err);
+    json_decref(line);
+    return status;
+}
+
+static s3r_status save_result(s3r_trainer *trainer, const char *name,
+                              const json_t *metrics, s3r_error *err)
+{
+    const s3r_train_result result = {.model = &trainer->model,
+                                     .trainable = &trainer->trainable,
+                                     .config = &trainer->config,
+                                     .train = &trainer->train,
+                                     .dev = trainer->has_dev ? &trainer->dev : NULL,
+                                     .step = trainer->state.step,
+                                     .metrics = metrics};
+    char *path = s3r_path_join(trainer->folder, name);
+    if (!path)
+        return s3r_fail_memory(err, name, 0);
+    s3r_status status = s3r_train_result_save(&result, path, err);
+    if (status == S3R_OK)
+        s3r_trainer_tell(trainer,
+                         &(s3r_train_event){.kind = S3R_TRAIN_SAVED, .text = path});
+    s3r_free(path);
+    return status;
+}
+
+/* Saves the mask when it is among the best, and as best.s3m when it is the best. */
+static s3r_status keep_if_good(s3r_trainer *trainer, const s3r_train_score *score,
+                               bool *is_best, s3r_error *err)
+{
+    s3r_train_state *state = &trainer->state;
+    char name[64];
+    double value = metric_of(score, trainer->config.eval.metric);
+    *is_best =
+        s3r_train_state_rank(state, state->step, value, trainer->config.eval.keep_best);
+    bool is_kept = false;
+    for (size_t i = 0; i < state->best_count; i++)
+        is_kept = is_kept || state->best[i].step == state->step;
+    if (!is_kept)
+        return S3R_OK;
+    json_t *metrics = score_json(score);
+    if (!metrics)
+        return s3r_fail_memory(err, "the metrics", 0);
+    snprintf(name, sizeof name, "step-%08zu.s3m", state->step);
+    s3r_status status = trainer->config.eval.keep_best > 1
+                            ? save_result(trainer, name, metrics, err)
+                            : S3R_OK;
+    if (status == S3R_OK && *is_best)
+        status = save_result(trainer, "best.s3m", metrics, err);
+    json_decref(metrics);
+    return status;
+}
+
+static bool tell_progress(void *context, const s3r_train_event *event)
+{
+    s3r_trainer_tell(context, event);
+    return true;
+}
+
+static s3r_status evaluate(s3r_trainer *trainer, s3r_run_log *log, s3r_error *err)
+{
+    s3r_train_score score;
+    const s3r_train_config *config = &trainer->config;
+    if (!trainer->is_selected)
+        s3r_trainable_select(&trainer->trainable, trainer->pool);
+    trainer->is_selected = true;
+    /* Not interrupted: a step is done with its evaluation, or a resumed run would miss
+     * it. */
+    S3R_TRY(s3r_train_evaluate(&score, &trainer->model, &trainer->dev, &trainer->tape,
+                               trainer->batch_frames, tell_progress, trainer, err));
+    S3R_TRY(log_score(trainer, log, &score, err));
+    s3r_train_event event = {.kind = S3R_TRAIN_EVALUATED,
+                             .step = trainer->state.step,
+                             .steps = config->schedule.steps,
+                             .loss = score.loss,
+                             .blank_ratio = score.blank_ratio,
+                             .metric = metric_of(&score, config->eval.metric),
+                             .metric_name = metric_name(config->eval.metric),
+                             .mask_changed = changed_part(&trainer->trainable, true),
+                             .memory_bytes = s3r_process_peak_bytes()};
+    s3r_trainable_mark_evaluated(&trainer->trainable);
+    S3R_TRY(keep_if_good(trainer, &score, &event.is_best, err));
+    s3r_trainer_tell(trainer, &event);
+    check_collapse(trainer, &score);
+    return S3R_OK;
+}
+
+/* ---- the loop ---- */
+
+static s3r_status save_state(s3r_trainer *trainer, s3r_error *err)
+{
+    const s3r_train_identity identity = {.config = &trainer->config,
+                                         .backbone_hash = trainer->model.hash,
+                                         .train_hash = trainer->train.hash,
+                                         .dev_hash =
+                                             trainer->has_dev ? trainer->dev.hash : ""};
+    return s3r_train_state_save(&trainer->state, &trainer->trainable, &identity,
+                                trainer->folder, trainer->config.checkpoint.keep, err);
+}
+
+static bool is_due(size_t step, size_t every)
+{
+    return every > 0 && step % every == 0;
+}
+
+static bool is_finished(const s3r_trainer *trainer)
+{
+    const s3r_train_config *config = &trainer->config;
+    return trainer->state.step >= config->schedule.steps ||
+           (config->eval.patience > 0 && trainer->state.stale >= config->eval.patience);
+}
+
+static s3r_status run_step(s3r_trainer *trainer, s3r_step_result *result, s3r_error *err)
+{
+    s3r_train_state *state = &trainer->state;
+    S3R_TRY(s3r_trainer_gradient(trainer, state, result, err));
+    double squares = s3r_trainable_square_sum(&trainer->trainable, trainer->pool);
+    if (result->bad > 0 || !isfinite(squares))
+        return skip_step(trainer, result, err);
+    s3r_trainer_update(trainer, state->step, state->updates + 1, result->utterances,
+                       squares);
+    state->step++;
+    state->updates++;
+    state->skipped = 0;
+    state->window_loss += result->loss;
+    state->window_utterances += result->utterances;
+    state->window_frames += result->frames;
+    state->window_blanks += result->blank_frames;
+    return S3R_OK;
+}
+
+/* What follows a step: log, evaluation, checkpoint. */
+static s3r_status after_step(s3r_trainer *trainer, s3r_run_log *log, s3r_error *err)
+{
+    const s3r_train_config *config = &trainer->config;
+    size_t step = trainer->state.step;
+    bool is_last = step == config->schedule.steps;
+    if (trainer->has_dev && step >= config->eval.start &&
+        (is_due(step, config->eval.every) || is_last))
+        S3R_TRY(evaluate(trainer, log, err));
+    if (is_due(step, config->checkpoint.every) || is_last || is_finished(trainer))
+        S3R_TRY(save_state(trainer, err));
+    return S3R_OK;
+}
+
+static s3r_status run_steps(s3r_trainer *trainer, s3r_run_log *log, s3r_error *err)
+{
+    double window_start = s3r_trainer_clock();
+    while (!is_finished(trainer) && !trainer->is_stopped) {
+        s3r_step_result result;
+        double start = s3r_trainer_clock();
+        S3R_TRY(run_step(trainer, &result, err));
+        double now = s3r_trainer_clock();
+        tell_step(trainer, &result, now - start);
+        size_t frames = trainer->state.window_frames;
+        S3R_TRY(log_step(trainer, log, now - window_start, err));
+        if (trainer->state.window_frames < frames)
+            window_start = now;
+        S3R_TRY(after_step(trainer, log, err));
+    }
+    return S3R_OK;
+}
+
+/* The end: without dev the last mask is the result; the report is for people. */
+static s3r_status finish(s3r_trainer *trainer, s3r_error *err)
+{
+    if (!trainer->has_dev)
+        S3R_TRY(save_result(trainer, "best.s3m", NULL, err));
+    S3R_TRY(save_result(trainer, "last.s3m", NULL, err));
+    const s3r_train_result result = {.model = &trainer->model,
+                                     .trainable = &trainer->trainable,
+                                     .config = &trainer->config,
+                                     .train = &trainer->train,
+                                     .dev = trainer->has_dev ? &trainer->dev : NULL,
+                                     .step = trainer->state.step};
+    json_t *facts = s3r_train_result_facts(&result);
+    if (!facts)
+        return s3r_fail_memory(err, "the report", 0);
+    s3r_status status = s3r_run_report_write(trainer->folder, facts, err);
+    json_decref(facts);
+    return status;
+}
+
+s3r_status s3r_trainer_run(s3r_trainer *trainer, bool *finished, s3r_error *err)
+{
+    s3r_run_log *log = NULL;
+    *finished = false;
+    S3R_TRY(s3r_run_log_open(&log, trainer->folder, trainer->state.step, err));
+    s3r_trainer_tell(trainer,
+                     &(s3r_train_event){.kind = S3R_TRAIN_STARTED,
+                                        .step = trainer->state.step,
+                                        .steps = trainer->config.schedule.steps});
+    size_t start = trainer->state.step;
+    s3r_status status = run_steps(trainer, log, err);
+    *finished = status == S3R_OK && is_finished(trainer);
+    if (status == S3R_OK && !*finished && trainer->state.step > start)
+        status = save_state(trainer, err);
+    s3r_status closed = s3r_run_log_close(log, status == S3R_OK ? err : NULL);
+    if (status == S3R_OK)
+        status = closed;
+    return status == S3R_OK && *finished ? finish(trainer, err) : status;
+}

@@ -1,0 +1,197 @@
+/*
+ * Opening and closing a run.
+ */
+#include <string.h>
+
+#include "base/file.h"
+#include "base/folder_list.h"
+#include "base/memory.h"
+#include "base/process_memory.h"
+#include "train/trainer_parts.h"
+
+void s3r_trainer_tell(s3r_trainer *trainer, const s3r_train_event *event)
+{
+    if (trainer->options.watch &&
+        !trainer->options.watch(trainer->options.watch_context, event))
+        trainer->is_stopped = true;
+}
+
+static bool tell_preparation(void *context, const char *text, size_t done, size_t total)
+{
+    s3r_trainer *trainer = context;
+    s3r_train_event event = {.kind = text ? S3R_TRAIN_WARNING : S3R_TRAIN_PREPARING,
+                             .text = text,
+                             .done = done,
+                             .total = total};
+    s3r_trainer_tell(trainer, &event);
+    return !trainer->is_stopped;
+}
+
+/* ---- the folder ---- */
+
+static s3r_status check_folder(const s3r_trainer_options *options, s3r_error *err)
+{
+    s3r_folder_list list;
+    if (options->is_plan || !s3r_path_is_folder(options->folder))
+        return S3R_OK;
+    S3R_TRY(s3r_folder_list_read(&list, options->folder, ".s3c", S3R_ERR_RUNTIME, err));
+    size_t count = list.count;
+    s3r_folder_list_release(&list);
+    bool has_result = false;
+    char *best = s3r_path_join(options->folder, "best.s3m");
+    if (!best)
+        return s3r_fail_memory(err, options->folder, 0);
+    has_result = s3r_path_exists(best);
+    s3r_free(best);
+    if (options->may_resume || (count == 0 && !has_result))
+        return S3R_OK;
+    return s3r_fail(err, S3R_ERR_USAGE,
+                    "%s: holds a run already (%zu checkpoints): go on with --resume "
+                    "auto, or name another folder",
+                    options->folder, count);
+}
+
+static s3r_status write_settings(const s3r_trainer *trainer, s3r_error *err)
+{
+    char *text = NULL, *path = s3r_path_join(trainer->folder, "config.yaml");
+    s3r_status status = path ? s3r_train_config_text(&trainer->config, &text, err)
+                             : s3r_fail_memory(err, trainer->folder, 0);
+    if (status == S3R_OK)
+        status = s3r_file_write_all(path, text, strlen(text), err);
+    s3r_free(text);
+    s3r_free(path);
+    return status;
+}
+
+/* ---- data ---- */
+
+static s3r_status open_set(s3r_trainer *trainer, s3r_train_set *set, const char *path,
+                           bool is_evaluation, size_t cache_bytes, s3r_error *err)
+{
+    s3r_cache_choice choice = trainer->config.cache.features;
+    bool is_bf16 = trainer->config.precision == S3R_PRECISION_BF16;
+    s3r_train_set_options options = {
+        .path = path,
+        .is_evaluation = is_evaluation,
+        .has_cache = choice != S3R_CACHE_NONE,
+        .cache_dtype = choice == S3R_CACHE_BF16 || (choice == S3R_CACHE_AUTO && is_bf16)
+                           ? S3R_DTYPE_BF16
+                           : S3R_DTYPE_F32,
+        .cache_bytes = cache_bytes,
+        .cache_folder = trainer->options.is_plan ? NULL : trainer->folder,
+        .tell = tell_preparation,
+        .tell_context = trainer};
+    return s3r_train_set_open(set, &trainer->model, &trainer->tape, &trainer->config,
+                              &options, err);
+}
+
+static s3r_status open_data(s3r_trainer *trainer, s3r_error *err)
+{
+    size_t cache_bytes = trainer->config.cache.memory_mb << 20;
+    S3R_TRY(open_set(trainer, &trainer->train, trainer->options.train, false, cache_bytes,
+                     err));
+    if (trainer->options.dev) {
+        size_t used = trainer->train.cache
+                          ? s3r_feature_cache_memory_bytes(trainer->train.cache)
+                          : 0;
+        size_t left = cache_bytes > used ? cache_bytes - used : 0;
+        S3R_TRY(open_set(trainer, &trainer->dev, trainer->options.dev, true, left, err));
+        trainer->has_dev = true;
+    }
+    const s3r_model_config *config = &trainer->model.config;
+    trainer->batch_frames =
+        (size_t)(trainer->config.batch.seconds * (double)config->sample_rate /
+                 (double)s3r_config_stride(config));
+    return s3r_batch_plan_init(&trainer->batches, trainer->train.count, err);
+}
+
+void s3r_trainer_plan_epoch(s3r_trainer *trainer)
+{
+    s3r_batch_plan_epoch(&trainer->batches, trainer->train.frames, trainer->batch_frames,
+                         trainer->config.seed, trainer->state.epoch);
+}
+
+/* ---- resuming ---- */
+
+static s3r_status resume(s3r_trainer *trainer, s3r_error *err)
+{
+    char warning[512];
+    bool found = false;
+    const s3r_train_identity identity = {.config = &trainer->config,
+                                         .backbone_hash = trainer->model.hash,
+                                         .train_hash = trainer->train.hash,
+                                         .dev_hash =
+                                             trainer->has_dev ? trainer->dev.hash : ""};
+    S3R_TRY(s3r_train_state_load(&trainer->state, &trainer->trainable, &identity,
+                                 trainer->folder, &found, warning, sizeof warning, err));
+    if (warning[0])
+        s3r_trainer_tell(trainer,
+                         &(s3r_train_event){.kind = S3R_TRAIN_WARNING, .text = warning});
+    if (found)
+        s3r_trainable_select(&trainer->trainable, trainer->pool);
+    return S3R_OK;
+}
+
+/* ---- all ---- */
+
+static s3r_status open_parts(s3r_trainer *trainer, s3r_error *err)
+{
+    const s3r_trainer_options *options = &trainer->options;
+    const s3r_train_model_source source = {.path = options->model,
+                                           .vocabulary_folder = options->vocabulary,
+                                           .pool = options->pool,
+                                           .kernels = options->kernels};
+    S3R_TRY(check_folder(options, err));
+    trainer->folder = s3r_strdup(options->folder);
+    if (!trainer->folder)
+        return s3r_fail_memory(err, options->folder, 0);
+    size_t limit =
+        options->memory_limit ? options->memory_limit : s3r_machine_available_bytes();
+    trainer->options.memory_limit = limit;
+    s3r_tape_init(&trainer->tape, options->pool, options->kernels);
+    trainer->has_tape = true;
+    trainer->tape.is_bf16 = trainer->config.precision == S3R_PRECISION_BF16;
+    S3R_TRY(s3r_train_model_open(&trainer->model, &source, &trainer->config, err));
+    S3R_TRY(s3r_trainable_make(&trainer->trainable, &trainer->model, options->pool,
+                               &trainer->config, limit, err));
+    if (!options->is_plan)
+        S3R_TRY(s3r_folder_create(trainer->folder, err));
+    S3R_TRY(open_data(trainer, err));
+    if (options->may_resume && !options->is_plan)
+        S3R_TRY(resume(trainer, err));
+    trainer->is_selected = true;
+    s3r_trainer_plan_epoch(trainer);
+    return options->is_plan ? S3R_OK : write_settings(trainer, err);
+}
+
+s3r_status s3r_trainer_open(s3r_trainer **out, const s3r_trainer_options *options,
+                            s3r_error *err)
+{
+    s3r_trainer *trainer = s3r_alloc(1, sizeof *trainer);
+    if (!trainer)
+        return s3r_fail_memory(err, "a training run", sizeof *trainer);
+    trainer->options = *options;
+    trainer->config = options->config;
+    trainer->pool = options->pool;
+    s3r_status status = open_parts(trainer, err);
+    if (status == S3R_OK)
+        *out = trainer;
+    else
+        s3r_trainer_close(trainer);
+    return status;
+}
+
+void s3r_trainer_close(s3r_trainer *trainer)
+{
+    if (!trainer)
+        return;
+    s3r_batch_plan_release(&trainer->batches);
+    s3r_train_set_close(&trainer->dev);
+    s3r_train_set_close(&trainer->train);
+    s3r_trainable_release(&trainer->trainable);
+    s3r_train_model_close(&trainer->model);
+    if (trainer->has_tape)
+        s3r_tape_release(&trainer->tape);
+    s3r_free(trainer->folder);
+    s3r_free(trainer);
+}
