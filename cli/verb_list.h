@@ -4,6 +4,7 @@
  */
 S3R_VERB(inspect)
 S3R_VERB(convert)
+S3R_VERB(train)
 S3R_VERB(features)
 S3R_VERB(transcribe)
 S3R_VERB(bench)
