@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -104,6 +105,17 @@ char *s3r_path_join(const char *folder, const char *name)
         path[folder_length++] = '/';
     memcpy(path + folder_length, name, name_length);
     return path;
+}
+
+s3r_status s3r_path_absolute(char **out, const char *path, s3r_error *err)
+{
+    char *resolved = realpath(path, NULL);
+    if (!resolved)
+        return s3r_fail(err, errno == ENOMEM ? S3R_ERR_RESOURCE : S3R_ERR_DATA,
+                        "%s: cannot find: %s", path, strerror(errno));
+    *out = s3r_strdup(resolved);
+    free(resolved);
+    return *out ? S3R_OK : s3r_fail_memory(err, "a path", strlen(path));
 }
 
 s3r_status s3r_folder_create(const char *path, s3r_error *err)

@@ -29,6 +29,9 @@ bool s3r_path_exists(const char *path);
 bool s3r_path_is_same(const char *a, const char *b);
 /* "folder/name" in a new string (s3r_free); NULL when there is no memory. */
 char *s3r_path_join(const char *folder, const char *name);
+/* The path from the root without links, "." and "..", in a new string (s3r_free).
+ * S3R_ERR_DATA when it does not exist; S3R_ERR_RESOURCE. */
+s3r_status s3r_path_absolute(char **out, const char *path, s3r_error *err);
 /* Creates path and its parents; existing folders are fine. */
 s3r_status s3r_folder_create(const char *path, s3r_error *err);
 

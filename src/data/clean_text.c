@@ -1,24 +1,14 @@
 /*
- * NFC by utf8proc, with our allocator so that tests can let it fail.
+ * Most text of corpora is ASCII and only copied.
  */
 #include "data/clean_text.h"
 
 #include <string.h>
 #include <utf8proc.h>
 
-#include "base/memory.h"
+#include "text/unicode_text.h"
 
-static bool is_space(utf8proc_int32_t character)
-{
-    if ((character >= 0x09 && character <= 0x0D) ||
-        (character >= 0x1C && character <= 0x20) || character == 0x85)
-        return true;
-    if (character < 0x80)
-        return false;
-    utf8proc_category_t category = utf8proc_category(character);
-    return category == UTF8PROC_CATEGORY_ZS || category == UTF8PROC_CATEGORY_ZL ||
-           category == UTF8PROC_CATEGORY_ZP;
-}
+#define ARENA_CHUNK_BYTES ((size_t)4 << 10)
 
 static size_t character_at(const char *text, size_t size, utf8proc_int32_t *character)
 {
@@ -58,41 +48,31 @@ static bool is_ascii(const char *text)
 /* Text is UTF-8. */
 static s3r_status compose(char **out, const char *text, s3r_error *err)
 {
-    const utf8proc_option_t options = UTF8PROC_COMPOSE | UTF8PROC_STABLE;
-    const utf8proc_uint8_t *bytes = (const utf8proc_uint8_t *)text;
-    utf8proc_ssize_t length = (utf8proc_ssize_t)strlen(text);
-    utf8proc_ssize_t count = utf8proc_decompose(bytes, length, NULL, 0, options);
-    if (count < 0)
-        return s3r_fail(err, S3R_ERR_DATA, "NFC: %s", utf8proc_errmsg(count));
-    /* The result takes the place of the code points; it never needs more room. */
-    utf8proc_int32_t *buffer = s3r_alloc((size_t)count + 1, sizeof *buffer);
-    if (!buffer)
-        return s3r_fail_memory(err, "a text", (size_t)count * sizeof *buffer);
-    count = utf8proc_decompose(bytes, length, buffer, count, options);
-    if (count >= 0)
-        count = utf8proc_reencode(buffer, count, options);
-    if (count < 0) {
-        s3r_free(buffer);
-        return s3r_fail(err, S3R_ERR_DATA, "NFC: %s", utf8proc_errmsg(count));
-    }
-    *out = (char *)buffer;
-    return S3R_OK;
+    s3r_arena arena;
+    char *composed = NULL;
+    s3r_arena_init(&arena, ARENA_CHUNK_BYTES);
+    s3r_status status = s3r_text_normalize(&composed, &arena, text, S3R_CASE_KEEP, err);
+    *out = status == S3R_OK ? s3r_strdup(composed) : NULL;
+    s3r_arena_release(&arena);
+    if (status == S3R_OK && !*out)
+        return s3r_fail_memory(err, "a text", strlen(text));
+    return status;
 }
 
 static void trim(char *text)
 {
-    size_t size = strlen(text), first = size, end = size;
-    utf8proc_int32_t character;
-    for (size_t at = 0, used; at < size; at += used) {
-        used = character_at(text + at, size - at, &character);
-        if (used > 0 && is_space(character))
+    const char *first = NULL, *end = text;
+    for (const char *at = text; *at != '\0';) {
+        const char *here = at;
+        if (s3r_character_is_space(s3r_character_next(&at)))
             continue;
-        used = used > 0 ? used : 1;
-        first = S3R_MIN(first, at);
-        end = at + used;
+        first = first ? first : here;
+        end = at;
     }
-    memmove(text, text + first, end - first);
-    text[end - first] = '\0';
+    size_t length = first ? (size_t)(end - first) : 0;
+    if (first)
+        memmove(text, first, length);
+    text[length] = '\0';
 }
 
 s3r_status s3r_text_clean(char **out, const char *text, s3r_error *err)
@@ -113,12 +93,10 @@ s3r_status s3r_text_clean(char **out, const char *text, s3r_error *err)
 
 size_t s3r_text_words(const char *text)
 {
-    size_t size = strlen(text), count = 0;
+    size_t count = 0;
     bool is_inside = false;
-    utf8proc_int32_t character;
-    for (size_t at = 0, used; at < size; at += S3R_MAX(used, (size_t)1)) {
-        used = character_at(text + at, size - at, &character);
-        bool is_gap = used > 0 && is_space(character);
+    while (*text != '\0') {
+        bool is_gap = s3r_character_is_space(s3r_character_next(&text));
         count += !is_gap && !is_inside;
         is_inside = !is_gap;
     }
