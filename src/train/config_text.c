@@ -2,41 +2,11 @@
  * The effective settings as YAML, with a comment a key: what a run writes as config.yaml
  * and what a user may edit and read again.
  */
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/memory.h"
+#include "base/text_buffer.h"
 #include "train/config_value.h"
-
-typedef struct text_buffer {
-    char *text;
-    size_t used, capacity;
-} text_buffer;
-
-static bool append(text_buffer *buffer, const char *format, ...) S3R_PRINTF(2, 3);
-
-static bool append(text_buffer *buffer, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    int length = vsnprintf(NULL, 0, format, args);
-    va_end(args);
-    size_t needed = buffer->used + (size_t)length + 1;
-    if (needed > buffer->capacity) {
-        size_t capacity = 2 * needed + 8192;
-        char *grown = s3r_realloc(buffer->text, buffer->capacity, capacity, 1);
-        if (!grown)
-            return false;
-        buffer->text = grown;
-        buffer->capacity = capacity;
-    }
-    va_start(args, format);
-    vsnprintf(buffer->text + buffer->used, (size_t)length + 1, format, args);
-    va_end(args);
-    buffer->used += (size_t)length;
-    return true;
-}
 
 /* A value as YAML: lists in brackets; a language in quotes, because other readers take
  * the plain word "no" (Norwegian) for a switch. */
@@ -55,15 +25,15 @@ static void yaml_value(const s3r_config_key *key, const s3r_train_config *config
     snprintf(text, S3R_CONFIG_VALUE_BYTES + 4, "%s%s%s", left, value, right);
 }
 
-static bool append_key(text_buffer *buffer, const s3r_config_key *key, const char *indent,
-                       const s3r_train_config *config)
+static void add_key(s3r_text_buffer *buffer, const s3r_config_key *key,
+                    const char *indent, const s3r_train_config *config)
 {
     char value[S3R_CONFIG_VALUE_BYTES + 4], expected[512];
     const char *dot = strrchr(key->key, '.');
     yaml_value(key, config, value);
     s3r_config_value_expected(key, expected, sizeof expected);
-    return append(buffer, "%s# %s\n%s# %s\n%s%s: %s\n", indent, key->help, indent,
-                  expected, indent, dot ? dot + 1 : key->key, value);
+    s3r_buffer_add(buffer, "%s# %s\n%s# %s\n%s%s: %s\n", indent, key->help, indent,
+                   expected, indent, dot ? dot + 1 : key->key, value);
 }
 
 static bool is_in_section(const s3r_config_key *key, const char *section)
@@ -75,33 +45,27 @@ static bool is_in_section(const s3r_config_key *key, const char *section)
     return strlen(section) == length && memcmp(section, key->key, length) == 0;
 }
 
-static bool append_section(text_buffer *buffer, const char *section,
-                           const s3r_train_config *config)
+static void add_section(s3r_text_buffer *buffer, const char *section,
+                        const s3r_train_config *config)
 {
     const s3r_config_key *key;
     for (size_t i = 0; (key = s3r_config_key_at(i)) != NULL; i++) {
-        if (is_in_section(key, section) &&
-            !append_key(buffer, key, section ? "  " : "", config))
-            return false;
+        if (is_in_section(key, section))
+            add_key(buffer, key, section ? "  " : "", config);
     }
-    return true;
 }
 
 s3r_status s3r_train_config_text(const s3r_train_config *config, char **text,
                                  s3r_error *err)
 {
-    text_buffer buffer = {0};
+    s3r_text_buffer buffer = {0};
     const char *section;
-    bool fits =
-        append(&buffer, "# Settings of a training run: s3r train -c THIS_FILE\n") &&
-        append_section(&buffer, NULL, config);
-    for (size_t i = 0; fits && (section = s3r_config_section_at(i)) != NULL; i++)
-        fits = append(&buffer, "\n# %s\n%s:\n", s3r_config_section_help(i), section) &&
-               append_section(&buffer, section, config);
-    if (!fits) {
-        s3r_free(buffer.text);
-        return s3r_fail_memory(err, "the text of the configuration", buffer.capacity);
+    s3r_buffer_add_string(&buffer,
+                          "# Settings of a training run: s3r train -c THIS_FILE\n");
+    add_section(&buffer, NULL, config);
+    for (size_t i = 0; (section = s3r_config_section_at(i)) != NULL; i++) {
+        s3r_buffer_add(&buffer, "\n# %s\n%s:\n", s3r_config_section_help(i), section);
+        add_section(&buffer, section, config);
     }
-    *text = buffer.text;
-    return S3R_OK;
+    return s3r_buffer_take(&buffer, text, "the text of the configuration", err);
 }
