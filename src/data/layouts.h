@@ -18,5 +18,6 @@ extern const s3r_layout s3r_layout_huggingface;
 extern const s3r_layout s3r_layout_tuxpaint;
 extern const s3r_layout s3r_layout_fillets;
 extern const s3r_layout s3r_layout_asterisk;
+extern const s3r_layout s3r_layout_debian;
 
 #endif
