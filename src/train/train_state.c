@@ -166,7 +166,7 @@ static s3r_status read_number(const json_t *facts, const char *path, const char 
 static s3r_status read_state(s3r_train_state *state, const json_t *facts,
                              const char *path, s3r_error *err)
 {
-    size_t micro;
+    size_t micro = 0;
     *state = (s3r_train_state){0};
     S3R_TRY(read_number(facts, path, "step", &state->step, err));
     S3R_TRY(read_number(facts, path, "updates", &state->updates, err));
