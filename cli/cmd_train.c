@@ -1,6 +1,7 @@
 /*
  * s3r train: settings from the command line to the library, and a run on the terminal.
  */
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
