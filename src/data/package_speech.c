@@ -3,7 +3,6 @@
  */
 #include "data/package_speech.h"
 
-#include <nettle/md5.h>
 #include <nettle/sha2.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include "audio/audio_load.h"
 #include "base/file.h"
 #include "data/clean_text.h"
+#include "data/text_split.h"
 #include "text/plain_text.h"
 
 #define MIN_SECONDS 0.4
@@ -48,21 +48,6 @@ static const char *audio_fault(double seconds, size_t characters)
     if (rate < MIN_RATE)
         return "too long for its text";
     return rate > MAX_RATE ? "too short for its text" : NULL;
-}
-
-static const char *split_of(const char *language, const char *plain)
-{
-    struct md5_ctx md5;
-    uint8_t digest[MD5_DIGEST_SIZE];
-    unsigned remainder = 0;
-    md5_init(&md5);
-    md5_update(&md5, strlen(language), (const uint8_t *)language);
-    md5_update(&md5, 1, (const uint8_t *)"|");
-    md5_update(&md5, strlen(plain), (const uint8_t *)plain);
-    md5_digest(&md5, sizeof digest, digest);
-    for (size_t i = 0; i < sizeof digest; i++)
-        remainder = (remainder * 256 + digest[i]) % 10;
-    return remainder == 0 ? "test" : remainder == 1 ? "dev" : "train";
 }
 
 static s3r_status hash_audio(char key[AUDIO_KEY_BYTES], const s3r_speech_pair *pair,
@@ -134,8 +119,8 @@ static s3r_status add_pair(s3r_package_speech *speech, const s3r_speech_pair *pa
     fault = audio_fault(seconds, s3r_text_characters(plain));
     if (fault)
         return s3r_corpus_drop(speech->corpus, fault, err);
-    return add_checked(speech, pair, seconds, split_of(pair->language, plain), scratch,
-                       err);
+    return add_checked(speech, pair, seconds, s3r_text_split(pair->language, plain),
+                       scratch, err);
 }
 
 s3r_status s3r_package_speech_add(s3r_package_speech *speech, const s3r_speech_pair *pair,

@@ -9,8 +9,8 @@
  * the language has already, byte by byte.
  *
  * The text is in lower case, words of letters and numbers with apostrophes inside.  The
- * split follows from the MD5 of "LANGUAGE|text": remainder 0 of 10 is test, 1 dev, the
- * rest train.  Equal texts are therefore never in two splits.
+ * split is that of text_split.h, of the text with its quotation marks: no text is in two
+ * splits.
  */
 #ifndef S3R_DATA_PACKAGE_SPEECH_H
 #define S3R_DATA_PACKAGE_SPEECH_H

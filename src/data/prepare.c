@@ -61,15 +61,13 @@ static s3r_status read_layout(preparation *p, const s3r_layout *layout, s3r_erro
                         "%s: expected data in the layout %s, found "
                         "nothing of that name",
                         options->source, layout->name);
-    if (layout->needs_source && p->options->split == S3R_SPLIT_AUTO)
-        p->split = S3R_SPLIT_LAYOUT;
     return layout->read(&p->report->corpus, &request, err);
 }
 
 static s3r_status read_layouts(preparation *p, s3r_error *err)
 {
     const char *names = p->options->layouts;
-    p->split = p->options->split == S3R_SPLIT_AUTO ? S3R_SPLIT_TEXT : p->options->split;
+    p->split = p->options->split == S3R_SPLIT_AUTO ? S3R_SPLIT_LAYOUT : p->options->split;
     while (*names != '\0') {
         char name[64];
         size_t length = strcspn(names, ",");

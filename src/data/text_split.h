@@ -6,8 +6,8 @@
 #define S3R_DATA_TEXT_SPLIT_H
 
 /*
- * "train" (8 of 10), "dev" or "test" (1 of 10 each): the MD5 of language and text, as a
- * big-endian number, modulo 10 is 0 to 7, 8 or 9.  Language may be NULL.
+ * "test", "dev" (1 of 10 each) or "train": the MD5 of "LANGUAGE|TEXT", as a big-endian
+ * number, modulo 10 is 0, 1 or more.  A NULL language is empty.
  */
 const char *s3r_text_split(const char *language, const char *text);
 
