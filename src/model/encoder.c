@@ -40,16 +40,29 @@ static s3r_value *low_rank(const encoder_pass *pass, s3r_value *x,
     if (!down)
         return NULL;
     s3r_value *h = s3r_op_linear(pass->tape, x, down, NULL, false);
-    h = s3r_op_scale(pass->tape, h, lora->scale);
-    return s3r_op_linear(pass->tape, h, s3r_weight_present(&lora->up), NULL, false);
+    s3r_value *scaled = s3r_op_scale(pass->tape, h, lora->scale);
+    if (scaled != h)
+        s3r_tape_forget(pass->tape, h);
+    h = s3r_op_linear(pass->tape, scaled, s3r_weight_present(&lora->up), NULL, false);
+    s3r_tape_forget(pass->tape, scaled);
+    return h;
+}
+
+static s3r_value *linear_with(const encoder_pass *pass, s3r_value *x,
+                              const s3r_linear_weights *weights,
+                              s3r_linear_options options)
+{
+    options.addend = low_rank(pass, x, &weights->lora);
+    s3r_value *y = s3r_op_linear_with(pass->tape, x, s3r_weight_present(&weights->weight),
+                                      s3r_weight_present(&weights->bias), &options);
+    s3r_tape_forget(pass->tape, options.addend);
+    return y;
 }
 
 static s3r_value *linear(const encoder_pass *pass, s3r_value *x,
                          const s3r_linear_weights *weights, bool gelu)
 {
-    s3r_value *update = low_rank(pass, x, &weights->lora);
-    return s3r_op_linear_plus(pass->tape, x, s3r_weight_present(&weights->weight),
-                              s3r_weight_present(&weights->bias), gelu, update);
+    return linear_with(pass, x, weights, (s3r_linear_options){.gelu = gelu});
 }
 
 static s3r_value *norm(const encoder_pass *pass, s3r_value *x,
@@ -63,6 +76,19 @@ static s3r_value *norm(const encoder_pass *pass, s3r_value *x,
 static s3r_value *drop(const encoder_pass *pass, s3r_value *x, double p)
 {
     return s3r_op_dropout(pass->tape, x, pass->frames, pass->options->utterance_keys, p);
+}
+
+static s3r_dropout_mask draw(const encoder_pass *pass, double p)
+{
+    return s3r_dropout_draw(pass->tape, pass->frames, pass->options->utterance_keys, p);
+}
+
+/* y, which was made of x: nothing else reads x. */
+static s3r_value *instead(const encoder_pass *pass, s3r_value *x, s3r_value *y)
+{
+    if (y != x)
+        s3r_tape_forget(pass->tape, x);
+    return y;
 }
 
 /* Zero frames around each utterance so that it keeps its length: an even kernel looks one
@@ -88,17 +114,24 @@ static s3r_value *positional(const encoder_pass *pass, s3r_value *x)
         s3r_pos_conv_weights *conv = &pass->weights->pos_conv[i];
         s3r_ragged same;
         s3r_weight *weight = s3r_pos_conv_weight(pass->tape, conv);
+        s3r_value *input = y;
         y = s3r_op_conv(pass->tape, y, pass->frames, &shape, weight,
                         s3r_weight_present(&conv->bias), config->has_pos_conv_weight_norm,
                         &same);
+        if (i > 0)
+            s3r_tape_forget(pass->tape, input);
         if (!config->has_pos_conv_weight_norm)
-            y = s3r_op_layer_norm(pass->tape, y, NULL, NULL, POS_NORM_EPS, true);
+            y = instead(pass, y,
+                        s3r_op_layer_norm(pass->tape, y, NULL, NULL, POS_NORM_EPS, true));
     }
-    return s3r_op_add(pass->tape, x, y);
+    s3r_value *sum = s3r_op_add(pass->tape, x, y);
+    s3r_tape_forget(pass->tape, y);
+    return instead(pass, x, sum);
 }
 
+/* residual + drop(attention(x)) */
 static s3r_value *attention(const encoder_pass *pass, const s3r_block_weights *block,
-                            s3r_value *x)
+                            s3r_value *x, s3r_value *residual)
 {
     const s3r_model_config *config = pass->config;
     s3r_attention_options options = {.heads = config->head_count,
@@ -116,35 +149,49 @@ static s3r_value *attention(const encoder_pass *pass, const s3r_block_weights *b
     if (pass->position && !options.gate)
         return NULL;
     s3r_value *y = s3r_op_attention(pass->tape, q, k, v, pass->frames, &options);
-    return drop(pass, linear(pass, y, &block->out, false), config->hidden_dropout);
+    s3r_value *const used[] = {options.gate, q, k, v};
+    for (size_t i = 0; i < S3R_ARRAY_LEN(used); i++)
+        s3r_tape_forget(pass->tape, used[i]);
+    s3r_linear_options last = {.dropout = draw(pass, config->hidden_dropout),
+                               .residual = residual};
+    return instead(pass, y, linear_with(pass, y, &block->out, last));
 }
 
 /* The adapters of spec 1.8. */
 static s3r_value *ffn_adapter(const encoder_pass *pass,
                               const s3r_ffn_adapter_weights *weights, s3r_value *x)
 {
-    s3r_value *h;
-    switch (weights->kind) {
-    case S3R_ADAPTER_NONE:
-        break;
-    case S3R_ADAPTER_ASR:
-        h = linear(pass, linear(pass, x, &weights->down, true), &weights->up, false);
-        return s3r_op_add(pass->tape, x, norm(pass, h, &weights->norm));
-    case S3R_ADAPTER_ST:
-        h = linear(pass, norm(pass, x, &weights->norm), &weights->down, false);
-        h = linear(pass, s3r_op_relu(pass->tape, h), &weights->up, false);
-        return s3r_op_add(pass->tape, x, h);
+    bool is_last_norm = weights->kind == S3R_ADAPTER_ASR;
+    s3r_value *h = is_last_norm ? x : norm(pass, x, &weights->norm);
+    s3r_value *narrow = linear(pass, h, &weights->down, is_last_norm);
+    if (!is_last_norm) {
+        s3r_tape_forget(pass->tape, h);
+        narrow = instead(pass, narrow, s3r_op_relu(pass->tape, narrow));
     }
-    return x;
+    h = instead(pass, narrow, linear(pass, narrow, &weights->up, false));
+    if (is_last_norm)
+        h = instead(pass, h, norm(pass, h, &weights->norm));
+    s3r_value *y = s3r_op_add(pass->tape, x, h);
+    s3r_tape_forget(pass->tape, h);
+    return instead(pass, x, y);
 }
 
+/* residual + drop(ffn(x)), an adapter between. */
 static s3r_value *feed_forward(const encoder_pass *pass, const s3r_block_weights *block,
-                               s3r_value *x)
+                               s3r_value *x, s3r_value *residual)
 {
-    s3r_value *h = linear(pass, x, &block->fc1, true);
-    h = drop(pass, h, pass->config->activation_dropout);
-    h = drop(pass, linear(pass, h, &block->fc2, false), pass->config->hidden_dropout);
-    return ffn_adapter(pass, &block->ffn_adapter, h);
+    const s3r_model_config *config = pass->config;
+    bool has_adapter = block->ffn_adapter.kind != S3R_ADAPTER_NONE;
+    s3r_linear_options first = {.gelu = true,
+                                .dropout = draw(pass, config->activation_dropout)};
+    s3r_value *h = linear_with(pass, x, &block->fc1, first);
+    s3r_linear_options second = {.dropout = draw(pass, config->hidden_dropout),
+                                 .residual = has_adapter ? NULL : residual};
+    h = instead(pass, h, linear_with(pass, h, &block->fc2, second));
+    if (!has_adapter)
+        return h;
+    h = ffn_adapter(pass, &block->ffn_adapter, h);
+    return instead(pass, h, s3r_op_add(pass->tape, residual, h));
 }
 
 /* MMS: x += linear2(relu(linear1(norm(x)))). */
@@ -153,37 +200,43 @@ static s3r_value *adapter(const encoder_pass *pass, const s3r_block_weights *blo
 {
     if (!block->adapter_down.weight.data)
         return x;
-    s3r_value *h =
-        linear(pass, norm(pass, x, &block->adapter_norm), &block->adapter_down, false);
-    h = linear(pass, s3r_op_relu(pass->tape, h), &block->adapter_up, false);
-    return s3r_op_add(pass->tape, x, h);
+    s3r_value *h = norm(pass, x, &block->adapter_norm);
+    h = instead(pass, h, linear(pass, h, &block->adapter_down, false));
+    h = instead(pass, h, s3r_op_relu(pass->tape, h));
+    s3r_linear_options last = {.residual = x};
+    return instead(pass, x,
+                   instead(pass, h, linear_with(pass, h, &block->adapter_up, last)));
 }
 
 static s3r_value *run_block(const encoder_pass *pass, const s3r_block_weights *block,
                             s3r_value *x)
 {
-    s3r_tape *tape = pass->tape;
     if (pass->config->is_pre_norm) {
-        x = s3r_op_add(tape, x,
-                       attention(pass, block, norm(pass, x, &block->attention_norm)));
-        x = s3r_op_add(tape, x,
-                       feed_forward(pass, block, norm(pass, x, &block->ffn_norm)));
+        s3r_value *h = norm(pass, x, &block->attention_norm);
+        x = instead(pass, x, instead(pass, h, attention(pass, block, h, x)));
+        h = norm(pass, x, &block->ffn_norm);
+        x = instead(pass, x, instead(pass, h, feed_forward(pass, block, h, x)));
     } else {
-        x = s3r_op_add(tape, x, attention(pass, block, x));
-        x = norm(pass, x, &block->attention_norm);
-        x = s3r_op_add(tape, x, feed_forward(pass, block, x));
-        x = norm(pass, x, &block->ffn_norm);
+        x = instead(pass, x, attention(pass, block, x, x));
+        x = instead(pass, x, norm(pass, x, &block->attention_norm));
+        x = instead(pass, x, feed_forward(pass, block, x, x));
+        x = instead(pass, x, norm(pass, x, &block->ffn_norm));
     }
     return adapter(pass, block, x);
 }
 
-static s3r_value *project(const encoder_pass *pass, s3r_value *x)
+static s3r_value *project(const encoder_pass *pass, s3r_value *features)
 {
     const s3r_model_weights *weights = pass->weights;
+    s3r_value *x = features;
     if (pass->config->has_feature_projection_norm)
         x = norm(pass, x, &weights->feature_norm);
-    if (pass->config->has_feature_projection)
-        x = linear(pass, x, &weights->feature_projection, false);
+    if (pass->config->has_feature_projection) {
+        s3r_linear_options options = {.dropout =
+                                          draw(pass, pass->config->feat_proj_dropout)};
+        s3r_value *y = linear_with(pass, x, &weights->feature_projection, options);
+        return x == features ? y : instead(pass, x, y); /* features are the caller's */
+    }
     return drop(pass, x, pass->config->feat_proj_dropout);
 }
 
@@ -194,11 +247,13 @@ static s3r_value *apply_masking(const encoder_pass *pass, s3r_value *x)
     if (!masking)
         return x;
     if (masking->frame_count > 0)
-        x = s3r_op_time_mask(pass->tape, x, masking->frames, masking->frame_count,
-                             s3r_weight_present(&pass->weights->mask_embedding));
+        x = instead(pass, x,
+                    s3r_op_time_mask(pass->tape, x, masking->frames, masking->frame_count,
+                                     s3r_weight_present(&pass->weights->mask_embedding)));
     if (masking->channels)
-        x = s3r_op_channel_mask(pass->tape, x, pass->frames, masking->channel_lists,
-                                masking->channels);
+        x = instead(pass, x,
+                    s3r_op_channel_mask(pass->tape, x, pass->frames,
+                                        masking->channel_lists, masking->channels));
     return x;
 }
 
@@ -234,8 +289,8 @@ s3r_value *s3r_encoder_forward(s3r_tape *tape, const s3r_model_config *config,
     s3r_arena_mark mark = s3r_tape_mark(tape);
     s3r_value *x = positional(&pass, apply_masking(&pass, project(&pass, features)));
     if (!config->is_pre_norm)
-        x = norm(&pass, x, &weights->encoder_norm);
-    x = drop(&pass, x, config->hidden_dropout);
+        x = instead(&pass, x, norm(&pass, x, &weights->encoder_norm));
+    x = instead(&pass, x, drop(&pass, x, config->hidden_dropout));
     x = s3r_tape_keep(tape, mark, x);
     report(&pass, 0, x);
     for (size_t i = 0; i < config->block_count; i++) {
@@ -243,7 +298,7 @@ s3r_value *s3r_encoder_forward(s3r_tape *tape, const s3r_model_config *config,
         if (!pass.options->skip_block || !pass.options->skip_block[i])
             x = run_block(&pass, &weights->blocks[i], x);
         if (is_last && config->is_pre_norm)
-            x = norm(&pass, x, &weights->encoder_norm);
+            x = instead(&pass, x, norm(&pass, x, &weights->encoder_norm));
         x = s3r_tape_keep(tape, mark, x);
         report(&pass, i + 1, x);
     }

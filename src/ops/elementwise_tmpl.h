@@ -199,12 +199,12 @@ static void column_sums(size_t rows, size_t cols, const float *x, size_t x_strid
     }
 }
 
-static void dropout(size_t n, uint64_t key, uint32_t threshold, float scale,
+static void dropout(size_t n, uint64_t key, size_t first, uint32_t threshold, float scale,
                     const float *x, float *y)
 {
     uint32_t low = (uint32_t)key, high = (uint32_t)(key >> 32);
     for (size_t i = 0; i < n; i++) {
-        uint32_t bits = s3r_hash_lane(low, high, (uint32_t)i);
+        uint32_t bits = s3r_hash_lane(low, high, (uint32_t)(first + i));
         y[i] = bits >= threshold ? x[i] * scale : 0.0f;
     }
 }

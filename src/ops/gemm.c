@@ -180,13 +180,18 @@ static void prefetch_until(prefetch_plan *plan, size_t target)
     }
 }
 
+static bool has_finish(const s3r_product *product)
+{
+    return product->bias || product->gelu || product->addend || product->dropout.keys ||
+           product->residual;
+}
+
 /* What follows the last step of k, while the tile is in the first-level cache. */
 static void finish_rows(const s3r_kernels *kernels, const s3r_product *product,
                         size_t row, size_t row_end, size_t column, size_t cols)
 {
-    if (!product->bias && !product->gelu && !product->addend)
-        return;
-    for (size_t i = row; i < row_end; i++) {
+    const s3r_dropout_mask *dropout = &product->dropout;
+    for (size_t i = row; has_finish(product) && i < row_end; i++) {
         size_t at = i * product->c_stride + column;
         float *c = product->c + at;
         if (product->addend)
@@ -195,10 +200,15 @@ static void finish_rows(const s3r_kernels *kernels, const s3r_product *product,
         if (product->bias)
             kernels->axpy(cols, 1.0f, product->bias + column, c);
         if (product->gelu && product->pre_activation)
-            for (size_t j = 0; j < cols; j++)
-                product->pre_activation[at + j] = c[j];
+            memcpy(product->pre_activation + at, c, cols * sizeof *c);
         if (product->gelu)
             kernels->gelu(cols, c, c);
+        if (dropout->keys)
+            kernels->dropout(cols, dropout->keys[i], column, dropout->threshold,
+                             dropout->scale, c, c);
+        if (product->residual)
+            kernels->axpy(cols, 1.0f,
+                          product->residual + i * product->residual_stride + column, c);
     }
 }
 

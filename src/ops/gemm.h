@@ -50,6 +50,9 @@ typedef struct s3r_product {
     bool gelu;             /* C = gelu(A B + bias) */
     float *pre_activation; /* with gelu: receives what gelu is taken of, stride of c; or
                               NULL */
+    s3r_dropout_mask dropout; /* of the rows of C */
+    const float *residual;    /* [m, n], added last; NULL = none */
+    size_t residual_stride;
 } s3r_product;
 
 /* Runs all products as one parallel region.  C must not overlap A or B. */

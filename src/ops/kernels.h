@@ -12,6 +12,14 @@
 #include "base/cpu_level.h"
 #include "base/dtype.h"
 
+/* A dropout of rows: element j of row i is kept, and scaled, where
+ * s3r_hash_lane(keys[i], j) >= threshold. */
+typedef struct s3r_dropout_mask {
+    const uint64_t *keys; /* [rows]; NULL = everything is kept as it is */
+    uint32_t threshold;
+    float scale;
+} s3r_dropout_mask;
+
 /* Columns of a packed panel. */
 #define S3R_PANEL 32u
 /* Rows that the widest tile handles at once. */
@@ -112,8 +120,9 @@ typedef struct s3r_kernels {
      * The bits do not depend on how the rows are cut into calls. */
     void (*column_sums)(size_t rows, size_t cols, const float *x, size_t x_stride,
                         const float *y, size_t y_stride, double *sum_y, double *sum_xy);
-    /* y[i] = x[i] * scale where s3r_hash_lane(key, i) >= threshold, else 0; y may be x */
-    void (*dropout)(size_t n, uint64_t key, uint32_t threshold, float scale,
+    /* y[i] = x[i] * scale where s3r_hash_lane(key, first + i) >= threshold, else 0; y may
+     * be x */
+    void (*dropout)(size_t n, uint64_t key, size_t first, uint32_t threshold, float scale,
                     const float *x, float *y);
 } s3r_kernels;
 

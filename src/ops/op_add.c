@@ -1,9 +1,10 @@
 /*
- * The sum of two values.  Backward: da += dy, db += dy.
+ * The sum of two values.  Backward: da += dy, db += dy; one of them takes dy over.
  */
 #include "ops/op_add.h"
 
 #include <assert.h>
+#include <string.h>
 
 typedef struct add_node {
     s3r_node node;
@@ -13,7 +14,8 @@ typedef struct add_node {
 typedef struct add_run {
     const s3r_kernels *kernels;
     const s3r_value *a, *b, *y;
-    float *da, *db; /* NULL where no gradient is wanted */
+    float *da; /* backward */
+    bool is_new;
 } add_run;
 
 static void forward_rows(void *context, size_t row, size_t row_end, size_t worker)
@@ -36,21 +38,30 @@ static void backward_rows(void *context, size_t row, size_t row_end, size_t work
     (void)worker;
     for (size_t i = row; i < row_end; i++) {
         const float *dy = run->y->grad + i * run->y->stride;
-        if (run->da)
-            run->kernels->axpy(cols, 1.0f, dy, run->da + i * run->a->stride);
-        if (run->db)
-            run->kernels->axpy(cols, 1.0f, dy, run->db + i * run->b->stride);
+        float *da = run->da + i * run->a->stride;
+        if (run->is_new)
+            memcpy(da, dy, cols * sizeof *da);
+        else
+            run->kernels->axpy(cols, 1.0f, dy, da);
     }
+}
+
+static void add_grad(s3r_tape *tape, s3r_value *a, s3r_value *y)
+{
+    add_run run = {.kernels = tape->kernels, .a = a, .y = y};
+    run.da = s3r_tape_grad_open(tape, a, &run.is_new);
+    if (run.da)
+        s3r_tape_rows(tape, y->rows, y->cols, backward_rows, &run);
 }
 
 static void add_backward(s3r_tape *tape, s3r_node *node)
 {
     const add_node *add = (const add_node *)node;
-    const s3r_value *y = node->output;
-    add_run run = {.kernels = tape->kernels, .a = add->a, .b = add->b, .y = y};
-    run.da = s3r_tape_grad(tape, add->a);
-    run.db = s3r_tape_grad(tape, add->b);
-    s3r_tape_rows(tape, y->rows, 2 * y->cols, backward_rows, &run);
+    add_grad(tape, add->a, node->output);
+    if (add->a == add->b)
+        add_grad(tape, add->b, node->output);
+    else
+        s3r_tape_grad_pass(tape, node->output, add->b);
 }
 
 s3r_value *s3r_op_add(s3r_tape *tape, s3r_value *a, s3r_value *b)

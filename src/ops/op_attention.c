@@ -6,7 +6,7 @@
  * matrix exists. Keys and values of each head are packed once into panels.
  *
  * Backward recomputes the probabilities of a block from the saved log-sum-exp:
- *   dP = dO V^T,  dS = P (dP - rowsum(dO O)),  dQ = dS K,  dK += dS^T Q,  dV += P^T dO
+ *   dP = dO V^T,  dS = P (dP - rowsum(P dP)),  dQ = dS K,  dK += dS^T Q,  dV += P^T dO
  * One task owns a head of an utterance, so that sums have one order.
  */
 #include "ops/op_attention.h"
@@ -192,7 +192,7 @@ static void drop_row(const attention_run *run, const query_block *block, size_t 
     uint64_t key =
         s3r_random_at(at->dropout_key, at->options.utterance_keys[block->u], query);
     double kept = 1.0 - (double)at->options.dropout;
-    run->kernels->dropout(block->frames, key,
+    run->kernels->dropout(block->frames, key, 0,
                           (uint32_t)((double)at->options.dropout * 4294967296.0),
                           (float)(1.0 / kept), x, x);
 }
@@ -333,6 +333,11 @@ s3r_value *s3r_op_attention(s3r_tape *tape, s3r_value *q, s3r_value *k, s3r_valu
     if (node) {
         at.node = *node;
         *(attention_node *)node = at;
+        s3r_tape_need(q);
+        s3r_tape_need(k);
+        s3r_tape_need(v);
+        s3r_tape_need(options->gate);
+        s3r_tape_need(options->position);
     }
     return y;
 }
@@ -423,23 +428,20 @@ static void position_grad(const attention_run *run, const query_block *block, si
                                start);
 }
 
-/* dS = P (dP - sum(dO O)) for each row; leaves dropped P in `probabilities` and dS in
+/* dS = P (dP - sum(P dP)) for each row; leaves dropped P in `probabilities` and dS in
  * `slopes`. */
 static void probability_grads(const attention_run *run, const query_block *block,
                               const head_memory *memory)
 {
     const attention_node *at = run->attention;
-    const s3r_value *y = run->y;
     for (size_t i = 0; i < block->rows; i++) {
         float *p = memory->probabilities + i * run->logits_stride;
         float *slope = memory->slopes + i * run->logits_stride;
         const float *logits = block->logits + i * run->logits_stride;
-        size_t row_at = (block->row + i) * y->stride + block->h * at->width;
         float log_sum = at->log_sums[(block->row + i) * at->options.heads + block->h];
-        float mean =
-            (float)run->kernels->dot(at->width, y->data + row_at, y->grad + row_at);
         run->kernels->exp_sum(block->frames, log_sum, logits, p);
         drop_row(run, block, i, slope); /* dP of kept probabilities */
+        float mean = (float)run->kernels->dot(block->frames, p, slope);
         for (size_t j = 0; j < block->frames; j++)
             slope[j] = p[j] * (slope[j] - mean);
         drop_row(run, block, i, p);
@@ -561,6 +563,11 @@ static void attention_backward(s3r_tape *tape, s3r_node *node)
     (void)s3r_tape_grad(tape, at->v);
     (void)s3r_tape_grad(tape, at->options.gate);
     (void)s3r_tape_grad(tape, at->options.position);
+    s3r_value *const read[] = {at->q, at->k, at->v, at->options.gate,
+                               at->options.position};
+    for (size_t i = 0; i < S3R_ARRAY_LEN(read); i++)
+        if (read[i] && !s3r_tape_data(tape, read[i]))
+            return;
     s3r_arena_mark mark = s3r_tape_mark(tape);
     size_t longest;
     if (plan_run(tape, &run, &longest) && make_position_parts(tape, &run)) {

@@ -310,21 +310,26 @@ s3r_value *s3r_op_conv(s3r_tape *tape, s3r_value *x, s3r_ragged frames,
                       .in = frames,
                       .out = *out_frames};
     y->needs_grad = s3r_tape_wants(tape, x, weight) || s3r_tape_wants(tape, NULL, bias);
+    s3r_arena_mark mark = s3r_tape_mark(tape);
     if (!reads_in_place(shape))
         conv.slices = make_slices(tape, shape, x->data, x->stride, shape->in, frames,
                                   shape->pad_left, shape->pad_right);
     if (gelu && y->needs_grad)
-        conv.pre_activation = s3r_tape_alloc(tape, y->rows, y->stride * sizeof(float));
+        conv.pre_activation = s3r_tape_take(tape, y->rows * y->stride);
     if (!tape->is_out_of_memory && s3r_conv_has_pairs(shape))
         run_pairs(tape, &conv, y, gelu);
     else if (!tape->is_out_of_memory)
         run_forward(tape, &conv, y, gelu);
     if (tape->is_out_of_memory)
         return NULL;
+    if (!y->needs_grad && conv.slices.data) /* then nothing was staged */
+        s3r_arena_rewind(&tape->arena, mark);
     s3r_node *node = s3r_tape_push(tape, y, sizeof conv, conv_backward);
     if (node) {
         conv.node = *node;
         *(conv_node *)node = conv;
+        if (weight->grad && reads_in_place(shape))
+            s3r_tape_need(x);
     }
     return y;
 }
@@ -464,15 +469,20 @@ static void conv_backward(s3r_tape *tape, s3r_node *node)
     dz.grad = NULL;
     if (conv->pre_activation)
         s3r_gelu_grad_rows(tape, conv->pre_activation, &dz);
+    s3r_tape_give(tape, conv->pre_activation, dz.rows * dz.stride);
     float *dx = s3r_tape_grad(tape, conv->x);
+    size_t stride; /* staged before the mark: it outlives the scope */
+    if (dx && tape->is_bf16 && reads_in_place(&conv->shape))
+        (void)s3r_tape_stage_bf16(tape, &dz, &stride);
     s3r_arena_mark mark = s3r_tape_mark(tape);
     if (dx && reads_in_place(&conv->shape))
         input_grad_by_taps(tape, conv, &dz, dx);
     else if (dx)
         input_grad_turned(tape, conv, &dz, dx);
-    tape->staged_value = NULL;
     s3r_arena_rewind(&tape->arena, mark);
-    if (conv->weight->grad)
+    s3r_tape_unstage(tape);
+    bool reads_x = conv->weight->grad && reads_in_place(&conv->shape);
+    if (conv->weight->grad && (!reads_x || s3r_tape_data(tape, conv->x)))
         weight_grad(tape, conv, &dz);
     s3r_bias_grad(tape, dz.data, dz.rows, dz.cols, dz.stride, conv->bias);
 }

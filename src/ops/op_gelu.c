@@ -68,7 +68,7 @@ static void gelu_backward(s3r_tape *tape, s3r_node *node)
 {
     s3r_value *x = ((gelu_node *)node)->x;
     gelu_run run = {tape, x, node->output, s3r_tape_grad(tape, x)};
-    if (run.dx)
+    if (run.dx && s3r_tape_data(tape, x))
         s3r_tape_rows(tape, x->rows, 4 * x->cols, backward_rows, &run);
 }
 
@@ -83,7 +83,9 @@ s3r_value *s3r_op_gelu(s3r_tape *tape, s3r_value *x)
     gelu_run run = {tape, x, y, NULL};
     s3r_tape_rows(tape, x->rows, 2 * x->cols, forward_rows, &run);
     gelu_node *node = (gelu_node *)s3r_tape_push(tape, y, sizeof *node, gelu_backward);
-    if (node)
+    if (node) {
         node->x = x;
+        s3r_tape_need(x);
+    }
     return y;
 }

@@ -266,6 +266,7 @@ static void norm_backward(s3r_tape *tape, s3r_node *node)
                    .scale = norm->scale,
                    .shift = norm->shift,
                    .dx = s3r_tape_grad(tape, norm->x)};
+    (void)s3r_tape_data(tape, norm->x);
     s3r_arena_mark mark = s3r_tape_mark(tape);
     double *sum_dy = s3r_tape_alloc(tape, entries, sizeof *sum_dy);
     double *sum_xdy = s3r_tape_alloc(tape, entries, sizeof *sum_xdy);
@@ -337,6 +338,7 @@ s3r_value *s3r_op_group_norm(s3r_tape *tape, s3r_value *x, s3r_ragged frames,
     if (node) {
         norm.node = node->node;
         *node = norm;
+        s3r_tape_need(x);
     }
     return y;
 }

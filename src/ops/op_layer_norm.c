@@ -7,6 +7,8 @@
  * After GELU, dy is first multiplied with the slope at h * gain + bias, which is computed
  * again instead of being kept.
  *
+ * A forgotten result is made again from x and the kept statistics, in the same bits.
+ *
  * The row sums are made by row ranges that depend on the shape only and are added in
  * order.
  */
@@ -38,9 +40,19 @@ typedef struct norm_run {
     bool gelu;
     /* backward only */
     float *dx;       /* NULL: x needs no gradient */
+    bool is_new;     /* dx is not there yet */
     double *partial; /* [ranges][2][cols]: dgain, dbias; NULL: neither is wanted */
     size_t range_rows;
 } norm_run;
+
+static void write_row(const norm_run *run, const float *x, float mean, float rstd,
+                      float *y)
+{
+    const s3r_kernels *kernels = run->tape->kernels;
+    kernels->scale_shift(run->x->cols, mean, rstd, run->gain_row, run->bias_row, x, y);
+    if (run->gelu)
+        kernels->gelu(run->x->cols, y, y);
+}
 
 static void forward_rows(void *context, size_t row, size_t row_end, size_t worker)
 {
@@ -54,15 +66,21 @@ static void forward_rows(void *context, size_t row, size_t row_end, size_t worke
         double mean = kernels->sum(cols, x) / (double)cols;
         double variance = kernels->sum_squares(cols, mean, x) / (double)cols;
         double rstd = 1.0 / sqrt(variance + run->eps);
-        kernels->scale_shift(cols, (float)mean, (float)rstd, run->gain_row, run->bias_row,
-                             x, y);
-        if (run->gelu)
-            kernels->gelu(cols, y, y);
+        write_row(run, x, (float)mean, (float)rstd, y);
         if (run->mean) {
             run->mean[i] = (float)mean;
             run->rstd[i] = (float)rstd;
         }
     }
+}
+
+static void rebuild_rows(void *context, size_t row, size_t row_end, size_t worker)
+{
+    const norm_run *run = context;
+    (void)worker;
+    for (size_t i = row; i < row_end; i++)
+        write_row(run, run->x->data + i * run->x->stride, run->mean[i], run->rstd[i],
+                  run->y->data + i * run->y->stride);
 }
 
 /* One row; scratch holds three rows. */
@@ -86,8 +104,11 @@ static void backward_row(const norm_run *run, size_t i, double *partial, float *
     kernels->mul(cols, dy, run->gain_row, t);
     double sum = kernels->sum(cols, t);
     double sum_h = (kernels->dot(cols, t, x) - sum * (double)mean) * (double)rstd;
+    float *dx = run->dx + i * run->x->stride;
+    if (run->is_new)
+        memset(dx, 0, cols * sizeof *dx);
     kernels->norm_grad(cols, mean, rstd, (float)(sum / (double)cols),
-                       (float)(sum_h / (double)cols), x, t, run->dx + i * run->x->stride);
+                       (float)(sum_h / (double)cols), x, t, dx);
 }
 
 static void backward_range(void *context, size_t range, size_t worker)
@@ -122,7 +143,9 @@ static void norm_backward(s3r_tape *tape, s3r_node *node)
     size_t rows = norm->x->rows, cols = norm->x->cols;
     size_t range_rows = S3R_MAX(S3R_CEIL_DIV(rows, MAX_RANGES), (size_t)MIN_RANGE_ROWS);
     size_t ranges = S3R_CEIL_DIV(rows, range_rows);
-    float *dx = s3r_tape_grad(tape, norm->x);
+    bool is_new;
+    float *dx = s3r_tape_grad_open(tape, norm->x, &is_new);
+    (void)s3r_tape_data(tape, norm->x);
     s3r_arena_mark mark = s3r_tape_mark(tape);
     double *partial = NULL;
     if ((norm->gain && norm->gain->grad) || (norm->bias && norm->bias->grad))
@@ -138,6 +161,7 @@ static void norm_backward(s3r_tape *tape, s3r_node *node)
                     .rstd = norm->rstd,
                     .gelu = norm->gelu,
                     .dx = dx,
+                    .is_new = is_new,
                     .partial = partial,
                     .range_rows = range_rows};
     s3r_pool_run(tape->pool, ranges, backward_range, &run);
@@ -146,6 +170,21 @@ static void norm_backward(s3r_tape *tape, s3r_node *node)
         add_partials(partial + cols, ranges, cols, norm->bias);
     }
     s3r_arena_rewind(&tape->arena, mark);
+}
+
+static void norm_rebuild(s3r_tape *tape, s3r_node *node)
+{
+    const norm_node *norm = (const norm_node *)node;
+    norm_run run = {.tape = tape,
+                    .x = norm->x,
+                    .y = node->output,
+                    .gain_row = norm->gain_row,
+                    .bias_row = norm->bias_row,
+                    .mean = norm->mean,
+                    .rstd = norm->rstd,
+                    .gelu = norm->gelu};
+    if (s3r_tape_data(tape, norm->x))
+        s3r_tape_rows(tape, norm->x->rows, 2 * norm->x->cols, rebuild_rows, &run);
 }
 
 /* The weight's row, or a row of `absent`. */
@@ -192,6 +231,8 @@ s3r_value *s3r_op_layer_norm(s3r_tape *tape, s3r_value *x, s3r_weight *gain,
         norm->mean = run.mean;
         norm->rstd = run.rstd;
         norm->gelu = gelu;
+        norm->node.rebuild = norm_rebuild;
+        s3r_tape_need(x);
     }
     return y;
 }

@@ -1,22 +1,23 @@
 /*
- * The linear layer.
+ * The linear layer: y = residual + drop(gelu(z)), z = x W^T + addend + b, in one pass.
  *
- * Backward, for dy (after GELU: dz = dy * gelu'(z) with the saved z):
+ * Backward, for dy:
+ *   dz = drop(dy) * gelu'(z)   in place, or beside dy where the residual takes dy over
  *   dx += dz W        a product with W as it is stored
  *   dW += dz^T x      a product with the transpose of dz, which is made first
  *   db += sum of dz, d(addend) += dz
+ * With GELU z is kept, from which a forgotten y can be made again.
  */
 #include "ops/op_linear.h"
 
 #include <assert.h>
 #include <string.h>
 
-#include "ops/op_gelu.h"
-
 typedef struct linear_node {
     s3r_node node;
-    s3r_value *x, *addend;
+    s3r_value *x;
     s3r_weight *weight, *bias;
+    s3r_linear_options options;
     float *pre_activation; /* layout of the output; NULL without GELU */
 } linear_node;
 
@@ -82,10 +83,13 @@ void s3r_linear_weight_grad(s3r_tape *tape, const float *dy, size_t dy_stride,
                             const float *x, size_t x_stride, size_t rows, size_t out,
                             size_t in, float *grad, size_t grad_stride)
 {
-    s3r_arena_mark mark = s3r_tape_mark(tape);
-    size_t bytes = tape->is_bf16 ? 2 : 4;
+    size_t bytes = tape->is_bf16 ? 2 : 4, elements;
     size_t stride = s3r_padded_stride(rows + rows % 2, bytes);
-    void *transposed = s3r_tape_alloc(tape, out, stride * bytes);
+    if (!s3r_size_mul(out, stride * bytes / sizeof(float), &elements)) {
+        tape->is_out_of_memory = true;
+        return;
+    }
+    float *transposed = s3r_tape_take(tape, elements);
     if (!transposed)
         return;
     transpose_run run = {tape->kernels, dy,     dy_stride,    rows,
@@ -105,7 +109,7 @@ void s3r_linear_weight_grad(s3r_tape *tape, const float *dy, size_t dy_stride,
                                  .c_stride = grad_stride,
                                  .accumulate = true};
     s3r_products_run(tape->pool, tape->kernels, &product, 1);
-    s3r_arena_rewind(&tape->arena, mark);
+    s3r_tape_give(tape, transposed, elements);
 }
 
 typedef struct bias_run {
@@ -141,7 +145,8 @@ void s3r_bias_grad(s3r_tape *tape, const float *dy, size_t rows, size_t cols,
 
 static void input_grad(s3r_tape *tape, const linear_node *linear, const s3r_value *dz)
 {
-    float *dx = s3r_tape_grad(tape, linear->x);
+    bool is_new;
+    float *dx = s3r_tape_grad_open(tape, linear->x, &is_new);
     if (!dx)
         return;
     const s3r_weight *weight = linear->weight;
@@ -156,14 +161,64 @@ static void input_grad(s3r_tape *tape, const linear_node *linear, const s3r_valu
                            .b_kept_stride = weight->kept_stride,
                            .c = dx,
                            .c_stride = linear->x->stride,
-                           .accumulate = true};
+                           .accumulate = !is_new};
     if (set_operand_a(tape, &product, dz, tape->is_bf16))
         s3r_products_run(tape->pool, tape->kernels, &product, 1);
+    s3r_tape_unstage(tape);
+}
+
+typedef struct slope_run {
+    const s3r_kernels *kernels;
+    const linear_node *linear;
+    const s3r_value *y;
+    float *dz; /* layout of y */
+} slope_run;
+
+/* dz = drop(dy) * gelu'(z); dz may be dy. */
+static void slope_rows(void *context, size_t row, size_t row_end, size_t worker)
+{
+    const slope_run *run = context;
+    const s3r_dropout_mask *dropout = &run->linear->options.dropout;
+    size_t cols = run->y->cols;
+    (void)worker;
+    for (size_t i = row; i < row_end; i++) {
+        size_t at = i * run->y->stride;
+        const float *dy = run->y->grad + at;
+        float *dz = run->dz + at;
+        if (dropout->keys) {
+            run->kernels->dropout(cols, dropout->keys[i], 0, dropout->threshold,
+                                  dropout->scale, dy, dz);
+            dy = dz;
+        }
+        if (run->linear->pre_activation)
+            run->kernels->gelu_grad(cols, run->linear->pre_activation + at, dy, dz);
+    }
+}
+
+/* y->grad becomes dz's data, or is passed to the residual; false without memory. */
+static bool make_slope(s3r_tape *tape, const linear_node *linear, s3r_value *y,
+                       s3r_value *dz)
+{
+    s3r_value *residual = linear->options.residual;
+    bool is_changed = linear->options.dropout.keys || linear->pre_activation;
+    bool is_shared = residual && residual->needs_grad;
+    *dz = (s3r_value){
+        .data = y->grad, .rows = y->rows, .cols = y->cols, .stride = y->stride};
+    if (is_changed && is_shared)
+        dz->data = s3r_tape_take(tape, y->rows * y->stride);
+    if (!dz->data)
+        return false;
+    slope_run run = {tape->kernels, linear, y, dz->data};
+    if (is_changed)
+        s3r_tape_rows(tape, y->rows, 4 * y->cols, slope_rows, &run);
+    return true;
 }
 
 typedef struct addend_run {
     const s3r_kernels *kernels;
-    const s3r_value *dz, *addend;
+    const s3r_value *dz;
+    float *grad;
+    size_t stride;
 } addend_run;
 
 static void addend_rows(void *context, size_t row, size_t row_end, size_t worker)
@@ -172,77 +227,141 @@ static void addend_rows(void *context, size_t row, size_t row_end, size_t worker
     (void)worker;
     for (size_t i = row; i < row_end; i++)
         run->kernels->axpy(run->dz->cols, 1.0f, run->dz->data + i * run->dz->stride,
-                           run->addend->grad + i * run->addend->stride);
+                           run->grad + i * run->stride);
+}
+
+static void addend_grad(s3r_tape *tape, s3r_value *addend, const s3r_value *dz)
+{
+    float *grad = s3r_tape_grad(tape, addend);
+    if (!grad)
+        return;
+    addend_run run = {tape->kernels, dz, grad, addend->stride};
+    s3r_tape_rows(tape, dz->rows, dz->cols, addend_rows, &run);
 }
 
 static void linear_backward(s3r_tape *tape, s3r_node *node)
 {
-    const linear_node *linear = (const linear_node *)node;
-    const s3r_value *y = node->output;
-    s3r_value dz = *y;
-    dz.data = y->grad;
-    dz.grad = NULL;
-    dz.needs_grad = false;
-    if (linear->pre_activation)
-        s3r_gelu_grad_rows(tape, linear->pre_activation, &dz);
-    /* The input gradient may be allocated now and has to stay; only then scratch. */
-    (void)s3r_tape_grad(tape, linear->x);
-    s3r_arena_mark mark = s3r_tape_mark(tape);
+    linear_node *linear = (linear_node *)node;
+    s3r_value *y = node->output, dz;
+    size_t elements = y->rows * y->stride;
+    if (!make_slope(tape, linear, y, &dz))
+        return;
+    if (linear->pre_activation) {
+        s3r_tape_give(tape, linear->pre_activation, elements);
+        node->rebuild = NULL; /* its readers have run */
+    }
+    bool is_own = dz.data != y->grad;
+    if (is_own)
+        s3r_tape_grad_pass(tape, y, linear->options.residual);
     input_grad(tape, linear, &dz);
-    tape->staged_value = NULL;
-    s3r_arena_rewind(&tape->arena, mark);
-    if (linear->weight->grad)
+    const s3r_weight *weight = linear->weight;
+    if (weight->grad && s3r_tape_data(tape, linear->x))
         s3r_linear_weight_grad(tape, dz.data, dz.stride, linear->x->data,
-                               linear->x->stride, y->rows, linear->weight->rows,
-                               linear->weight->cols, linear->weight->grad,
-                               linear->weight->cols);
+                               linear->x->stride, y->rows, weight->rows, weight->cols,
+                               weight->grad, weight->cols);
     s3r_bias_grad(tape, dz.data, dz.rows, dz.cols, dz.stride, linear->bias);
-    addend_run addend = {tape->kernels, &dz, linear->addend};
-    if (s3r_tape_grad(tape, linear->addend))
-        s3r_tape_rows(tape, dz.rows, dz.cols, addend_rows, &addend);
+    addend_grad(tape, linear->options.addend, &dz);
+    if (is_own)
+        s3r_tape_give(tape, dz.data, elements);
+    else if (linear->options.residual)
+        s3r_tape_grad_pass(tape, y, linear->options.residual);
+}
+
+typedef struct rebuild_run {
+    const s3r_kernels *kernels;
+    const linear_node *linear;
+    const s3r_value *y;
+} rebuild_run;
+
+static void rebuild_rows(void *context, size_t row, size_t row_end, size_t worker)
+{
+    const rebuild_run *run = context;
+    const s3r_dropout_mask *dropout = &run->linear->options.dropout;
+    size_t cols = run->y->cols;
+    (void)worker;
+    for (size_t i = row; i < row_end; i++) {
+        size_t at = i * run->y->stride;
+        float *y = run->y->data + at;
+        run->kernels->gelu(cols, run->linear->pre_activation + at, y);
+        if (dropout->keys)
+            run->kernels->dropout(cols, dropout->keys[i], 0, dropout->threshold,
+                                  dropout->scale, y, y);
+    }
+}
+
+static void linear_rebuild(s3r_tape *tape, s3r_node *node)
+{
+    rebuild_run run = {tape->kernels, (const linear_node *)node, node->output};
+    s3r_tape_rows(tape, node->output->rows, 4 * node->output->cols, rebuild_rows, &run);
+}
+
+/* ---- forward ---- */
+
+static s3r_product product_of(const linear_node *linear, s3r_value *y)
+{
+    const s3r_value *addend = linear->options.addend;
+    const s3r_value *residual = linear->options.residual;
+    return (s3r_product){.m = y->rows,
+                         .n = linear->weight->rows,
+                         .k = linear->weight->cols,
+                         .c = y->data,
+                         .c_stride = y->stride,
+                         .addend = addend ? addend->data : NULL,
+                         .addend_stride = addend ? addend->stride : 0,
+                         .bias = linear->bias ? linear->bias->data : NULL,
+                         .gelu = linear->options.gelu,
+                         .pre_activation = linear->pre_activation,
+                         .dropout = linear->options.dropout,
+                         .residual = residual ? residual->data : NULL,
+                         .residual_stride = residual ? residual->stride : 0};
+}
+
+static void record(s3r_tape *tape, const linear_node *linear, s3r_value *y)
+{
+    s3r_node *node = s3r_tape_push(tape, y, sizeof *linear, linear_backward);
+    if (!node)
+        return;
+    s3r_node head = *node;
+    *(linear_node *)node = *linear;
+    *node = head;
+    if (linear->pre_activation && !linear->options.residual)
+        node->rebuild = linear_rebuild;
+    if (linear->weight->grad)
+        s3r_tape_need(linear->x);
+}
+
+static bool has_shape(const s3r_value *value, const s3r_value *y)
+{
+    return !value || (value->rows == y->rows && value->cols == y->cols);
+}
+
+s3r_value *s3r_op_linear_with(s3r_tape *tape, s3r_value *x, s3r_weight *weight,
+                              s3r_weight *bias, const s3r_linear_options *options)
+{
+    if (!x)
+        return NULL;
+    s3r_value *y = s3r_tape_value(tape, x->rows, weight->rows);
+    if (!y)
+        return NULL;
+    assert(has_shape(options->addend, y) && has_shape(options->residual, y));
+    linear_node linear = {.x = x, .weight = weight, .bias = bias, .options = *options};
+    y->needs_grad = s3r_tape_wants(tape, x, weight) ||
+                    s3r_tape_wants(tape, options->addend, bias) ||
+                    s3r_tape_wants(tape, options->residual, NULL);
+    if (options->gelu && y->needs_grad)
+        linear.pre_activation = s3r_tape_take(tape, y->rows * y->stride);
+    s3r_product product = product_of(&linear, y);
+    if (!set_operand_a(tape, &product, x, tape->is_bf16) || tape->is_out_of_memory)
+        return NULL;
+    set_operand_b(&product, weight);
+    s3r_products_run(tape->pool, tape->kernels, &product, 1);
+    record(tape, &linear, y);
+    return tape->is_out_of_memory ? NULL : y;
 }
 
 s3r_value *s3r_op_linear(s3r_tape *tape, s3r_value *x, s3r_weight *weight,
                          s3r_weight *bias, bool gelu)
 {
-    return s3r_op_linear_plus(tape, x, weight, bias, gelu, NULL);
-}
-
-s3r_value *s3r_op_linear_plus(s3r_tape *tape, s3r_value *x, s3r_weight *weight,
-                              s3r_weight *bias, bool gelu, s3r_value *addend)
-{
-    if (!x)
-        return NULL;
-    assert(!addend || (addend->rows == x->rows && addend->cols == weight->rows));
-    s3r_value *y = s3r_tape_value(tape, x->rows, weight->rows);
-    if (!y)
-        return NULL;
-    y->needs_grad = s3r_tape_wants(tape, x, weight) || s3r_tape_wants(tape, addend, bias);
-    float *pre_activation = NULL;
-    if (gelu && y->needs_grad)
-        pre_activation = s3r_tape_alloc(tape, y->rows, y->stride * sizeof(float));
-    s3r_product product = {.m = x->rows,
-                           .n = weight->rows,
-                           .k = weight->cols,
-                           .c = y->data,
-                           .c_stride = y->stride,
-                           .addend = addend ? addend->data : NULL,
-                           .addend_stride = addend ? addend->stride : 0,
-                           .bias = bias ? bias->data : NULL,
-                           .gelu = gelu,
-                           .pre_activation = pre_activation};
-    if (!set_operand_a(tape, &product, x, tape->is_bf16) || tape->is_out_of_memory)
-        return NULL;
-    set_operand_b(&product, weight);
-    s3r_products_run(tape->pool, tape->kernels, &product, 1);
-    linear_node *linear =
-        (linear_node *)s3r_tape_push(tape, y, sizeof *linear, linear_backward);
-    if (linear) {
-        linear->x = x;
-        linear->addend = addend;
-        linear->weight = weight;
-        linear->bias = bias;
-        linear->pre_activation = pre_activation;
-    }
-    return y;
+    const s3r_linear_options options = {.gelu = gelu};
+    return s3r_op_linear_with(tape, x, weight, bias, &options);
 }

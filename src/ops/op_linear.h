@@ -1,10 +1,17 @@
 /*
- * y = x W^T + b, optionally followed by GELU in the same pass.
+ * y = x W^T + b, and in the same pass what often follows: GELU, dropout, a residual.
  */
 #ifndef S3R_OPS_OP_LINEAR_H
 #define S3R_OPS_OP_LINEAR_H
 
 #include "ops/tape.h"
+
+typedef struct s3r_linear_options {
+    bool gelu;
+    s3r_value *addend;        /* [rows, out], added before GELU; NULL = none */
+    s3r_dropout_mask dropout; /* of what follows GELU (s3r_dropout_draw) */
+    s3r_value *residual;      /* [rows, out], added last; NULL = none */
+} s3r_linear_options;
 
 /*
  *   x        [rows, in]
@@ -16,9 +23,9 @@
 s3r_value *s3r_op_linear(s3r_tape *tape, s3r_value *x, s3r_weight *weight,
                          s3r_weight *bias, bool gelu);
 
-/* The same for y = x W^T + addend + b; addend [rows, out], or NULL. */
-s3r_value *s3r_op_linear_plus(s3r_tape *tape, s3r_value *x, s3r_weight *weight,
-                              s3r_weight *bias, bool gelu, s3r_value *addend);
+/* y = residual + drop(gelu(x W^T + addend + b)), each part by option. */
+s3r_value *s3r_op_linear_with(s3r_tape *tape, s3r_value *x, s3r_weight *weight,
+                              s3r_weight *bias, const s3r_linear_options *options);
 
 /* weight->grad += dy^T x for dy [rows, out], x [rows, in]; shared with the convolutions.
  * x_stride may be smaller than in (overlapping rows). */

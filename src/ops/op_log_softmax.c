@@ -57,7 +57,7 @@ static void softmax_backward(s3r_tape *tape, s3r_node *node)
 {
     s3r_value *x = ((softmax_node *)node)->x;
     softmax_run run = {tape->kernels, x, node->output, s3r_tape_grad(tape, x)};
-    if (run.dx)
+    if (run.dx && s3r_tape_data(tape, node->output))
         s3r_tape_rows(tape, x->rows, 4 * x->cols, backward_rows, &run);
 }
 
@@ -74,7 +74,9 @@ s3r_value *s3r_op_log_softmax(s3r_tape *tape, s3r_value *x)
     s3r_tape_rows(tape, x->rows, 4 * x->cols, forward_rows, &run);
     softmax_node *node =
         (softmax_node *)s3r_tape_push(tape, y, sizeof *node, softmax_backward);
-    if (node)
+    if (node) {
         node->x = x;
+        s3r_tape_need(y);
+    }
     return y;
 }

@@ -181,11 +181,12 @@ static void gate_backward(s3r_tape *tape, s3r_node *node)
 {
     const gate_node *gate = (const gate_node *)node;
     (void)s3r_tape_grad(tape, gate->x);
+    (void)s3r_tape_data(tape, gate->x);
     s3r_arena_mark mark = s3r_tape_mark(tape);
     size_t ranges = s3r_row_ranges(gate->x->rows, row_cost(gate));
     size_t size = part_size(gate);
     double *parts = s3r_tape_alloc(tape, (ranges + 1) * size, sizeof *parts);
-    if (!parts)
+    if (tape->is_out_of_memory)
         return;
     memset(parts, 0, (ranges + 1) * size * sizeof *parts);
     gate_run run = {gate, node->output, parts};
@@ -241,6 +242,7 @@ s3r_value *s3r_op_relative_gate(s3r_tape *tape, s3r_value *x, size_t heads,
     if (node) {
         gate.node = *node;
         *(gate_node *)node = gate;
+        s3r_tape_need(x);
     }
     return y;
 }

@@ -40,7 +40,7 @@ static void backward_rows(void *context, size_t row, size_t row_end, size_t work
 static void relu_backward(s3r_tape *tape, s3r_node *node)
 {
     relu_run run = {((relu_node *)node)->x, node->output};
-    if (s3r_tape_grad(tape, run.x))
+    if (s3r_tape_data(tape, run.y) && s3r_tape_grad(tape, run.x))
         s3r_tape_rows(tape, run.x->rows, run.x->cols, backward_rows, &run);
 }
 
@@ -55,7 +55,9 @@ s3r_value *s3r_op_relu(s3r_tape *tape, s3r_value *x)
     relu_run run = {x, y};
     s3r_tape_rows(tape, x->rows, x->cols, forward_rows, &run);
     relu_node *node = (relu_node *)s3r_tape_push(tape, y, sizeof *node, relu_backward);
-    if (node)
+    if (node) {
         node->x = x;
+        s3r_tape_need(y);
+    }
     return y;
 }

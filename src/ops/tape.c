@@ -3,17 +3,17 @@
  */
 #include "ops/tape.h"
 
+#include <assert.h>
 #include <string.h>
 
 #define ARENA_CHUNK_BYTES ((size_t)16 << 20)
 #define RANGE_ELEMENTS    16384u /* work of one row range, about 10 us */
 
-/* A gradient buffer that has been consumed; the header lives in the arena. */
-typedef struct s3r_free_grad {
-    struct s3r_free_grad *next;
-    float *data;
+/* Memory that nobody uses; the header lies at its beginning. */
+typedef struct s3r_free_buffer {
+    struct s3r_free_buffer *next;
     size_t elements;
-} s3r_free_grad;
+} s3r_free_buffer;
 
 void s3r_tape_init(s3r_tape *tape, s3r_pool *pool, const s3r_kernels *kernels)
 {
@@ -31,8 +31,9 @@ void s3r_tape_reset(s3r_tape *tape)
     s3r_arena_rewind(&tape->arena, (s3r_arena_mark){0});
     tape->is_out_of_memory = false;
     tape->last = NULL;
-    tape->free_grads = NULL;
+    tape->free_buffers = NULL;
     tape->staged_value = NULL;
+    tape->staged_elements = 0;
     tape->dropout_serial = 0;
 }
 
@@ -53,12 +54,50 @@ void *s3r_tape_alloc(s3r_tape *tape, size_t count, size_t size)
     return block;
 }
 
+/* ---- buffers that go from hand to hand ---- */
+
+/* The smallest free one that is large enough, but not wastefully large. */
+static float *take_free(s3r_tape *tape, size_t elements)
+{
+    s3r_free_buffer **best = NULL;
+    for (s3r_free_buffer **link = &tape->free_buffers; *link; link = &(*link)->next) {
+        size_t size = (*link)->elements;
+        if (size >= elements && size <= 2 * elements &&
+            (!best || size < (*best)->elements))
+            best = link;
+    }
+    if (!best)
+        return NULL;
+    s3r_free_buffer *taken = *best;
+    *best = taken->next;
+    return (float *)(void *)taken;
+}
+
+float *s3r_tape_take(s3r_tape *tape, size_t elements)
+{
+    float *data = tape->is_recording ? take_free(tape, elements) : NULL;
+    return data ? data : s3r_tape_alloc(tape, elements, sizeof *data);
+}
+
+void s3r_tape_give(s3r_tape *tape, float *data, size_t elements)
+{
+    if (!data || elements * sizeof *data < sizeof(s3r_free_buffer))
+        return;
+    s3r_free_buffer *buffer = (s3r_free_buffer *)(void *)data;
+    *buffer = (s3r_free_buffer){tape->free_buffers, elements};
+    tape->free_buffers = buffer;
+}
+
 s3r_value *s3r_tape_wrap(s3r_tape *tape, float *data, size_t rows, size_t cols,
                          size_t stride)
 {
     s3r_value *value = s3r_tape_alloc(tape, 1, sizeof *value);
     if (value)
-        *value = (s3r_value){.data = data, .rows = rows, .cols = cols, .stride = stride};
+        *value = (s3r_value){.data = data,
+                             .rows = rows,
+                             .cols = cols,
+                             .stride = stride,
+                             .is_borrowed = true};
     return value;
 }
 
@@ -70,9 +109,47 @@ s3r_value *s3r_tape_value(s3r_tape *tape, size_t rows, size_t cols)
         return NULL;
     }
     s3r_value *value = s3r_tape_wrap(tape, NULL, rows, cols, stride);
+    if (!value || !s3r_size_mul(rows, bytes, &bytes)) {
+        tape->is_out_of_memory = true;
+        return NULL;
+    }
+    value->is_borrowed = false;
+    value->data = s3r_tape_take(tape, rows * stride);
+    return value->data ? value : NULL;
+}
+
+void s3r_tape_need(s3r_value *value)
+{
     if (value)
-        value->data = s3r_tape_alloc(tape, rows, bytes);
-    return value && value->data ? value : NULL;
+        value->is_needed = true;
+}
+
+static void drop_data(s3r_tape *tape, s3r_value *value)
+{
+    if (value->is_borrowed || !value->data)
+        return;
+    s3r_tape_give(tape, value->data, value->rows * value->stride);
+    value->data = NULL;
+}
+
+void s3r_tape_forget(s3r_tape *tape, s3r_value *value)
+{
+    if (!value || !tape->is_recording)
+        return;
+    if (!value->is_needed || (value->origin && value->origin->rebuild))
+        drop_data(tape, value);
+}
+
+float *s3r_tape_data(s3r_tape *tape, s3r_value *value)
+{
+    if (!value->data && !tape->is_out_of_memory) {
+        s3r_node *origin = value->origin;
+        assert(value->is_needed && origin && origin->rebuild);
+        value->data = s3r_tape_take(tape, value->rows * value->stride);
+        if (value->data)
+            origin->rebuild(tape, origin);
+    }
+    return tape->is_out_of_memory ? NULL : value->data;
 }
 
 s3r_ragged s3r_tape_ragged(s3r_tape *tape, size_t count, const size_t *offset)
@@ -110,63 +187,77 @@ s3r_node *s3r_tape_push(s3r_tape *tape, s3r_value *output, size_t node_bytes,
     if (!node)
         return NULL;
     *node = (s3r_node){.backward = backward, .previous = tape->last, .output = output};
+    output->origin = node;
     tape->last = node;
     return node;
 }
 
-/* The smallest consumed buffer that is large enough, but not wastefully large. */
-static float *take_free_grad(s3r_tape *tape, size_t elements)
+float *s3r_tape_grad_open(s3r_tape *tape, s3r_value *value, bool *is_new)
 {
-    s3r_free_grad **best = NULL;
-    for (s3r_free_grad **link = &tape->free_grads; *link; link = &(*link)->next) {
-        size_t size = (*link)->elements;
-        if (size >= elements && size <= 2 * elements &&
-            (!best || size < (*best)->elements))
-            best = link;
-    }
-    if (!best)
-        return NULL;
-    float *data = (*best)->data;
-    *best = (*best)->next;
-    return data;
-}
-
-float *s3r_tape_grad(s3r_tape *tape, s3r_value *value)
-{
+    *is_new = false;
     if (!value || !value->needs_grad)
         return NULL;
     if (!value->grad) {
-        size_t elements = value->rows * value->stride;
-        value->grad = take_free_grad(tape, elements);
-        if (!value->grad)
-            value->grad = s3r_tape_alloc(tape, elements, sizeof(float));
-        if (value->grad)
-            memset(value->grad, 0, elements * sizeof(float));
+        value->grad = s3r_tape_take(tape, value->rows * value->stride);
+        *is_new = true;
     }
     return value->grad;
 }
 
-/* After its node ran, nobody reads the gradient of an output again. */
-static void recycle_grad(s3r_tape *tape, s3r_value *value)
+float *s3r_tape_grad(s3r_tape *tape, s3r_value *value)
 {
-    s3r_free_grad *free_grad = s3r_tape_alloc(tape, 1, sizeof *free_grad);
-    if (!free_grad)
+    bool is_new;
+    float *grad = s3r_tape_grad_open(tape, value, &is_new);
+    if (grad && is_new)
+        memset(grad, 0, value->rows * value->stride * sizeof *grad);
+    return grad;
+}
+
+typedef struct pass_run {
+    const s3r_kernels *kernels;
+    const s3r_value *from, *to;
+} pass_run;
+
+static void pass_rows(void *context, size_t row, size_t row_end, size_t worker)
+{
+    const pass_run *run = context;
+    (void)worker;
+    for (size_t i = row; i < row_end; i++)
+        run->kernels->axpy(run->to->cols, 1.0f, run->from->grad + i * run->from->stride,
+                           run->to->grad + i * run->to->stride);
+}
+
+void s3r_tape_grad_pass(s3r_tape *tape, s3r_value *from, s3r_value *to)
+{
+    assert(from->rows == to->rows && from->cols == to->cols && from != to);
+    if (!to->needs_grad || !from->grad)
         return;
-    *free_grad = (s3r_free_grad){.next = tape->free_grads,
-                                 .data = value->grad,
-                                 .elements = value->rows * value->stride};
-    tape->free_grads = free_grad;
+    if (!to->grad && to->stride == from->stride) {
+        to->grad = from->grad;
+        from->grad = NULL;
+        return;
+    }
+    pass_run run = {tape->kernels, from, to};
+    if (s3r_tape_grad(tape, to))
+        s3r_tape_rows(tape, to->rows, to->cols, pass_rows, &run);
+}
+
+/* After its node ran, nobody reads the output again. */
+static void drop_value(s3r_tape *tape, s3r_value *value)
+{
+    s3r_tape_give(tape, value->grad, value->rows * value->stride);
     value->grad = NULL;
+    drop_data(tape, value);
 }
 
 void s3r_tape_backward(s3r_tape *tape)
 {
+    s3r_tape_unstage(tape);
     for (s3r_node *node = tape->last; node && !tape->is_out_of_memory;
          node = node->previous) {
-        if (!node->output->grad)
-            continue; /* nothing that matters depends on it */
-        node->backward(tape, node);
-        recycle_grad(tape, node->output);
+        if (node->output->grad) /* else nothing that matters depends on it */
+            node->backward(tape, node);
+        drop_value(tape, node->output);
     }
     tape->last = NULL;
 }
@@ -254,12 +345,26 @@ static void stage_rows(void *context, size_t row, size_t row_end, size_t worker)
     }
 }
 
+void s3r_tape_unstage(s3r_tape *tape)
+{
+    if (tape->staged_value && tape->staged_elements > 0)
+        s3r_tape_give(tape, (float *)(void *)(uintptr_t)tape->staged_data,
+                      tape->staged_elements);
+    tape->staged_value = NULL;
+    tape->staged_elements = 0;
+}
+
 const uint16_t *s3r_tape_stage_bf16(s3r_tape *tape, const s3r_value *value,
                                     size_t *stride)
 {
     if (tape->staged_value != value) {
-        size_t padded = s3r_padded_stride(value->cols + value->cols % 2, 2);
-        uint16_t *out = s3r_tape_alloc(tape, value->rows, padded * sizeof *out);
+        size_t padded = s3r_padded_stride(value->cols + value->cols % 2, 2), elements;
+        if (!s3r_size_mul(value->rows, padded / 2, &elements)) {
+            tape->is_out_of_memory = true;
+            return NULL;
+        }
+        s3r_tape_unstage(tape);
+        uint16_t *out = (uint16_t *)(void *)s3r_tape_take(tape, elements);
         if (!out)
             return NULL;
         stage_run run = {tape->kernels, value, out, padded};
@@ -267,6 +372,7 @@ const uint16_t *s3r_tape_stage_bf16(s3r_tape *tape, const s3r_value *value,
         tape->staged_value = value;
         tape->staged_data = out;
         tape->staged_stride = padded;
+        tape->staged_elements = tape->is_recording ? elements : 0;
     }
     *stride = tape->staged_stride;
     return tape->staged_data;

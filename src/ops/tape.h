@@ -7,6 +7,11 @@
  * gradient, pushes a node with its backward function.  s3r_tape_backward walks the nodes
  * in reverse.
  *
+ * A training step keeps what its backward pass cannot make again and no more.  An op says
+ * what it will read (s3r_tape_need); the network says what no later op of the forward
+ * pass reads (s3r_tape_forget), whose memory then serves other values; and the backward
+ * pass asks for data (s3r_tape_data), which the op that made it makes again if it can.
+ *
  * Everything lives in the tape's arena.  When memory runs out an op returns NULL and the
  * tape remembers it; ops given a NULL value return NULL, so that a network is written
  * without a check a line and the caller asks s3r_tape_status once at the end.
@@ -27,11 +32,16 @@ typedef struct s3r_ragged {
     const size_t *offset; /* [count + 1], offset[0] = 0, not decreasing */
 } s3r_ragged;
 
+typedef struct s3r_node s3r_node;
+
 typedef struct s3r_value {
-    float *data; /* [rows, cols], row i at data + i * stride */
+    float *data; /* [rows, cols], row i at data + i * stride; NULL while forgotten */
     float *grad; /* same layout; NULL until the backward pass reaches it */
     size_t rows, cols, stride;
     bool needs_grad;
+    bool is_needed;   /* the backward pass reads data, through s3r_tape_data */
+    bool is_borrowed; /* data is the caller's */
+    s3r_node *origin; /* the recorded op that made it, or NULL */
 } s3r_value;
 
 /*
@@ -63,11 +73,13 @@ static inline s3r_weight *s3r_weight_present(const s3r_weight *weight)
 }
 
 typedef struct s3r_tape s3r_tape;
-typedef struct s3r_node s3r_node;
 
 /* First member of every recorded op. */
 struct s3r_node {
     void (*backward)(s3r_tape *tape, s3r_node *node);
+    /* Writes output->data again, whose memory is there, from data that the op needed;
+     * NULL when it cannot, and a needed output then keeps its memory. */
+    void (*rebuild)(s3r_tape *tape, s3r_node *node);
     s3r_node *previous;
     s3r_value *output;
 };
@@ -83,10 +95,10 @@ struct s3r_tape {
     uint64_t dropout_serial; /* counts dropout ops, so that each draws its own */
     bool is_out_of_memory;
     s3r_node *last;
-    struct s3r_free_grad *free_grads;
+    struct s3r_free_buffer *free_buffers;
     const s3r_value *staged_value; /* memo of s3r_tape_stage_bf16 */
     const uint16_t *staged_data;
-    size_t staged_stride;
+    size_t staged_stride, staged_elements; /* elements: to be given back, or 0 */
 };
 
 void s3r_tape_init(s3r_tape *tape, s3r_pool *pool, const s3r_kernels *kernels);
@@ -122,10 +134,32 @@ bool s3r_tape_wants(const s3r_tape *tape, const s3r_value *x, const s3r_weight *
 /* The gradient of value for accumulation (cleared on first use); NULL when value does not
  * need one or memory ran out. */
 float *s3r_tape_grad(s3r_tape *tape, s3r_value *value);
+/* The same for an op that writes every element: *is_new when nothing is there yet, and
+ * the op then stores instead of adding. */
+float *s3r_tape_grad_open(s3r_tape *tape, s3r_value *value, bool *is_new);
+/* to->grad += from->grad for values of one shape; from->grad may be NULL afterwards,
+ * because its memory has become to->grad. */
+void s3r_tape_grad_pass(s3r_tape *tape, s3r_value *from, s3r_value *to);
+
+/*
+ * Memory for s3r_tape_give, from what was given or forgotten, else from the arena; not
+ * cleared.  Only while recording; not between a mark and its rewind.
+ */
+float *s3r_tape_take(s3r_tape *tape, size_t elements);
+void s3r_tape_give(s3r_tape *tape, float *data, size_t elements); /* NULL is allowed */
+
+/* Says that the backward pass or a rebuild will read value->data; NULL is allowed. */
+void s3r_tape_need(s3r_value *value);
+/* Says that no op of the forward pass reads value->data any more; without recording, and
+ * for NULL, nothing happens. */
+void s3r_tape_forget(s3r_tape *tape, s3r_value *value);
+/* value->data in the backward pass, made again if it was forgotten; NULL without memory.
+ * Not between a mark and its rewind. */
+float *s3r_tape_data(s3r_tape *tape, s3r_value *value);
 
 /* Runs the recorded ops backwards.  The caller has put the gradient of the result with
- * s3r_tape_grad before.  Gradients of values are reused as soon as they are consumed;
- * only weights' and leaf values' gradients remain. */
+ * s3r_tape_grad before.  Data and gradients of values are reused as soon as they are
+ * consumed; only weights' gradients and leaf values remain. */
 void s3r_tape_backward(s3r_tape *tape);
 
 /*
@@ -139,6 +173,8 @@ s3r_value *s3r_tape_keep(s3r_tape *tape, s3r_arena_mark mark, s3r_value *value);
  * value asked for. NULL without memory. */
 const uint16_t *s3r_tape_stage_bf16(s3r_tape *tape, const s3r_value *value,
                                     size_t *stride);
+/* Forgets the remembered copy; after a rewind, and before the value's memory goes. */
+void s3r_tape_unstage(s3r_tape *tape);
 
 /* Runs fn over row ranges in parallel: about `row_cost` elements of work a row.  The cut
  * depends on rows and row_cost only. */
