@@ -65,6 +65,7 @@ static void test_packed_form(void **state)
         assert_int_equal(s3r_mask_distance(&mask, &full), differ);
         s3r_mask_to_packed(&mask, packed);
         assert_memory_equal(packed, expected, bytes);
+        assert_int_equal(s3r_packed_kept_count(packed, bytes), kept);
         memset(back.bits, 0xff, s3r_mask_words(rows, cols) * 8);
         s3r_mask_from_packed(&back, packed);
         assert_memory_equal(back.bits, mask.bits, s3r_mask_words(rows, cols) * 8);

@@ -25,6 +25,9 @@ typedef struct s3r_model_options {
     size_t struct_size;   /* set by _init */
     bool is_bf16;         /* products in bf16, sums in fp32; default false: all fp32 */
     const char *language; /* of a multilingual (MMS) vocabulary; default NULL */
+    /* A mask file (.s3m) to apply: its mask, head, vocabulary and normalisation replace
+     * the model's.  Excludes language.  Default NULL. */
+    const char *mask_path;
 } s3r_model_options;
 
 S3R_API void s3r_model_options_init(s3r_model_options *options);
@@ -33,7 +36,8 @@ S3R_API void s3r_model_options_init(s3r_model_options *options);
  * Opens path.  Weights stay in the memory map of the file, shared with other processes.
  * The model is read-only: any number of threads may use it at once, each with a context
  * of its own.  options may be NULL.  S3R_ERR_MODEL names every missing, unused and
- * mis-shaped tensor, or the first wrong value of the configuration.
+ * mis-shaped tensor, or the first wrong value of the configuration; a mask file that is
+ * damaged or was made for another backbone (with both hashes and families).
  */
 S3R_API s3r_status s3r_model_open(s3r_model **out, s3r_context *context, const char *path,
                                   const s3r_model_options *options, s3r_error *err);
@@ -61,8 +65,13 @@ typedef struct s3r_model_info {
     size_t tensor_count;
     size_t parameter_count; /* all stored tensors */
     size_t encoder_parameter_count;
-    size_t stored_bytes;   /* of the tensors, memory-mapped */
-    size_t prepared_bytes; /* private memory of this process */
+    size_t stored_bytes;       /* of the tensors, memory-mapped */
+    size_t prepared_bytes;     /* private memory of this process */
+    const char *mask_path;     /* NULL without a mask file */
+    const char *method;        /* what the mask file was trained with; NULL without one */
+    const char *mask_language; /* as the mask file says; NULL when it does not */
+    size_t masked_elements;    /* of masked matrices, */
+    size_t removed_elements;   /* of them removed */
 } s3r_model_info;
 
 /* Strings live as long as the model.  Thread-safe. */
@@ -85,7 +94,7 @@ S3R_API bool s3r_model_tensor(const s3r_model *model, size_t index, s3r_tensor_i
 #define S3R_HASH_HEX_BYTES 65
 
 /* The content hash of the backbone (encoder tensors only), hexadecimal with NUL.  Reads
- * the whole model.  Independent of file format and tensor order. */
+ * the whole model.  Independent of file format, tensor order and a mask file. */
 S3R_API s3r_status s3r_model_get_hash(const s3r_model *model,
                                       char hex[S3R_HASH_HEX_BYTES], s3r_error *err);
 
@@ -94,11 +103,13 @@ S3R_API size_t s3r_model_frames(const s3r_model *model, size_t sample_count);
 
 /*
  * Writes the model as a Hugging Face folder and compares what was written bit for bit.
+ * With a mask file it is the merged model: removed weights are zero.
  *
  *   folder  new or empty; with is_forced a model in it is replaced and other files stay
  *   dtype   "f32", "f16" or "bf16"
  *
- * S3R_ERR_USAGE, S3R_ERR_RUNTIME (disk full: what was there before stays), S3R_ERR_MODEL.
+ * S3R_ERR_USAGE, S3R_ERR_RUNTIME (disk full: what was there before stays), S3R_ERR_MODEL
+ * (also for adapters of a mask file, which such a folder cannot express).
  */
 S3R_API s3r_status s3r_model_save(const s3r_model *model, const char *folder,
                                   const char *dtype, bool is_forced, s3r_error *err);

@@ -9,6 +9,7 @@
 #include "ops/tape.h"
 #include "s3r/context.h"
 #include "s3r/model.h"
+#include "tasks/routed_model.h"
 #include "text/vocabulary.h"
 
 struct s3r_context {
@@ -24,6 +25,11 @@ struct s3r_model {
     s3r_vocabulary vocabulary; /* zeroed when the checkpoint has none */
     bool has_vocabulary;
     bool is_bf16;
+    /* With a mask file the four above belong to the route, and these are the model's. */
+    bool has_route;
+    s3r_route route;
+    s3r_model_config backbone_config; /* set without a mask file too */
+    s3r_model_weights backbone_weights;
 };
 
 #endif

@@ -32,6 +32,27 @@ static s3r_status open_vocabulary(s3r_model *model, const char *language, s3r_er
     return S3R_OK;
 }
 
+/* From here on the model is the backbone with the mask file applied. */
+static s3r_status open_route(s3r_model *model, const s3r_model_options *options,
+                             const s3r_weights_options *weights, s3r_error *err)
+{
+    char hash[S3R_MODEL_HASH_BYTES];
+    if (options->language)
+        return s3r_fail(err, S3R_ERR_USAGE,
+                        "language \"%s\": expected none, since %s has the vocabulary",
+                        options->language, options->mask_path);
+    S3R_TRY(s3r_model_hash(hash, model->checkpoint, &model->config, err));
+    S3R_TRY(s3r_route_open(&model->route, options->mask_path, model->checkpoint,
+                           &model->config, &model->weights, hash, weights, err));
+    model->has_route = true;
+    model->backbone_weights = model->weights;
+    model->weights = model->route.weights;
+    model->config = model->route.config;
+    model->vocabulary = model->route.vocabulary;
+    model->has_vocabulary = model->route.has_vocabulary;
+    return S3R_OK;
+}
+
 static s3r_status open_parts(s3r_model *model, s3r_context *context, const char *path,
                              const s3r_model_options *options, s3r_error *err)
 {
@@ -45,7 +66,9 @@ static s3r_status open_parts(s3r_model *model, s3r_context *context, const char 
     S3R_TRY(s3r_model_config_open(&model->config, model->checkpoint, NULL, err));
     S3R_TRY(s3r_model_weights_open(&model->weights, model->checkpoint, &model->config,
                                    &weights, err));
-    return open_vocabulary(model, options->language, err);
+    model->backbone_config = model->config;
+    return options->mask_path ? open_route(model, options, &weights, err)
+                              : open_vocabulary(model, options->language, err);
 }
 
 s3r_status s3r_model_open(s3r_model **out, s3r_context *context, const char *path,
@@ -75,8 +98,13 @@ void s3r_model_close(s3r_model *model)
 {
     if (!model)
         return;
-    s3r_vocabulary_close(&model->vocabulary);
-    s3r_model_weights_close(&model->weights);
+    if (model->has_route) {
+        s3r_route_close(&model->route);
+        s3r_model_weights_close(&model->backbone_weights);
+    } else {
+        s3r_vocabulary_close(&model->vocabulary);
+        s3r_model_weights_close(&model->weights);
+    }
     s3r_checkpoint_close(model->checkpoint);
     s3r_free(model);
 }
@@ -103,6 +131,19 @@ static void count_tensors(const s3r_model *model, s3r_model_info *info)
             strncmp(name, "lm_head.", 8) != 0)
             info->encoder_parameter_count += elements;
     }
+}
+
+static void describe_route(const s3r_model *model, s3r_model_info *info)
+{
+    const s3r_route *route = &model->route;
+    info->mask_path = route->file.path;
+    info->method = route->file.method;
+    info->mask_language =
+        json_string_value(json_object_get(route->file.facts, "language"));
+    info->masked_elements = route->masked_count;
+    info->removed_elements = route->removed_count;
+    info->prepared_bytes =
+        model->backbone_weights.owned.peak_bytes + route->owned.peak_bytes;
 }
 
 void s3r_model_get_info(const s3r_model *model, s3r_model_info *info)
@@ -132,6 +173,8 @@ void s3r_model_get_info(const s3r_model *model, s3r_model_info *info)
         .has_vocabulary = model->has_vocabulary,
         .blank_id = config->pad_token_id,
         .prepared_bytes = model->weights.owned.peak_bytes};
+    if (model->has_route)
+        describe_route(model, info);
     count_tensors(model, info);
 }
 
@@ -164,7 +207,7 @@ s3r_status s3r_model_get_hash(const s3r_model *model, char hex[S3R_HASH_HEX_BYTE
                               s3r_error *err)
 {
     _Static_assert(S3R_HASH_HEX_BYTES >= S3R_MODEL_HASH_BYTES, "room for the hash");
-    return s3r_model_hash(hex, model->checkpoint, &model->config, err);
+    return s3r_model_hash(hex, model->checkpoint, &model->backbone_config, err);
 }
 
 s3r_status s3r_model_save(const s3r_model *model, const char *folder, const char *dtype,
@@ -180,6 +223,9 @@ s3r_status s3r_model_save(const s3r_model *model, const char *folder, const char
             continue;
         const s3r_convert_options options = {.dtype = types[i].dtype,
                                              .is_forced = is_forced};
+        if (model->has_route)
+            return s3r_route_convert(&model->route, model->checkpoint,
+                                     &model->backbone_config, folder, &options, err);
         return s3r_model_convert(model->checkpoint, &model->config,
                                  model->has_vocabulary ? &model->vocabulary : NULL,
                                  folder, &options, err);

@@ -72,6 +72,13 @@ static s3r_status verify(s3r_sealed_file *file, const char *label, const char *k
     if (!facts || !checksum)
         return s3r_fail(err, S3R_ERR_MODEL, "%s: \"%s\" is missing in the metadata",
                         label, facts ? CHECKSUM_KEY : FACTS_KEY);
+    /* The seal covers three of the strings; nothing may hide in others. */
+    const char *format = json_string_value(json_object_get(metadata, "format"));
+    if (json_object_size(metadata) != 4 || !format || strcmp(format, "pt") != 0)
+        return s3r_fail(err, S3R_ERR_MODEL,
+                        "%s: damaged: expected \"format\": \"pt\" and the three strings "
+                        "of a sealed file in the metadata, found other ones",
+                        label);
     seal_of(seal, kind, found, facts, file->container.tensors,
             file->container.tensor_count);
     if (strcmp(seal, checksum) != 0)

@@ -120,21 +120,53 @@ static s3r_status list_tensors(conversion *c, s3r_error *err)
     return S3R_OK;
 }
 
+/* The edit's head instead of the one that is there, if any, at the end as in every plan.
+ */
+static s3r_status replace_head(s3r_weight_plan *plan, const s3r_convert_edit *edit,
+                               s3r_error *err)
+{
+    const struct {
+        const char *name;
+        const s3r_tensor *tensor;
+    } head[] = {{"lm_head.weight", edit->head_weight}, {"lm_head.bias", edit->head_bias}};
+    while (plan->count > 0 &&
+           strncmp(plan->entries[plan->count - 1].name, "lm_head.", 8) == 0)
+        plan->count--;
+    s3r_weight_entry *entries = s3r_realloc(
+        plan->entries, plan->count, plan->count + S3R_ARRAY_LEN(head), sizeof *entries);
+    if (!entries)
+        return s3r_fail_memory(err, "the list of weights", plan->count * sizeof *entries);
+    plan->entries = entries;
+    for (size_t i = 0; i < S3R_ARRAY_LEN(head); i++) {
+        s3r_weight_entry *entry = &plan->entries[plan->count++];
+        *entry =
+            (s3r_weight_entry){.tensor = head[i].tensor, .rank = head[i].tensor->rank};
+        snprintf(entry->name, sizeof entry->name, "%s", head[i].name);
+        memcpy(entry->shape, head[i].tensor->shape, sizeof entry->shape);
+    }
+    return S3R_OK;
+}
+
 /* An s3r_tensor_source_fn. */
 static s3r_status supply(void *context, size_t index, s3r_tensor_write_fn write,
                          void *write_context, s3r_error *err)
 {
     conversion *c = context;
-    const s3r_tensor *from = c->plan.entries[index].tensor;
+    const s3r_weight_entry *entry = &c->plan.entries[index];
+    const s3r_tensor *from = entry->tensor;
+    const s3r_convert_edit *edit = c->options->edit;
+    bool is_edited = edit && entry->rule && edit->touches(edit->context, entry);
+    bool is_copied = from->dtype == c->options->dtype && !is_edited;
     size_t total = s3r_tensor_elements(from), bad;
     s3r_status status = S3R_OK;
-    if (from->dtype == c->options->dtype)
+    if (is_copied)
         status = total ? write(write_context, from->data, from->size_bytes, err) : S3R_OK;
-    for (size_t at = 0;
-         from->dtype != c->options->dtype && status == S3R_OK && at < total;
+    for (size_t at = 0; !is_copied && status == S3R_OK && at < total;
          at += PIECE_ELEMENTS) {
         size_t count = S3R_MIN(total - at, (size_t)PIECE_ELEMENTS);
         s3r_stored_to_f32(c->values, from->data, from->dtype, at, count);
+        if (is_edited)
+            edit->apply(edit->context, entry, at, count, c->values);
         if (!s3r_stored_from_f32(c->stored, c->options->dtype, c->values, count, &bad))
             return s3r_fail(err, S3R_ERR_MODEL,
                             "%s: \"%s\": element %zu: expected a value that %s can hold, "
@@ -267,12 +299,17 @@ s3r_status s3r_model_convert(const s3r_checkpoint *checkpoint,
                              const s3r_convert_options *options, s3r_error *err)
 {
     s3r_folder_writer writer = {0};
-    conversion c = {.checkpoint = checkpoint, .config = config, .options = options};
+    const s3r_convert_edit *edit = options->edit;
+    conversion c = {.checkpoint = checkpoint,
+                    .config = edit ? edit->config : config,
+                    .options = options};
     S3R_TRY(check_form(config, options, err));
     S3R_TRY(check_target(folder, options->is_forced, err));
     S3R_TRY(s3r_weight_plan_make(&c.plan, checkpoint, options->language_adapter, config,
                                  err));
-    s3r_status status = list_tensors(&c, err);
+    s3r_status status = edit ? replace_head(&c.plan, edit, err) : S3R_OK;
+    if (status == S3R_OK)
+        status = list_tensors(&c, err);
     if (status == S3R_OK)
         status = s3r_folder_writer_open(&writer, folder, err);
     if (status == S3R_OK)

@@ -5,13 +5,27 @@
 #define S3R_MODEL_MODEL_CONVERT_H
 
 #include "model/model_config.h"
+#include "model/weight_plan.h"
 #include "text/vocabulary.h"
+
+/* What is written instead of what the checkpoint holds. */
+typedef struct s3r_convert_edit {
+    void *context;
+    /* Are values of this parameter changed? */
+    bool (*touches)(void *context, const s3r_weight_entry *entry);
+    /* Changes its values [first, first + count), in the stored order. */
+    void (*apply)(void *context, const s3r_weight_entry *entry, size_t first,
+                  size_t count, float *values);
+    const s3r_tensor *head_weight, *head_bias; /* the head, instead of any other */
+    const s3r_model_config *config;            /* what the result is, with that head */
+} s3r_convert_edit;
 
 typedef struct s3r_convert_options {
     s3r_dtype dtype; /* of all tensors: F32, F16 or BF16 */
     bool is_forced;  /* replace a model in the folder, keep its other files */
     const s3r_checkpoint
-        *language_adapter; /* MMS: tensors that replace others; or NULL */
+        *language_adapter;        /* MMS: tensors that replace others; or NULL */
+    const s3r_convert_edit *edit; /* or NULL */
 } s3r_convert_options;
 
 /*

@@ -63,6 +63,19 @@ size_t s3r_mask_packed_bytes(size_t rows, size_t cols)
     return S3R_CEIL_DIV(rows * cols, 8u);
 }
 
+size_t s3r_packed_kept_count(const uint8_t *packed, size_t bytes)
+{
+    size_t count = 0, at = 0;
+    for (; at + sizeof(uint64_t) <= bytes; at += sizeof(uint64_t)) {
+        uint64_t word;
+        memcpy(&word, packed + at, sizeof word);
+        count += count_bits(word);
+    }
+    for (; at < bytes; at++)
+        count += count_bits(packed[at]);
+    return count;
+}
+
 /* Bits on their way to bytes. */
 typedef struct bit_sink {
     uint8_t *bytes;

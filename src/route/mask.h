@@ -47,6 +47,8 @@ size_t s3r_mask_distance(const s3r_mask *a, const s3r_mask *b);
 size_t s3r_mask_packed_bytes(size_t rows, size_t cols);
 void s3r_mask_to_packed(const s3r_mask *mask, uint8_t *packed);
 void s3r_mask_from_packed(s3r_mask *mask, const uint8_t *packed);
+/* Kept elements in so many packed bytes. */
+size_t s3r_packed_kept_count(const uint8_t *packed, size_t bytes);
 
 /* How many of n elements go at a sparsity (removed fraction): the original's integers,
  * trunc((1 - keep) * n) with keep = 1 - sparsity. (spec 1.2) */

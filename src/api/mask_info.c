@@ -1,0 +1,81 @@
+/*
+ * Mask files as JSON, and checking them.
+ */
+#include "s3r/mask_info.h"
+
+#include <stdlib.h>
+
+#include "api/handles.h"
+#include "model/model_hash.h"
+#include "route/mask.h"
+
+static json_t *describe_tensor(const s3r_tensor *tensor)
+{
+    json_t *shape = json_array();
+    for (unsigned i = 0; i < tensor->rank; i++)
+        json_array_append_new(shape, json_integer((json_int_t)tensor->shape[i]));
+    return json_pack("{s:s, s:s, s:o, s:I}", "name", tensor->name, "dtype",
+                     s3r_dtype_name(tensor->dtype), "shape", shape, "bytes",
+                     (json_int_t)tensor->size_bytes);
+}
+
+static json_t *describe_file(const s3r_mask_file *file)
+{
+    const s3r_safetensors *container = &file->sealed.container;
+    const char *name;
+    size_t rows, cols, masked = 0, kept = 0;
+    json_t *tensors = json_array();
+    for (size_t i = 0; i < container->tensor_count; i++)
+        if (json_array_append_new(tensors, describe_tensor(&container->tensors[i])) !=
+            0) {
+            json_decref(tensors);
+            return NULL;
+        }
+    for (size_t i = 0; s3r_mask_file_matrix(file, i, &name, &rows, &cols); i++) {
+        const s3r_tensor *bits = s3r_mask_file_find_part(file, S3R_MASK_PREFIX, name, "");
+        masked += rows * cols;
+        kept += s3r_packed_kept_count(bits->data, bits->size_bytes);
+    }
+    return json_pack("{s:s, s:i, s:I, s:I, s:I, s:I, s:o, s:O}", "path", file->path,
+                     "format", S3R_MASK_FILE_FORMAT, "file_bytes",
+                     (json_int_t)file->sealed.map.size, "masked_elements",
+                     (json_int_t)masked, "kept_elements", (json_int_t)kept, "label_count",
+                     (json_int_t)s3r_mask_file_find(file, "head/weight")->shape[0],
+                     "tensors", tensors, "facts", file->facts);
+}
+
+s3r_status s3r_mask_info(char **json, const char *path, s3r_error *err)
+{
+    s3r_mask_file file;
+    S3R_TRY(s3r_mask_file_open(&file, path, err));
+    json_t *object = describe_file(&file);
+    *json = object ? json_dumps(object, JSON_INDENT(2)) : NULL;
+    json_decref(object);
+    s3r_mask_file_close(&file);
+    return *json ? S3R_OK : s3r_fail_memory(err, "a description", 0);
+}
+
+void s3r_mask_info_free(char *json)
+{
+    free(json); /* of jansson */
+}
+
+s3r_status s3r_mask_verify(const char *path, const s3r_model *model, s3r_error *err)
+{
+    char hash[S3R_MODEL_HASH_BYTES];
+    s3r_mask_file file;
+    s3r_route route;
+    s3r_weights_options options;
+    if (!model) {
+        S3R_TRY(s3r_mask_file_open(&file, path, err));
+        s3r_mask_file_close(&file);
+        return S3R_OK;
+    }
+    s3r_weights_options_init(&options);
+    S3R_TRY(s3r_model_get_hash(model, hash, err));
+    S3R_TRY(s3r_route_open(&route, path, model->checkpoint, &model->backbone_config,
+                           model->has_route ? &model->backbone_weights : &model->weights,
+                           hash, &options, err));
+    s3r_route_close(&route);
+    return S3R_OK;
+}
