@@ -15,17 +15,32 @@
 
 /* ---- writing ---- */
 
-static bool needs_backslash(char first)
+static bool is_plain(char c)
 {
-    return first == '{' || first == '@' || first == ';' || first == '\\';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           (c && strchr("'-_.,:!?", c)) || (unsigned char)c >= 0x80;
+}
+
+/* also: one more character that stays. */
+static s3r_status write_escaped(s3r_file_writer *writer, const char *text, size_t size,
+                                char also, s3r_error *err)
+{
+    for (size_t i = 0; i < size; i++) {
+        char escaped[4];
+        if (is_plain(text[i]) || text[i] == also) {
+            S3R_TRY(s3r_file_writer_write(writer, text + i, 1, err));
+            continue;
+        }
+        snprintf(escaped, sizeof escaped, "%%%02X", (unsigned)(unsigned char)text[i]);
+        S3R_TRY(s3r_file_writer_write(writer, escaped, 3, err));
+    }
+    return S3R_OK;
 }
 
 static s3r_status write_token(s3r_file_writer *writer, const char *token, size_t size,
                               s3r_error *err)
 {
-    if (needs_backslash(*token))
-        S3R_TRY(s3r_file_writer_write(writer, "\\", 1, err));
-    S3R_TRY(s3r_file_writer_write(writer, token, size, err));
+    S3R_TRY(write_escaped(writer, token, size, '\0', err));
     return s3r_file_writer_write(writer, " ", 1, err);
 }
 
@@ -61,31 +76,12 @@ static s3r_status write_characters(s3r_file_writer *writer, const char *text,
             continue;
         }
         if (is_apart)
-            S3R_TRY(write_token(writer, SPACE_TOKEN, strlen(SPACE_TOKEN), err));
+            S3R_TRY(s3r_file_writer_write(writer, SPACE_TOKEN " ",
+                                          strlen(SPACE_TOKEN " "), err));
         is_apart = false;
         has_token = true;
         S3R_TRY(write_token(writer, first, (size_t)(text - first), err));
     }
-}
-
-static bool is_plain_in_id(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           (c && strchr("._-/:", c)) || (unsigned char)c >= 0x80;
-}
-
-static s3r_status write_id(s3r_file_writer *writer, const char *id, s3r_error *err)
-{
-    for (; *id; id++) {
-        char escaped[4];
-        if (is_plain_in_id(*id)) {
-            S3R_TRY(s3r_file_writer_write(writer, id, 1, err));
-            continue;
-        }
-        snprintf(escaped, sizeof escaped, "%%%02X", (unsigned)(unsigned char)*id);
-        S3R_TRY(s3r_file_writer_write(writer, escaped, 3, err));
-    }
-    return S3R_OK;
 }
 
 s3r_status s3r_trn_write_line(s3r_file_writer *writer, const char *text, const char *id,
@@ -96,7 +92,7 @@ s3r_status s3r_trn_write_line(s3r_file_writer *writer, const char *text, const c
     else
         S3R_TRY(write_words(writer, text, unit == S3R_UNIT_PHONE, err));
     S3R_TRY(s3r_file_writer_write(writer, "(", 1, err));
-    S3R_TRY(write_id(writer, id, err));
+    S3R_TRY(write_escaped(writer, id, strlen(id), '/', err));
     return s3r_file_writer_write(writer, ")\n", 2, err);
 }
 
@@ -163,22 +159,33 @@ static bool is_trn(const s3r_transcripts *transcripts)
     return ids > 0;
 }
 
-/* Removes the backslashes of s3r_trn_write_line in place. */
+/* The value of the two hexadecimal digits, as s3r_trn_write_line writes them; -1. */
+static int escaped_value(const char *digits)
+{
+    int value = 0;
+    for (size_t i = 0; i < 2; i++) {
+        char c = digits[i];
+        if (!(c >= '0' && c <= '9') && !(c >= 'A' && c <= 'F'))
+            return -1;
+        value = 16 * value + (c <= '9' ? c - '0' : c - 'A' + 10);
+    }
+    return value > ' ' && value < 0x7F && !is_plain((char)value) ? value : -1;
+}
+
+/* Undoes what s3r_trn_write_line escaped, in place.  Words like "%hes" stay. */
 static s3r_status unescape(char *text, const char *label, size_t line, s3r_error *err)
 {
     char *to = text;
-    bool is_first = true;
     for (const char *from = text; *from; from++) {
-        bool is_space = *from == ' ' || *from == '\t';
+        bool is_first = from == text || from[-1] == ' ' || from[-1] == '\t';
         if (is_first && (*from == '{' || *from == '@'))
             return s3r_fail(err, S3R_ERR_DATA,
                             "%s: line %zu: expected words, found \"%c\" (alternatives "
                             "are not understood)",
                             label, line, *from);
-        if (is_first && *from == '\\' && needs_backslash(from[1]))
-            from++;
-        is_first = is_space;
-        *to++ = *from;
+        int value = *from == '%' ? escaped_value(from + 1) : -1;
+        *to++ = value < 0 ? *from : (char)value;
+        from += value < 0 ? 0 : 2;
     }
     *to = '\0';
     return S3R_OK;

@@ -12,9 +12,10 @@
  * Writes a text as one line, its tokens apart, so that sclite counts what
  * s3r_error_counts_add counts.  A character's space is the token "<space>".
  *
- * What sclite would not take as a word gets a backslash before it: tokens that begin with
- * "{" or "@" (alternatives), ";" (comments) or a backslash.  In the id all but letters,
- * digits and "._-/:" becomes %XX.  S3R_ERR_RESOURCE, S3R_ERR_RUNTIME.
+ * sclite gives many characters a meaning (";" ends a word's spelling, "{" begins
+ * alternatives and can crash it), so in tokens and ids ASCII characters become %XX but
+ * for letters, digits and "'-_.,:!?"; ids keep "/" too.  S3R_ERR_RESOURCE,
+ * S3R_ERR_RUNTIME.
  */
 s3r_status s3r_trn_write_line(s3r_file_writer *writer, const char *text, const char *id,
                               s3r_token_unit unit, s3r_error *err);
