@@ -91,7 +91,7 @@ s3r_status s3r_train_evaluate(s3r_train_score *score, s3r_train_model *model,
         return s3r_fail_memory(err, "the evaluation", set->count * sizeof *items);
     for (size_t i = 0; i < set->count; i++)
         items[i] = (s3r_evaluation_item){.frames = set->items[i].frames,
-                                         .reference = set->items[i].utterance->text,
+                                         .reference = set->items[i].reference,
                                          .labels = set->items[i].labels,
                                          .label_count = set->items[i].label_count};
     s3r_status status = run_items(&run, items, batch_frames, err);

@@ -5,11 +5,15 @@
 
 #include "base/memory.h"
 
-/* Methods and options that change convolution weights need them unpacked. */
-static bool trains_convolutions(const s3r_train_config *config)
+/* What trains at or below the positional convolution has its gradient through that: the
+ * convolutions' weights are then needed as they are, beside their packed form. */
+static bool needs_unpacked(const s3r_train_config *config)
 {
-    return config->method == S3R_METHOD_WEIGHTS ||
-           config->method == S3R_METHOD_MASK_WEIGHTS || config->also.pos_conv;
+    bool is_deep_method = config->method == S3R_METHOD_WEIGHTS ||
+                          config->method == S3R_METHOD_MASK_WEIGHTS ||
+                          config->method == S3R_METHOD_BIAS;
+    return is_deep_method || config->also.mask_embedding || config->also.biases ||
+           config->also.norms || config->also.pos_conv || config->also.projection;
 }
 
 static void replace(double *value, double wanted)
@@ -62,7 +66,7 @@ static s3r_status open_parts(s3r_train_model *model, const s3r_train_model_sourc
     s3r_weights_options options;
     s3r_weights_options_init(&options);
     options.is_bf16 = config->precision == S3R_PRECISION_BF16;
-    options.keeps_unpacked = trains_convolutions(config);
+    options.keeps_unpacked = needs_unpacked(config);
     options.kernels = source->kernels;
     options.pool = source->pool;
     model->path = s3r_strdup(source->path);

@@ -144,6 +144,30 @@ static s3r_status take_audio(preparer *p, s3r_train_item *item, const s3r_audio 
     return S3R_OK;
 }
 
+/* What a perfect model would write: letters in the vocabulary's case. */
+static s3r_status write_reference(const preparer *p, s3r_train_item *item, s3r_error *err)
+{
+    char *text = NULL;
+    item->reference = item->utterance->text;
+    if (!item->labels)
+        return S3R_OK;
+    s3r_label_span *spans =
+        s3r_arena_alloc(&p->set->owned, item->label_count, sizeof *spans);
+    if (!spans)
+        return s3r_fail_memory(err, p->options->path, item->label_count * sizeof *spans);
+    for (size_t i = 0; i < item->label_count; i++)
+        spans[i] = (s3r_label_span){.label = item->labels[i]};
+    S3R_TRY(
+        s3r_vocabulary_text(&p->model->vocabulary, &text, spans, item->label_count, err));
+    size_t bytes = strlen(text) + 1;
+    char *copy = s3r_arena_alloc(&p->set->owned, bytes, 1);
+    if (copy)
+        memcpy(copy, text, bytes);
+    s3r_free(text);
+    item->reference = copy;
+    return copy ? S3R_OK : s3r_fail_memory(err, p->options->path, bytes);
+}
+
 static s3r_status prepare(preparer *p, const s3r_utterance *utterance, s3r_error *err)
 {
     s3r_error why = {S3R_OK, ""};
@@ -157,10 +181,13 @@ static s3r_status prepare(preparer *p, const s3r_utterance *utterance, s3r_error
     s3r_status status =
         s3r_vocabulary_encode(&p->model->vocabulary, utterance->text, &p->set->owned,
                               &labels, &item.label_count, &why);
-    item.labels = labels;
     /* Evaluation compares texts: characters that cannot be written are errors there. */
     if (status == S3R_ERR_DATA && p->options->is_evaluation)
         status = S3R_OK;
+    else
+        item.labels = labels;
+    if (status == S3R_OK)
+        status = write_reference(p, &item, &why);
     if (status == S3R_OK)
         status = load_wave(p->model, utterance, &audio, &why);
     if (status == S3R_ERR_DATA) {

@@ -13,8 +13,9 @@
 
 typedef struct s3r_train_item {
     const s3r_utterance *utterance;
-    const uint32_t *labels; /* [label_count] */
+    const uint32_t *labels; /* [label_count]; NULL when the vocabulary lacks some */
     size_t label_count;
+    const char *reference; /* the text as the vocabulary writes it, to compare with */
     size_t frames;
 } s3r_train_item;
 
