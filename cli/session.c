@@ -23,11 +23,23 @@ s3r_status s3r_session_open(s3r_session *session, const s3r_command *command,
     s3r_model_options_init(&model_options);
     model_options.is_bf16 = options->is_bf16;
     model_options.language = options->language;
+    model_options.mask_path = options->mask;
     status = s3r_model_open(&session->model, session->context, options->model,
                             &model_options, err);
     if (status != S3R_OK)
         s3r_session_close(session);
     return status;
+}
+
+s3r_status s3r_session_open_context(s3r_session *session, const s3r_command *command,
+                                    s3r_error *err)
+{
+    s3r_context_options options;
+    *session = (s3r_session){0};
+    s3r_context_options_init(&options);
+    options.thread_count = command->global.threads;
+    options.cpu_level = s3r_cpu_choice_names[command->global.cpu];
+    return s3r_context_create(&session->context, &options, err);
 }
 
 void s3r_session_close(s3r_session *session)

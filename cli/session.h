@@ -12,6 +12,7 @@
 typedef struct s3r_session_options {
     const char *model;    /* NULL: S3R_ERR_USAGE that asks for one */
     const char *language; /* NULL = none */
+    const char *mask;     /* a mask file to apply; NULL = none */
     size_t threads;       /* 0 = as the command says */
     bool is_bf16;
 } s3r_session_options;
@@ -24,6 +25,9 @@ typedef struct s3r_session {
 /* Opens both with the --threads and --cpu of the command, or neither. */
 s3r_status s3r_session_open(s3r_session *session, const s3r_command *command,
                             const s3r_session_options *options, s3r_error *err);
+/* The context alone, for verbs that need no model. */
+s3r_status s3r_session_open_context(s3r_session *session, const s3r_command *command,
+                                    s3r_error *err);
 void s3r_session_close(s3r_session *session); /* a zeroed session is allowed */
 
 #endif
