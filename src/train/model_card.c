@@ -1,0 +1,170 @@
+/*
+ * README.md, the model card: what the result is, how it was made, how to use it, and what
+ * not to expect of it.  The block at the top is what model hubs read.
+ */
+#include <string.h>
+
+#include "train/run_summary.h"
+
+/* A JSON string is a YAML string; what is no text of one line is left out. */
+static void add_yaml_string(s3r_text_buffer *out, const char *key, const char *text)
+{
+    if (!text)
+        return;
+    s3r_buffer_add(out, "%s: \"", key);
+    for (; *text; text++) {
+        if ((unsigned char)*text < 0x20)
+            continue;
+        if (*text == '"' || *text == '\\')
+            s3r_buffer_add_string(out, "\\");
+        s3r_buffer_add_bytes(out, text, 1);
+    }
+    s3r_buffer_add_string(out, "\"\n");
+}
+
+static const char *method_phrase(const char *method)
+{
+    static const struct {
+        const char *method, *phrase;
+    } phrases[] = {
+        {"mask", "a learned binary mask on its frozen weights, a head"},
+        {"magnitude", "a fixed mask that removes its smallest weights, a head"},
+        {"mask+weights", "a learned binary mask, retrained weights, a head"},
+        {"weights", "retrained weights, a head"},
+        {"head", "a head on the frozen network"},
+        {"adapter", "adapters between its frozen layers, a head"},
+        {"lora", "low-rank additions to its frozen weights, a head"},
+        {"bias", "retrained biases and norms, a head"},
+    };
+    for (size_t i = 0; i < S3R_ARRAY_LEN(phrases); i++) {
+        if (method && strcmp(phrases[i].method, method) == 0)
+            return phrases[i].phrase;
+    }
+    return "a trained head";
+}
+
+static void add_top(s3r_text_buffer *out, const s3r_run_summary *s)
+{
+    s3r_buffer_add_string(out, "---\n");
+    add_yaml_string(out, "language", s3r_run_summary_text(s, "language", NULL, NULL));
+    add_yaml_string(out, "license", s3r_run_summary_text(s, "license", NULL, NULL));
+    s3r_buffer_add_string(out, "pipeline_tag: automatic-speech-recognition\n"
+                               "tags:\n  - s3r\n  - speech\n---\n\n# ");
+    const char *language = s3r_run_summary_text(s, "language", NULL, NULL);
+    s3r_buffer_add_string(out, "Speech recognition");
+    s3r_buffer_add_string(out, language ? " for " : "");
+    s3r_buffer_add_markdown(out, language);
+    s3r_buffer_add_string(out, "\n\n`best.s3m` turns the backbone ");
+    s3r_buffer_add_markdown(out,
+                            s3r_run_summary_text(s, "backbone", "name", "named below"));
+    s3r_buffer_add(
+        out,
+        " into a recogniser. It holds %s, the vocabulary and the record of where "
+        "it comes from, but not the backbone.\n\n",
+        method_phrase(s3r_run_summary_text(s, "method", NULL, NULL)));
+}
+
+/* "| name | value |" */
+static void add_row(s3r_text_buffer *out, const char *name, const char *value)
+{
+    if (!value)
+        return;
+    s3r_buffer_add_string(out, "| ");
+    s3r_buffer_add_markdown(out, name);
+    s3r_buffer_add_string(out, " | ");
+    s3r_buffer_add_markdown(out, value);
+    s3r_buffer_add_string(out, " |\n");
+}
+
+static void add_facts(s3r_text_buffer *out, const s3r_run_summary *s)
+{
+    s3r_buffer_add_string(out, "| | |\n|---|---|\n");
+    add_row(out, "backbone", s3r_run_summary_text(s, "backbone", "name", NULL));
+    add_row(out, "family", s3r_run_summary_text(s, "backbone", "family", NULL));
+    add_row(out, "content hash", s3r_run_summary_text(s, "backbone", "hash", NULL));
+    add_row(out, "method", s3r_run_summary_text(s, "method", NULL, NULL));
+    if (s->elements > 0)
+        s3r_buffer_add(
+            out,
+            "| sparsity | %.2f %% of the connections of %zu matrices are removed |\n",
+            100 * s->removed / s->elements, s->matrices);
+    if (s->hours > 0)
+        s3r_buffer_add(out, "| training data | %.3g hours |\n", s->hours);
+    if (s->dev_hours > 0)
+        s3r_buffer_add(out, "| dev data | %.3g hours |\n", s->dev_hours);
+    add_row(out, "made by", s3r_run_summary_text(s, "created_by", NULL, NULL));
+    s3r_buffer_add_string(out, "\n");
+}
+
+static void add_metrics(s3r_text_buffer *out, const s3r_run_summary *s)
+{
+    const char *name;
+    double value;
+    const json_t *seed = json_object_get(s->facts, "seed");
+    bool has_facts = s3r_run_summary_metric(s, 0, &name, &value);
+    s3r_buffer_add_string(out, "## Results\n\n");
+    if (!has_facts && !s->has_best) {
+        s3r_buffer_add_string(out, "Not evaluated: there was no dev set.\n\n");
+        return;
+    }
+    s3r_buffer_add_string(out, "On the dev set");
+    if (json_is_integer(seed))
+        s3r_buffer_add(out, ", one run with seed %lld",
+                       (long long)json_integer_value(seed));
+    s3r_buffer_add_string(out, ":\n\n| metric | value |\n|---|---|\n");
+    if (s->has_best)
+        s3r_buffer_add(out, "| best %s | %.2f %% (step %.0f) |\n", s->metric_name,
+                       100 * s->best.value, s->best.step);
+    for (size_t i = 0; s3r_run_summary_metric(s, i, &name, &value); i++) {
+        bool is_rate = s3r_metric_is_rate(name);
+        s3r_buffer_add_string(out, "| ");
+        s3r_buffer_add_markdown(out, name);
+        s3r_buffer_add(out, is_rate ? " | %.2f %% |\n" : " | %.6g |\n",
+                       is_rate ? 100 * value : value);
+    }
+    s3r_buffer_add_string(out,
+                          "\nThe best step was chosen on this same set, so the numbers "
+                          "are a little optimistic; measure on a test set with\n\n"
+                          "    s3r eval -m BACKBONE --mask best.s3m --data test.jsonl "
+                          "--metrics wer,cer\n\n");
+}
+
+void s3r_model_card(s3r_text_buffer *out, const s3r_run_summary *s)
+{
+    add_top(out, s);
+    add_facts(out, s);
+    add_metrics(out, s);
+    s3r_buffer_add_string(
+        out,
+        "## Use\n\n    s3r transcribe -m BACKBONE --mask best.s3m a.wav\n\n"
+        "BACKBONE is the checkpoint with the content hash above; any other one is "
+        "refused. `s3r mask info best.s3m` shows what the file holds, and `s3r convert "
+        "--mask best.s3m BACKBONE OUT` merges both into a Hugging Face folder.\n\n"
+        "## Licence\n\n");
+    const char *license = s3r_run_summary_text(s, "license", NULL, NULL);
+    if (license) {
+        s3r_buffer_add_string(out, "That of the backbone: ");
+        s3r_buffer_add_markdown(out, license);
+        s3r_buffer_add_string(out, ". ");
+    } else {
+        s3r_buffer_add_string(out, "The backbone's checkpoint names none. ");
+    }
+    s3r_buffer_add_string(
+        out,
+        "The licence of the training data may ask for more.\n\n"
+        "## Limitations\n\n"
+        "* It knows the speakers, rooms, spelling and characters of its training data; "
+        "expect more errors elsewhere.\n"
+        "* It writes no punctuation, case or digits that the training texts did not "
+        "have.\n"
+        "* The numbers are of one run; another seed gives others.\n"
+        "* A mask makes the file small, not the network fast.\n");
+    if (s->hours > 0 && s->hours < 1)
+        s3r_buffer_add(
+            out,
+            "* It was trained on %.0f minutes of speech: good enough to help a "
+            "person who transcribes, not to replace one.\n",
+            60 * s->hours);
+    s3r_buffer_add_string(out, "\n`report.html` has the curves and `config.yaml` all "
+                               "settings of the run.\n");
+}
