@@ -1,6 +1,7 @@
 /*
  * Opening and closing a run.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -65,6 +66,13 @@ static s3r_status write_settings(const s3r_trainer *trainer, s3r_error *err)
 
 /* ---- data ---- */
 
+/* A forecast leaves nothing in the run folder. */
+static const char *temporary_folder(void)
+{
+    const char *folder = getenv("TMPDIR");
+    return folder && *folder ? folder : "/tmp";
+}
+
 static s3r_status open_set(s3r_trainer *trainer, s3r_train_set *set, const char *path,
                            bool is_evaluation, size_t cache_bytes, s3r_error *err)
 {
@@ -78,7 +86,7 @@ static s3r_status open_set(s3r_trainer *trainer, s3r_train_set *set, const char 
                            ? S3R_DTYPE_BF16
                            : S3R_DTYPE_F32,
         .cache_bytes = cache_bytes,
-        .cache_folder = trainer->options.is_plan ? NULL : trainer->folder,
+        .cache_folder = trainer->options.is_plan ? temporary_folder() : trainer->folder,
         .tell = tell_preparation,
         .tell_context = trainer};
     return s3r_train_set_open(set, &trainer->model, &trainer->tape, &trainer->config,
