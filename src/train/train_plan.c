@@ -72,7 +72,7 @@ static s3r_status forecast_memory(s3r_trainer *trainer, s3r_train_forecast *fore
         return S3R_OK;
     return s3r_fail(err, S3R_ERR_RESOURCE,
                     "it would not fit: the run needs about %zu MiB, %zu MiB are "
-                    "available; a smaller batch.seconds (now %g, the longest utterance "
+                    "available; a smaller batch.seconds (now %g, the largest micro-batch "
                     "has %.1f s) with a larger batch.accumulate needs less",
                     forecast->memory_bytes >> 20, trainer->options.memory_limit >> 20,
                     trainer->config.batch.seconds,
