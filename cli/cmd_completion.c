@@ -33,12 +33,51 @@ static void put_brief(FILE *out, const char *help)
             fputc(help[i], out);
 }
 
-static void put_verb_names(FILE *out)
+/* What a verb's first word adds to the list of first words: each family is there once. */
+static bool is_listed(const s3r_verb *verb)
 {
-    for (size_t i = 0; i < s3r_verb_count; i++)
-        if (!s3r_verbs[i]->is_hidden)
-            fprintf(out, "%s ", s3r_verbs[i]->name);
+    bool has_second = s3r_verb_second_word(verb)[0] != '\0';
+    return !verb->is_hidden && (!has_second || s3r_verb_starts_family(verb));
+}
+
+static void put_first_word(FILE *out, const s3r_verb *verb)
+{
+    fprintf(out, "%.*s", (int)s3r_verb_first_word(verb), verb->name);
+}
+
+static void put_first_words(FILE *out)
+{
+    for (size_t i = 0; i < s3r_verb_count; i++) {
+        if (!is_listed(s3r_verbs[i]))
+            continue;
+        put_first_word(out, s3r_verbs[i]);
+        fputc(' ', out);
+    }
     fputs("help", out);
+}
+
+/* The second words of the family that the verb is in. */
+static void put_second_words(FILE *out, const s3r_verb *verb)
+{
+    const char *before = "";
+    size_t index = 0;
+    const s3r_verb *member;
+    while ((member = s3r_verb_in_family(verb->name, s3r_verb_first_word(verb), &index))) {
+        fprintf(out, "%s%s", before, s3r_verb_second_word(member));
+        before = " ";
+    }
+}
+
+static bool is_in_family(const s3r_verb *verb)
+{
+    return s3r_verb_second_word(verb)[0] != '\0';
+}
+
+/* A name with a space is one word of the shell only in quotes. */
+static void put_quoted_name(FILE *out, const s3r_verb *verb)
+{
+    const char *quote = is_in_family(verb) ? "'" : "";
+    fprintf(out, "%s%s%s", quote, verb->name, quote);
 }
 
 static void bash_option(FILE *out, const s3r_verb *verb, const s3r_option *option)
@@ -51,9 +90,33 @@ static void bash_value(FILE *out, const s3r_verb *verb, const s3r_option *option
 {
     if (!option->values)
         return;
-    fprintf(out, "        %s:--%s) COMPREPLY=($(compgen -W \"", verb->name, option->name);
+    fputs("        ", out);
+    put_quoted_name(out, verb);
+    fprintf(out, ":--%s) COMPREPLY=($(compgen -W \"", option->name);
     put_words(out, option->values);
     fputs("\" -- \"$cur\")); return ;;\n", out);
+}
+
+/* The second word of a family, also behind help; then both words are the verb. */
+static void bash_families(FILE *out)
+{
+    fputs("    local at=1\n    [ \"$verb\" = help ] && at=2\n"
+          "    case ${COMP_WORDS[at]} in\n",
+          out);
+    for (size_t i = 0; i < s3r_verb_count; i++) {
+        if (s3r_verbs[i]->is_hidden || !s3r_verb_starts_family(s3r_verbs[i]))
+            continue;
+        fputs("        ", out);
+        put_first_word(out, s3r_verbs[i]);
+        fputs(") if [ \"$COMP_CWORD\" -eq $((at + 1)) ]; then\n"
+              "                COMPREPLY=($(compgen -W \"",
+              out);
+        put_second_words(out, s3r_verbs[i]);
+        fputs("\" -- \"$cur\"))\n                return\n            fi\n"
+              "            [ \"$at\" -eq 1 ] && verb=\"$verb ${COMP_WORDS[2]}\" ;;\n",
+              out);
+    }
+    fputs("    esac\n", out);
 }
 
 static void print_bash(FILE *out)
@@ -64,21 +127,23 @@ static void print_bash(FILE *out)
           "    if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
           "        COMPREPLY=($(compgen -W \"",
           out);
-    put_verb_names(out);
-    fputs(" --help --version\" -- \"$cur\"))\n        return\n    fi\n"
-          "    case \"$verb:$prev\" in\n",
-          out);
+    put_first_words(out);
+    fputs(" --help --version\" -- \"$cur\"))\n        return\n    fi\n", out);
+    bash_families(out);
+    fputs("    case \"$verb:$prev\" in\n", out);
     for (size_t i = 0; i < s3r_verb_count; i++)
         if (!s3r_verbs[i]->is_hidden)
             for_each_option(out, s3r_verbs[i], bash_value);
     fputs("        help:*) COMPREPLY=($(compgen -W \"", out);
-    put_verb_names(out);
+    put_first_words(out);
     fputs("\" -- \"$cur\")); return ;;\n    esac\n    case $verb in\n", out);
     for (size_t i = 0; i < s3r_verb_count; i++) {
         const s3r_verb *verb = s3r_verbs[i];
         if (verb->is_hidden)
             continue;
-        fprintf(out, "        %s) options=\"", verb->name);
+        fputs("        ", out);
+        put_quoted_name(out, verb);
+        fputs(") options=\"", out);
         for_each_option(out, verb, bash_option);
         fputs("\"; words=\"", out);
         if (verb->positionals[0].values)
@@ -116,29 +181,70 @@ static void zsh_option(FILE *out, const s3r_verb *verb, const s3r_option *option
     fputs("' \\\n", out);
 }
 
+/* Lines 'WORD:what it is' of an array: all first words, or those of a family. */
+static void zsh_words(FILE *out, const s3r_verb *family)
+{
+    for (size_t i = 0; i < s3r_verb_count; i++) {
+        const s3r_verb *verb = s3r_verbs[i];
+        size_t length = family ? s3r_verb_first_word(family) : 0;
+        bool is_member = family && is_in_family(verb) && !verb->is_hidden &&
+                         s3r_verb_first_word(verb) == length &&
+                         strncmp(verb->name, family->name, length) == 0;
+        if (family ? !is_member : !is_listed(verb))
+            continue;
+        fputs("        '", out);
+        if (family)
+            fputs(s3r_verb_second_word(verb), out);
+        else
+            put_first_word(out, verb);
+        fputc(':', out);
+        if (!family && is_in_family(verb))
+            put_second_words(out, verb);
+        else
+            put_brief(out, verb->summary);
+        fputs("'\n", out);
+    }
+}
+
+static void zsh_families(FILE *out)
+{
+    fputs("    local -a seconds\n    case $verb in\n", out);
+    for (size_t i = 0; i < s3r_verb_count; i++) {
+        if (s3r_verbs[i]->is_hidden || !s3r_verb_starts_family(s3r_verbs[i]))
+            continue;
+        fputs("        ", out);
+        put_first_word(out, s3r_verbs[i]);
+        fputs(")\n        seconds=(\n", out);
+        zsh_words(out, s3r_verbs[i]);
+        fputs("        )\n        if (( CURRENT == 2 )); then\n"
+              "            _describe -t verbs 'verb' seconds\n            return\n"
+              "        fi\n        verb=\"$verb $words[2]\"\n        shift words\n"
+              "        (( CURRENT-- )) ;;\n",
+              out);
+    }
+    fputs("    esac\n", out);
+}
+
 static void print_zsh(FILE *out)
 {
     fputs("#compdef s3r\n# zsh completion of s3r\n_s3r()\n{\n    local -a verbs\n"
           "    verbs=(\n",
           out);
-    for (size_t i = 0; i < s3r_verb_count; i++) {
-        if (s3r_verbs[i]->is_hidden)
-            continue;
-        fprintf(out, "        '%s:", s3r_verbs[i]->name);
-        put_brief(out, s3r_verbs[i]->summary);
-        fputs("'\n", out);
-    }
+    zsh_words(out, NULL);
     fputs("        'help:Everything about one verb'\n    )\n"
           "    if (( CURRENT == 2 )); then\n"
           "        _describe -t verbs 'verb' verbs\n        return\n    fi\n"
-          "    local verb=$words[2]\n    shift words\n    (( CURRENT-- ))\n"
-          "    case $verb in\n        help) _describe -t verbs 'verb' verbs ;;\n",
+          "    local verb=$words[2]\n    shift words\n    (( CURRENT-- ))\n",
           out);
+    zsh_families(out);
+    fputs("    case $verb in\n        help) _describe -t verbs 'verb' verbs ;;\n", out);
     for (size_t i = 0; i < s3r_verb_count; i++) {
         const s3r_verb *verb = s3r_verbs[i];
         if (verb->is_hidden)
             continue;
-        fprintf(out, "        %s)\n            _arguments -s \\\n", verb->name);
+        fputs("        ", out);
+        put_quoted_name(out, verb);
+        fputs(")\n            _arguments -s \\\n", out);
         for_each_option(out, verb, zsh_option);
         if (verb->positionals[0].values) {
             fputs("                '*:value:(", out);
@@ -151,10 +257,20 @@ static void print_zsh(FILE *out)
     fputs("    esac\n}\n_s3r \"$@\"\n", out);
 }
 
+/* The condition that the verb's words have been typed. */
+static void fish_seen(FILE *out, const s3r_verb *verb)
+{
+    fputs("complete -c s3r -n '__fish_seen_subcommand_from ", out);
+    put_first_word(out, verb);
+    if (is_in_family(verb))
+        fprintf(out, "; and __fish_seen_subcommand_from %s", s3r_verb_second_word(verb));
+    fputs("'", out);
+}
+
 static void fish_option(FILE *out, const s3r_verb *verb, const s3r_option *option)
 {
-    fprintf(out, "complete -c s3r -n '__fish_seen_subcommand_from %s' -l %s", verb->name,
-            option->name);
+    fish_seen(out, verb);
+    fprintf(out, " -l %s", option->name);
     if (option->letter)
         fprintf(out, " -s %c", option->letter);
     if (option->values) {
@@ -169,6 +285,30 @@ static void fish_option(FILE *out, const s3r_verb *verb, const s3r_option *optio
     fputs("'\n", out);
 }
 
+/* The first word of a verb, once a family, and the second. */
+static void fish_words(FILE *out, const s3r_verb *verb)
+{
+    if (is_listed(verb)) {
+        fputs("complete -c s3r -f -n __fish_use_subcommand -a ", out);
+        put_first_word(out, verb);
+        fputs(" -d '", out);
+        if (is_in_family(verb))
+            put_second_words(out, verb);
+        else
+            put_brief(out, verb->summary);
+        fputs("'\n", out);
+    }
+    if (!is_in_family(verb))
+        return;
+    fputs("complete -c s3r -f -n '__fish_seen_subcommand_from ", out);
+    put_first_word(out, verb);
+    fputs("; and not __fish_seen_subcommand_from ", out);
+    put_second_words(out, verb);
+    fprintf(out, "' -a %s -d '", s3r_verb_second_word(verb));
+    put_brief(out, verb->summary);
+    fputs("'\n", out);
+}
+
 static void print_fish(FILE *out)
 {
     fputs("# fish completion of s3r\n", out);
@@ -176,13 +316,10 @@ static void print_fish(FILE *out)
         const s3r_verb *verb = s3r_verbs[i];
         if (verb->is_hidden)
             continue;
-        fprintf(out, "complete -c s3r -f -n __fish_use_subcommand -a %s -d '",
-                verb->name);
-        put_brief(out, verb->summary);
-        fputs("'\n", out);
+        fish_words(out, verb);
         if (verb->positionals[0].values) {
-            fprintf(out, "complete -c s3r -f -n '__fish_seen_subcommand_from %s' -a '",
-                    verb->name);
+            fish_seen(out, verb);
+            fputs(" -f -a '", out);
             put_words(out, verb->positionals[0].values);
             fputs("'\n", out);
         }

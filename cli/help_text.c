@@ -128,6 +128,22 @@ void s3r_help_print_overview(FILE *out)
         fprintf(out, "  %3d  %s\n", s3r_exit_codes[i].code, s3r_exit_codes[i].meaning);
 }
 
+bool s3r_help_print_family(FILE *out, const char *word)
+{
+    size_t index = 0, length = strlen(word);
+    const s3r_verb *verb = s3r_verb_in_family(word, length, &index);
+    if (!verb)
+        return false;
+    fprintf(out, "Usage: s3r %s VERB [OPTION...] [ARGUMENT...]\n\nVerbs:\n", word);
+    for (; verb; verb = s3r_verb_in_family(word, length, &index))
+        print_row(out, verb->name, verb->summary);
+    fprintf(out, "\n");
+    char label[80];
+    snprintf(label, sizeof label, "s3r help %.32s VERB", word);
+    print_row(out, label, "Everything about one verb.");
+    return true;
+}
+
 void s3r_help_print_verb(FILE *out, const s3r_verb *verb)
 {
     fprintf(out, "Usage: s3r %s [OPTION...]%s%s\n\n", verb->name, verb->usage ? " " : "",

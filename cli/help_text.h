@@ -10,6 +10,8 @@
 
 /* The program's overview: all verbs. */
 void s3r_help_print_overview(FILE *out);
+/* The verbs of a family ("data"); false when there is none. */
+bool s3r_help_print_family(FILE *out, const char *word);
 /* One verb with its arguments, options and examples. */
 void s3r_help_print_verb(FILE *out, const s3r_verb *verb);
 

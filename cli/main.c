@@ -37,35 +37,44 @@ static const s3r_verb *find_verb(int word_limit, char *const *words, int *word_c
     return word_limit > 0 ? s3r_verb_find(words[0]) : NULL;
 }
 
-/* Verbs whose first word is name; 0 when there is none. */
-static size_t list_family(char *list, size_t list_bytes, const char *name)
+/* A family is named, its second word is missing (NULL) or none of its words. */
+static int unknown_second_word(s3r_terminal *terminal, const char *name,
+                               const char *second)
 {
-    size_t length = strlen(name), count = 0, used = 0;
-    list[0] = '\0';
-    for (size_t i = 0; i < s3r_verb_count; i++) {
-        const char *verb = s3r_verbs[i]->name;
-        if (strncmp(verb, name, length) != 0 || verb[length] != ' ')
-            continue;
-        int more = snprintf(list + used, list_bytes - used, "%s\"s3r %s\"",
-                            count > 0 ? ", " : "", verb);
-        if (more > 0 && used + (size_t)more < list_bytes)
+    char list[512] = "";
+    const char *best = NULL;
+    size_t length = strlen(name), used = 0, index = 0;
+    const s3r_verb *verb;
+    while ((verb = s3r_verb_in_family(name, length, &index))) {
+        int more = snprintf(list + used, sizeof list - used, "%s\"s3r %s\"",
+                            used > 0 ? ", " : "", verb->name);
+        if (more > 0 && used + (size_t)more < sizeof list)
             used += (size_t)more;
-        count++;
+        if (second)
+            best = s3r_suggest(second, best, s3r_verb_second_word(verb));
     }
-    return count;
+    if (best)
+        s3r_print_error(terminal, "unknown verb \"%s %s\"; did you mean \"%s %s\"?", name,
+                        second, name, best);
+    else
+        s3r_print_error(terminal, "\"%s\" needs a second word: %s", name, list);
+    return S3R_ERR_USAGE;
 }
 
-static int unknown_verb(s3r_terminal *terminal, const char *name)
+/* second is the word behind name, or NULL. */
+static int unknown_verb(s3r_terminal *terminal, const char *name, const char *second)
 {
     const char *best = NULL;
-    char family[512];
-    if (list_family(family, sizeof family, name) > 0) {
-        s3r_print_error(terminal, "\"%s\" needs a second word: %s", name, family);
-        return S3R_ERR_USAGE;
-    }
-    for (size_t i = 0; i < s3r_verb_count; i++)
+    char words[64][32];
+    size_t first = 0;
+    if (s3r_verb_in_family(name, strlen(name), &first))
+        return unknown_second_word(terminal, name, second);
+    for (size_t i = 0; i < s3r_verb_count && i < 64; i++) {
+        snprintf(words[i], sizeof words[i], "%.*s",
+                 (int)s3r_verb_first_word(s3r_verbs[i]), s3r_verbs[i]->name);
         if (!s3r_verbs[i]->is_hidden)
-            best = s3r_suggest(name, best, s3r_verbs[i]->name);
+            best = s3r_suggest(name, best, words[i]);
+    }
     if (name[0] == '-')
         s3r_print_error(terminal, "expected a verb before \"%s\" (see s3r --help)", name);
     else if (best)
@@ -80,8 +89,10 @@ static int print_help(s3r_terminal *terminal, int word_count, char *const *words
 {
     int used = 0;
     const s3r_verb *verb = find_verb(word_count, words, &used);
+    if (word_count == 1 && !verb && s3r_help_print_family(stdout, words[0]))
+        return S3R_OK;
     if (word_count > 0 && !verb)
-        return unknown_verb(terminal, words[0]);
+        return unknown_verb(terminal, words[0], word_count > 1 ? words[1] : NULL);
     if (verb)
         s3r_help_print_verb(stdout, verb);
     else
@@ -175,8 +186,12 @@ int main(int argc, char **argv)
     }
     int used = 0;
     const s3r_verb *verb = find_verb(argc - 1, argv + 1, &used);
+    bool asks_help =
+        argc == 3 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0);
+    if (!verb && asks_help)
+        return finish(&terminal, print_help(&terminal, 1, argv + 1));
     if (!verb)
-        return finish(&terminal, unknown_verb(&terminal, name));
+        return finish(&terminal, unknown_verb(&terminal, name, argv[2]));
     return finish(&terminal,
                   run_verb(&terminal, verb, argv + 1 + used, (size_t)(argc - 1 - used)));
 }

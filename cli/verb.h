@@ -73,6 +73,18 @@ extern const size_t s3r_verb_count;
 /* The verb of that name; NULL when there is none. */
 const s3r_verb *s3r_verb_find(const char *name);
 
+/*
+ * A family is the verbs of two words that share the first: "data prepare", "data check".
+ * s3r_verb_in_family walks its visible members: the first at or behind *index, which moves
+ * behind it; NULL at the end.
+ */
+const s3r_verb *s3r_verb_in_family(const char *word, size_t word_length, size_t *index);
+/* Bytes of the first word of the name, and the second word ("" without one). */
+size_t s3r_verb_first_word(const s3r_verb *verb);
+const char *s3r_verb_second_word(const s3r_verb *verb);
+/* True for the first visible member of a family. */
+bool s3r_verb_starts_family(const s3r_verb *verb);
+
 extern const s3r_option s3r_global_option_table[];
 extern const size_t s3r_global_option_count;
 

@@ -4,6 +4,10 @@
  */
 S3R_VERB(inspect)
 S3R_VERB(convert)
+S3R_VERB(data_prepare)
+S3R_VERB(data_check)
+S3R_VERB(data_stats)
+S3R_VERB(data_split)
 S3R_VERB(train)
 S3R_VERB(features)
 S3R_VERB(transcribe)

@@ -60,6 +60,34 @@ const s3r_verb *s3r_verb_find(const char *name)
     return NULL;
 }
 
+size_t s3r_verb_first_word(const s3r_verb *verb)
+{
+    return strcspn(verb->name, " ");
+}
+
+const char *s3r_verb_second_word(const s3r_verb *verb)
+{
+    const char *space = strchr(verb->name, ' ');
+    return space ? space + 1 : "";
+}
+
+const s3r_verb *s3r_verb_in_family(const char *word, size_t word_length, size_t *index)
+{
+    while (*index < s3r_verb_count) {
+        const s3r_verb *verb = s3r_verbs[(*index)++];
+        if (!verb->is_hidden && strncmp(verb->name, word, word_length) == 0 &&
+            verb->name[word_length] == ' ')
+            return verb;
+    }
+    return NULL;
+}
+
+bool s3r_verb_starts_family(const s3r_verb *verb)
+{
+    size_t first = 0;
+    return s3r_verb_in_family(verb->name, s3r_verb_first_word(verb), &first) == verb;
+}
+
 bool s3r_verb_has_global(const s3r_verb *verb, const s3r_option *option)
 {
     return !verb || verb->has_json ||

@@ -44,5 +44,5 @@ expect 0 man
 stdout_has '^\.TH S3R 1'
 stdout_has '^\.SS "s3r doctor \[OPTION\.\.\.\]'
 stdout_has '^\\fB\\-t, \\-\\-threads N'
-stdout_has '^Of inspect, bench, doctor only\.$'
+stdout_has '^Of inspect, .*bench, doctor only\.$'
 stdout_has '^\.SH EXIT STATUS'
