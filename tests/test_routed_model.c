@@ -400,6 +400,21 @@ static s3r_status attempt_convert(void *context, s3r_error *error)
     return status;
 }
 
+/* As test_survives_alloc_faults, but for jansson's own allocations: its scanner asserts
+ * when one fails within a string that has escapes, as the facts have. */
+static void survive(test_attempt_fn attempt, route_case *c)
+{
+    s3r_status status = S3R_ERR_RESOURCE;
+    for (size_t n = 1; status != S3R_OK; n++) {
+        err.message[0] = '\0';
+        s3r_alloc_fail_at(n);
+        status = attempt(c, &err);
+        s3r_alloc_fail_at(0);
+        if (status != S3R_OK && (status != S3R_ERR_RESOURCE || !err.message[0]))
+            fail_msg("allocation %zu: %s: %s", n, s3r_status_name(status), err.message);
+    }
+}
+
 static void test_without_memory(void **state)
 {
     (void)state;
@@ -412,10 +427,10 @@ static void test_without_memory(void **state)
         s3r_model_weights_open(&c.weights, c.checkpoint, &c.config, &options, &err),
         S3R_OK);
     assert_int_equal(s3r_model_hash(c.hash, c.checkpoint, &c.config, &err), S3R_OK);
-    test_survives_alloc_faults(attempt_route, &c);
+    survive(attempt_route, &c);
     c.mask = write_mask(models[0], &lora);
     c.folder = new_path("out");
-    test_survives_alloc_faults(attempt_convert, &c);
+    survive(attempt_convert, &c);
     s3r_model_weights_close(&c.weights);
     s3r_checkpoint_close(c.checkpoint);
 }
