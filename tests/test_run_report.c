@@ -38,8 +38,8 @@ static char *read_text(const char *folder, const char *name)
 
 static void assert_has(const char *text, const char *part)
 {
-    if (!strstr(text, part))
-        fail_msg("expected \"%s\" in:\n%.3000s", part, text);
+    if (!text || !strstr(text, part))
+        fail_msg("expected \"%s\" in:\n%.3000s", part, text ? text : "");
 }
 
 /* Every tag is closed in its order; void elements and the doctype are not opened. */

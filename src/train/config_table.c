@@ -176,7 +176,7 @@ static const s3r_config_key table[] = {
      "the error rate that chooses the best: of words, characters or phones", metrics, 0,
      0, 0},
     {"eval.keep_best", S3R_CONFIG_COUNT, PLACE(eval.keep_best), "1",
-     "results that are kept: best.s3m, best-2.s3m, ...", NULL, 1, 1000, 0},
+     "results that are kept: best.s3m, best-2.s3m, ...", NULL, 1, 16, 0},
     {"eval.patience", S3R_CONFIG_COUNT, PLACE(eval.patience), "0",
      "evaluations without a better one that end the run; 0 = never", NULL, 0, 1e6, 0},
     {"eval.start", S3R_CONFIG_COUNT, PLACE(eval.start), "0",

@@ -134,9 +134,9 @@ static bool make_frame(const s3r_chart *chart, frame *f)
     }
     if (!(min_x <= max_x))
         return false;
-    f->x = make_axis(min_x, max_x);
-    f->x.min = min_x; /* the curve fills the width; ticks stay round */
-    f->x.max = fmax(max_x, min_x + f->x.step);
+    /* Steps count from 0 in every chart, and fill the width; ticks stay round. */
+    f->x = make_axis(fmin(0, min_x), max_x);
+    f->x.max = fmax(max_x, f->x.min + f->x.step);
     f->y = make_axis(chart->is_from_zero ? fmin(0, min_y) : min_y, max_y);
     f->is_part = chart->is_part;
     /* What has no round steps (infinite or tiny ranges) is no curve of a run. */
