@@ -218,7 +218,7 @@ static void set_up(bench *b)
     s3r_error err;
     check(s3r_pool_create(&b->pool, b->options.threads, &err), &err);
     b->kernels = s3r_kernels_get(s3r_cpu_detect());
-    s3r_arena_init(&b->owned, 1 << 20);
+    s3r_arena_init(&b->owned, 64 << 20);
     open_model(b);
     make_data(b);
     choose_trained(b);

@@ -7,7 +7,8 @@
 
 #include "model/stored_values.h"
 
-#define OWNED_CHUNK_BYTES ((size_t)1 << 20)
+/* Some matrices together: the end of a chunk lies idle. */
+#define OWNED_CHUNK_BYTES ((size_t)64 << 20)
 
 static bool is_tap_major(s3r_weight_kind kind)
 {

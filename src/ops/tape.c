@@ -7,6 +7,9 @@
 #include <string.h>
 
 #define ARENA_CHUNK_BYTES ((size_t)16 << 20)
+/* A training step that holds more takes chunks as large as what it holds: in many chunks,
+ * many ends would lie idle. */
+#define GROWING_FROM_BYTES ((size_t)64 << 20)
 #define RANGE_ELEMENTS    16384u /* work of one row range, about 10 us */
 
 /* Memory that nobody uses; the header lies at its beginning. */
@@ -48,6 +51,9 @@ s3r_status s3r_tape_status(const s3r_tape *tape, s3r_error *err)
 
 void *s3r_tape_alloc(s3r_tape *tape, size_t count, size_t size)
 {
+    size_t used = tape->arena.below_bytes + tape->arena.used;
+    if (tape->is_recording && used >= GROWING_FROM_BYTES)
+        tape->arena.chunk_bytes = S3R_MAX(tape->arena.chunk_bytes, used);
     void *block = s3r_arena_alloc(&tape->arena, count, size);
     if (!block)
         tape->is_out_of_memory = true;
