@@ -134,9 +134,10 @@ static bool make_targets(const step_pass *pass, s3r_ctc_targets *targets)
 }
 
 static void take_losses(s3r_step_result *result, const s3r_micro_batch *batch,
-                        const double *losses)
+                        const double *losses, const size_t *blanks)
 {
     for (size_t u = 0; u < batch->count; u++) {
+        result->blank_frames += blanks[u];
         if (isfinite(losses[u])) {
             result->loss += losses[u];
             continue;
@@ -171,7 +172,6 @@ s3r_status s3r_train_step_run(s3r_step_result *result, s3r_train_model *model,
     step_pass pass = {model, set, tape, config, batch, {0}};
     s3r_value *features = NULL;
     s3r_ctc_targets targets;
-    size_t blanks = 0;
     s3r_tape_reset(tape);
     tape->is_bf16 = config->precision == S3R_PRECISION_BF16;
     tape->is_recording = tape->is_training = true;
@@ -179,16 +179,16 @@ s3r_status s3r_train_step_run(s3r_step_result *result, s3r_train_model *model,
     S3R_TRY(s3r_train_set_features(set, model, tape, batch->indices, batch->count,
                                    &features, &pass.frames, err));
     double *losses = s3r_tape_alloc(tape, batch->count, sizeof *losses);
+    size_t *blanks = s3r_tape_alloc(tape, batch->count, sizeof *blanks);
     s3r_value *logits = forward(&pass, features);
-    if (!logits || !losses || !make_targets(&pass, &targets))
+    if (!logits || !losses || !blanks || !make_targets(&pass, &targets))
         return s3r_tape_status(tape, err);
-    s3r_ctc_loss(tape, logits, pass.frames, &targets, 1.0, losses, &blanks);
+    s3r_ctc_loss(tape, logits, pass.frames, &targets, 1.0, losses, blanks);
     S3R_TRY(s3r_tape_status(tape, err));
     s3r_tape_backward(tape);
     S3R_TRY(s3r_tape_status(tape, err));
-    take_losses(result, batch, losses);
+    take_losses(result, batch, losses, blanks);
     result->utterances += batch->count;
     result->frames += features->rows;
-    result->blank_frames += blanks;
     return S3R_OK;
 }
