@@ -31,6 +31,7 @@ s3r_session_options s3r_audio_verb_session(const s3r_audio_verb_options *options
 {
     return (s3r_session_options){
         .model = options->model,
+        .mask = options->mask,
         .language = options->language,
         .threads = options->jobs,
         .is_bf16 = options->dtype == S3R_DTYPE_CHOICE_BF16,

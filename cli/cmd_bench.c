@@ -17,7 +17,7 @@
 #define MAX_ROUNDS  100000
 
 typedef struct bench_options {
-    const char *model;
+    const char *model, *mask;
     const char *seconds;
     int dtype;
     size_t rounds;
@@ -76,7 +76,7 @@ static s3r_status measure_all(const s3r_command *command, const lengths *all,
                               json_t *runs, s3r_error *err)
 {
     const bench_options *options = command->options;
-    s3r_bench_case what = {.session = {.model = options->model},
+    s3r_bench_case what = {.session = {.model = options->model, .mask = options->mask},
                            .rounds = options->rounds};
     for (int dtype = BENCH_F32; dtype <= BENCH_BF16; dtype++) {
         if (options->dtype != BENCH_BOTH && options->dtype != dtype)
@@ -108,10 +108,11 @@ static void print_header(const char *cpu_level, size_t threads)
 static s3r_status print_json(const char *cpu_level, size_t threads,
                              const bench_options *options, json_t *runs, s3r_error *err)
 {
-    json_t *all = json_pack("{s:o, s:s, s:I, s:I, s:O}", "model",
-                            s3r_json_from_bytes(options->model), "cpu_level", cpu_level,
-                            "threads", (json_int_t)threads, "rounds",
-                            (json_int_t)options->rounds, "runs", runs);
+    json_t *all = json_pack(
+        "{s:o, s:o, s:s, s:I, s:I, s:O}", "model", s3r_json_from_bytes(options->model),
+        "mask", options->mask ? s3r_json_from_bytes(options->mask) : json_null(),
+        "cpu_level", cpu_level, "threads", (json_int_t)threads, "rounds",
+        (json_int_t)options->rounds, "runs", runs);
     if (!all)
         return s3r_cli_fail(err, S3R_ERR_RESOURCE, "bench: no memory");
     json_dumpf(all, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
@@ -155,6 +156,11 @@ static const s3r_option option_table[] = {
      .offset = offsetof(bench_options, model),
      .argument = "MODEL",
      .help = "The model: a Hugging Face folder, a .safetensors file or a fairseq .pt."},
+    {.name = "mask",
+     .type = S3R_OPTION_STRING,
+     .offset = offsetof(bench_options, mask),
+     .argument = "FILE.s3m",
+     .help = "A mask file to apply."},
     {.name = "seconds",
      .letter = 's',
      .type = S3R_OPTION_STRING,

@@ -5,7 +5,7 @@
 
 typedef struct convert_options {
     int dtype;
-    const char *language;
+    const char *language, *mask;
     bool is_forced;
 } convert_options;
 
@@ -20,7 +20,8 @@ static s3r_status run_convert(const s3r_command *command, s3r_error *err)
     s3r_status status =
         s3r_session_open(&session, command,
                          &(s3r_session_options){.model = command->positionals[0],
-                                                .language = options->language},
+                                                .language = options->language,
+                                                .mask = options->mask},
                          err);
     if (status != S3R_OK)
         return status;
@@ -44,6 +45,12 @@ static const s3r_option option_table[] = {
      .type = S3R_OPTION_FLAG,
      .offset = offsetof(convert_options, is_forced),
      .help = "Replace a model that is in OUT; its other files stay."},
+    {.name = "mask",
+     .type = S3R_OPTION_STRING,
+     .offset = offsetof(convert_options, mask),
+     .argument = "FILE.s3m",
+     .help = "Write the merged model: removed weights are zero, new values, head and "
+             "vocabulary are the mask file's."},
     {.name = "language",
      .type = S3R_OPTION_STRING,
      .offset = offsetof(convert_options, language),
@@ -53,7 +60,8 @@ static const s3r_option option_table[] = {
 
 static const char *const example[] = {
     "s3r convert wav2vec_small_960h.pt wav2vec2-base-960h",
-    "s3r convert --dtype bf16 wavlm-large wavlm-large-bf16", NULL};
+    "s3r convert --dtype bf16 wavlm-large wavlm-large-bf16",
+    "s3r convert --mask nl.s3m wav2vec2-base wav2vec2-base-nl", NULL};
 
 const s3r_verb s3r_verb_convert = {
     .name = "convert",

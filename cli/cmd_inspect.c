@@ -16,7 +16,7 @@
 #define TEXT_COLUMNS  80
 
 typedef struct inspect_options {
-    const char *model;
+    const char *model, *mask;
     const char *language;
     bool has_tensors, is_without_hash;
 } inspect_options;
@@ -56,6 +56,24 @@ static const char *count_text(char text[16], size_t value)
     return short_number(text, value, 1000, "");
 }
 
+static void print_mask(const json_t *mask)
+{
+    char *path = s3r_line_from_path(text_of(mask, "path", ""));
+    size_t masked = number_of(mask, "masked_elements");
+    size_t removed = number_of(mask, "removed_elements");
+    if (mask && !json_is_null(mask)) {
+        printf("mask         %s (%s", path ? path : "", text_of(mask, "method", ""));
+        if (text_of(mask, "language", "")[0])
+            printf(", %s", text_of(mask, "language", ""));
+        printf(")");
+        if (masked > 0)
+            printf(", %zu of %zu connections removed (%.1f %%)", removed, masked,
+                   100 * (double)removed / (double)masked);
+        putchar('\n');
+    }
+    free(path);
+}
+
 static void print_origin(const json_t *facts)
 {
     char *path = s3r_line_from_path(text_of(facts, "path", ""));
@@ -67,6 +85,7 @@ static void print_origin(const json_t *facts)
         printf(" (%s)", text_of(facts, "architecture", ""));
     printf("\nlicence      %s\n", text_of(facts, "license", "not named"));
     printf("hash         %s\n", text_of(facts, "hash", "not computed"));
+    print_mask(json_object_get(facts, "mask"));
     free(path);
 }
 
@@ -217,8 +236,8 @@ static s3r_status print_model(const s3r_command *command, const s3r_model *model
 static s3r_status run_inspect(const s3r_command *command, s3r_error *err)
 {
     const inspect_options *options = command->options;
-    s3r_session_options session_options = {.model = options->model,
-                                           .language = options->language};
+    s3r_session_options session_options = {
+        .model = options->model, .mask = options->mask, .language = options->language};
     s3r_session session;
     if (command->positional_count > 0 && options->model)
         return s3r_cli_fail(err, S3R_ERR_USAGE,
@@ -251,6 +270,11 @@ static const s3r_option option_table[] = {
      .type = S3R_OPTION_FLAG,
      .offset = offsetof(inspect_options, is_without_hash),
      .help = "Leave out the hash, which reads the whole model."},
+    {.name = "mask",
+     .type = S3R_OPTION_STRING,
+     .offset = offsetof(inspect_options, mask),
+     .argument = "FILE.s3m",
+     .help = "Describe the model with this mask file applied."},
     {.name = "language",
      .type = S3R_OPTION_STRING,
      .offset = offsetof(inspect_options, language),

@@ -117,19 +117,31 @@ static json_t *describe_network(const s3r_model_info *info)
         info->is_pre_norm ? "pre" : "post", "layer_norm_eps", info->layer_norm_eps);
 }
 
+/* null without a mask file. */
+static json_t *describe_mask(const s3r_model_info *info)
+{
+    if (!info->mask_path)
+        return json_null();
+    return json_pack("{s:o, s:o, s:o, s:I, s:I}", "path",
+                     s3r_json_from_bytes(info->mask_path), "method",
+                     optional(info->method), "language", optional(info->mask_language),
+                     "masked_elements", (json_int_t)info->masked_elements,
+                     "removed_elements", (json_int_t)info->removed_elements);
+}
+
 json_t *s3r_model_facts(const s3r_model *model, const char *hash)
 {
     s3r_model_info info;
     s3r_model_get_info(model, &info);
     json_t *facts = json_pack(
-        "{s:o, s:o, s:b, s:s, s:o, s:o, s:o, s:I, s:o, s:b, s:I, s:o, s:o, s:I, s:I, "
-        "s:I, s:I, s:I}",
+        "{s:o, s:o, s:b, s:s, s:o, s:o, s:o, s:o, s:I, s:o, s:b, s:I, s:o, s:o, s:I, "
+        "s:I, s:I, s:I, s:I}",
         "path", s3r_json_from_bytes(info.path), "format", optional(info.format),
         "is_fairseq", info.is_fairseq, "family", info.family, "architecture",
         optional(info.architecture), "license", optional(info.license), "hash",
-        optional(hash), "sample_rate_hz", (json_int_t)info.sample_rate_hz, "network",
-        describe_network(&info), "has_head", info.has_head, "label_count",
-        (json_int_t)info.label_count, "blank_id",
+        optional(hash), "mask", describe_mask(&info), "sample_rate_hz",
+        (json_int_t)info.sample_rate_hz, "network", describe_network(&info), "has_head",
+        info.has_head, "label_count", (json_int_t)info.label_count, "blank_id",
         info.has_head ? json_integer((json_int_t)info.blank_id) : json_null(),
         "vocabulary", describe_vocabulary(model, &info), "tensor_count",
         (json_int_t)info.tensor_count, "parameter_count",

@@ -14,9 +14,9 @@ extern "C" {
 
 /*
  * What a mask file says of itself, as a JSON document in a new string
- * (s3r_mask_info_free): "path", "format", "file_bytes", "kept_elements",
- * "masked_elements", "label_count", "tensors" (array of name, dtype, shape, bytes) and
- * "facts" (docs/formats.md).  The file is checked completely.
+ * (s3r_mask_info_free): "path" (null when it is not UTF-8), "format", "file_bytes",
+ * "kept_elements", "masked_elements", "label_count", "tensors" (array of name, dtype,
+ * shape, bytes) and "facts" (docs/formats.md).  The file is checked completely.
  *
  * S3R_ERR_MODEL names the file, the thing, expected and found; S3R_ERR_RESOURCE.
  */

@@ -36,9 +36,10 @@ static json_t *describe_file(const s3r_mask_file *file)
         masked += rows * cols;
         kept += s3r_packed_kept_count(bits->data, bits->size_bytes);
     }
-    return json_pack("{s:s, s:i, s:I, s:I, s:I, s:I, s:o, s:O}", "path", file->path,
-                     "format", S3R_MASK_FILE_FORMAT, "file_bytes",
-                     (json_int_t)file->sealed.map.size, "masked_elements",
+    json_t *path = json_string(file->path); /* NULL when it is not UTF-8 */
+    return json_pack("{s:o, s:i, s:I, s:I, s:I, s:I, s:o, s:O}", "path",
+                     path ? path : json_null(), "format", S3R_MASK_FILE_FORMAT,
+                     "file_bytes", (json_int_t)file->sealed.map.size, "masked_elements",
                      (json_int_t)masked, "kept_elements", (json_int_t)kept, "label_count",
                      (json_int_t)s3r_mask_file_find(file, "head/weight")->shape[0],
                      "tensors", tensors, "facts", file->facts);
