@@ -3,7 +3,7 @@
  *
  * A cell is the best alignment of the first i reference and j hypothesis tokens.  Its
  * counts need not be stored: the cost is 4 S + 3 (D + I), and D - I = i - j, so cost and
- * S give them all.  Of predecessors with equal cost sclite (found by experiment: versions
+ * S give them all.  Of predecessors with equal cost sclite (found by experiment: version
  * 2.10, thousands of random pairs, each other order differs) takes the diagonal one, then
  * the insertion, then the deletion.
  */
