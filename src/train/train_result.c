@@ -148,15 +148,23 @@ static bool add_mask(result_writer *writer, const s3r_masked *masked)
     return true;
 }
 
+/* Matrices are matrices also when they have one row. */
+static bool is_vector(const s3r_trained *item)
+{
+    const char *slash = strrchr(item->name, '/');
+    bool is_down = strcmp(slash, "/down") == 0 || strcmp(slash, "/down.weight") == 0;
+    return item->rows == 1 && !is_down;
+}
+
 /* Parameters in the stored order and shape; other arrays as they are. */
 static bool add_array(result_writer *writer, const s3r_trained *item)
 {
     s3r_tensor tensor = {.name = item->name,
                          .dtype = S3R_DTYPE_F32,
-                         .rank = item->rows == 1 ? 1u : 2u,
+                         .rank = is_vector(item) ? 1u : 2u,
                          .data = item->values,
                          .size_bytes = item->count * sizeof(float)};
-    tensor.shape[0] = item->rows == 1 ? item->cols : item->rows;
+    tensor.shape[0] = is_vector(item) ? item->cols : item->rows;
     tensor.shape[1] = item->cols;
     if (item->parameter) {
         const s3r_weight_entry *entry = item->parameter->entry;
