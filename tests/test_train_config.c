@@ -10,7 +10,6 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "base/closest_name.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/random.h"
@@ -572,37 +571,6 @@ static void test_memory(void **state)
     test_survives_alloc_faults(parse_and_write, NULL);
 }
 
-static void test_closest_name(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *typed, *expected;
-    } cases[] = {
-        {"mask.sparisty", "mask.sparsity"},
-        {"sparsity", "mask.sparsity"},
-        {"optimiser.lr", "optimizer.lr"},
-        {"schedule.step", "schedule.steps"},
-        {"sched", "schedule"},
-        {"steps", "schedule.steps"},
-        {"training.steps", "schedule.steps"},
-        {"zebra", NULL},
-        {"", NULL},
-    };
-    for (size_t i = 0; i < S3R_ARRAY_LEN(cases); i++) {
-        const char *found = s3r_config_closest(cases[i].typed);
-        if (!cases[i].expected ? found != NULL
-                               : !found || strcmp(found, cases[i].expected) != 0)
-            fail_msg("%s: expected %s, found %s", cases[i].typed,
-                     cases[i].expected ? cases[i].expected : "none",
-                     found ? found : "none");
-    }
-    char a[200], b[200];
-    memset(a, 'a', sizeof a - 1);
-    memset(b, 'b', sizeof b - 1);
-    a[199] = b[199] = '\0';
-    assert_null(s3r_closest_name(a, NULL, b));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -612,7 +580,7 @@ int main(void)
         cmocka_unit_test(test_overrides),       cmocka_unit_test(test_presets_and_compat),
         cmocka_unit_test(test_wrong_choices),   cmocka_unit_test(test_check),
         cmocka_unit_test(test_text_reads_back), cmocka_unit_test(test_files),
-        cmocka_unit_test(test_memory),          cmocka_unit_test(test_closest_name),
+        cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
