@@ -122,8 +122,7 @@ static void test_nested_and_flat(void **state)
         "mask:\n  sparsity: .2\n  modules: [q, fc1]\nseed: 7\n",
         "mask: {sparsity: 0.2, modules: \"q,fc1\"}\nseed: 7\n",
         "mask.sparsity: 2e-1\nmask.modules: q,fc1\nseed: 7\n",
-        "---\nseed: 7 # comment\nmask.modules: [q,\n fc1]\nmask: {sparsity: "
-        "[0.2]}\n...\n",
+        "---\nseed: 7 # why\nmask.modules: [q,\n fc1]\nmask.sparsity: [0.2]\n...\n",
     };
     for (size_t i = 0; i < S3R_ARRAY_LEN(texts); i++) {
         s3r_train_config c;
