@@ -156,10 +156,10 @@ static const s3r_option option_table[] = {
     {.name = "split",
      .type = S3R_OPTION_ENUM,
      .offset = offsetof(prepare_options, split),
-     .values = "auto|layout|text",
-     .fallback = "auto",
+     .values = "layout|text",
+     .fallback = "layout",
      .help = "As the layout says, or 80/10/10 by text so that no text is in two splits. "
-             "auto is text for Debian packages."},
+             "The layouts of Debian packages do so anyway."},
     {.name = "clean",
      .type = S3R_OPTION_FLAG,
      .offset = offsetof(prepare_options, is_cleaned),
@@ -197,7 +197,7 @@ static const s3r_option option_table[] = {
 static const char *const example[] = {
     "s3r data prepare librispeech LibriSpeech -o data",
     "s3r data prepare commonvoice cv-corpus-17.0/ky -o data/ky --max-seconds 20",
-    "s3r data prepare tuxpaint,asterisk -o data/fr --lang fr", NULL};
+    "s3r data prepare debian -o data/fr --lang fr", NULL};
 
 const s3r_verb s3r_verb_data_prepare = {
     .name = "data prepare",
@@ -207,15 +207,17 @@ const s3r_verb s3r_verb_data_prepare = {
         "writes DIR/train.jsonl, DIR/dev.jsonl and DIR/test.jsonl, or the splits that "
         "the layout has; data without a split becomes DIR/all.jsonl. Audio is neither "
         "copied nor converted. Prints minutes, clips and words of each language and "
-        "split and what was left out; DIR/dropped.tsv names each."
+        "split and what was left out; DIR/dropped.tsv names the files."
         "\n\n"
         "Layouts: librispeech (also Libri-light's 10m, 1h and 10h), commonvoice, fleurs, "
-        "fairseq, kaldi, huggingface; and speech from Debian packages, which needs no "
-        "SOURCE. Several layouts are parted by commas.",
+        "fairseq, kaldi, huggingface. Speech from Debian packages: tuxpaint, fillets, "
+        "asterisk, or debian for all of them; without SOURCE the packages are fetched by "
+        "apt-get, else SOURCE is a folder of .deb files or of their content. Several "
+        "layouts are parted by commas.",
     .usage = "LAYOUT [SOURCE] -o DIR",
     .positionals = {{"LAYOUT",
                      "librispeech|commonvoice|fleurs|fairseq|kaldi|huggingface|tuxpaint|"
-                     "fillets|asterisk",
+                     "fillets|asterisk|debian",
                      "What the data looks like, see above."},
                     {"SOURCE", NULL, "The folder of the data, or a file of it."}},
     .min_positionals = 1,

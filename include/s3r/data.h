@@ -33,9 +33,8 @@ typedef struct s3r_data_layout_info {
 S3R_API bool s3r_data_layout(size_t index, s3r_data_layout_info *out);
 
 typedef enum s3r_data_split_mode {
-    S3R_DATA_SPLIT_AUTO,   /* as the layout says, which for packages is by text */
     S3R_DATA_SPLIT_LAYOUT, /* as the layout says; what it does not split is "all" */
-    S3R_DATA_SPLIT_TEXT    /* 80/10/10 by the hash of language and text */
+    S3R_DATA_SPLIT_TEXT    /* 80/10/10 by a hash of language and text: none in two */
 } s3r_data_split_mode;
 
 typedef struct s3r_prepare_data_options {

@@ -23,7 +23,7 @@ typedef struct preparation {
     const s3r_prepare_options *options;
     s3r_prepare_report *report;
     s3r_pool *pool;
-    s3r_split_mode split; /* not AUTO */
+    s3r_split_mode split;
     bool is_cleaned;
     s3r_audio_facts facts;
     s3r_string_map seen; /* audio that is there already */
@@ -67,7 +67,7 @@ static s3r_status read_layout(preparation *p, const s3r_layout *layout, s3r_erro
 static s3r_status read_layouts(preparation *p, s3r_error *err)
 {
     const char *names = p->options->layouts;
-    p->split = p->options->split == S3R_SPLIT_AUTO ? S3R_SPLIT_LAYOUT : p->options->split;
+    p->split = p->options->split;
     while (*names != '\0') {
         char name[64];
         size_t length = strcspn(names, ",");

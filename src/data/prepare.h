@@ -8,7 +8,6 @@
 #include "data/corpus.h"
 
 typedef enum s3r_split_mode {
-    S3R_SPLIT_AUTO,   /* the same as layout */
     S3R_SPLIT_LAYOUT, /* as the layout says; what it does not split is "all" */
     S3R_SPLIT_TEXT    /* 80/10/10, one text is on one side only (text_split.h) */
 } s3r_split_mode;
