@@ -19,7 +19,7 @@ static s3r_status run_vocab_build(const s3r_command *command, s3r_error *err)
     s3r_vocab_options options;
     s3r_vocab_report report;
     if (!chosen->folder)
-        return s3r_cli_fail(err, S3R_ERR_USAGE, "vocab build: expected -o FOLDER");
+        return s3r_cli_fail(err, S3R_ERR_USAGE, "vocab build: expected -o DIR");
     s3r_vocab_options_init(&options);
     options.unit = (s3r_vocab_unit)chosen->unit;
     options.text_case = (s3r_vocab_case)chosen->text_case;
@@ -45,11 +45,11 @@ static s3r_status run_vocab_build(const s3r_command *command, s3r_error *err)
 }
 
 static const s3r_option option_table[] = {
-    {.name = "output",
+    {.name = "out",
      .letter = 'o',
      .type = S3R_OPTION_STRING,
      .offset = offsetof(vocab_options, folder),
-     .argument = "FOLDER",
+     .argument = "DIR",
      .help = "Where vocab.json, its side files and changed manifests go."},
     {.name = "unit",
      .type = S3R_OPTION_ENUM,
@@ -84,7 +84,7 @@ static const s3r_option option_table[] = {
     {.name = "force",
      .type = S3R_OPTION_FLAG,
      .offset = offsetof(vocab_options, is_forced),
-     .help = "Replace a vocabulary that is in FOLDER."},
+     .help = "Replace a vocabulary that is in DIR."},
 };
 
 static const char *const example[] = {
@@ -99,10 +99,10 @@ const s3r_verb s3r_verb_vocab_build = {
         "(the "
         "blank), <s>, </s>, <unk>, | (between words), then the units by code point. "
         "Punctuation is left out but for apostrophes and hyphens inside words.\n\n"
-        "Where that changes a text of NAME.jsonl, FOLDER/NAME.text.jsonl has all texts "
-        "as the labels spell them; for phones it is FOLDER/NAME.phones.jsonl. Train on "
+        "Where that changes a text of NAME.jsonl, DIR/NAME.text.jsonl has all texts "
+        "as the labels spell them; for phones it is DIR/NAME.phones.jsonl. Train on "
         "these.",
-    .usage = "-o FOLDER MANIFEST...",
+    .usage = "-o DIR MANIFEST...",
     .positionals = {{"MANIFEST", NULL, "JSON lines; docs/data.md has the keys."}},
     .min_positionals = 1,
     .max_positionals = SIZE_MAX,

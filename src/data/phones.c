@@ -17,8 +17,10 @@
 #define LONG_TEXT_BYTES  240u
 #define MAX_OUTPUT_BYTES ((size_t)64 << 20)
 
-#define GLOTTAL_STOP 0x294
-#define PALATAL      0x2B2
+#define GLOTTAL_STOP  0x294
+#define PALATAL       0x2B2
+#define OPEN_E        0x25B
+#define GREEK_EPSILON 0x3B5
 
 typedef struct speaker {
     const char **phones;
@@ -97,6 +99,8 @@ static void write_phone(char **to, const char *start, const char *unit, size_t l
             continue;
         if (character == '?')
             character = GLOTTAL_STOP;
+        if (character == GREEK_EPSILON) /* in Danish */
+            character = OPEN_E;
         if (character == PALATAL && is_palatal)
             continue;
         is_palatal = character == PALATAL;
