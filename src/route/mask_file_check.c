@@ -16,6 +16,7 @@
 
 #define HASH_DIGITS 64u
 #define SHAPE_BYTES 128u
+#define MAX_TENSORS 16384u                /* names are compared one by one */
 #define SIDE_MAX    ((json_int_t)1 << 31) /* rows or columns */
 
 static s3r_status fail_fact(const s3r_mask_file *file, const char *key,
@@ -350,6 +351,9 @@ static s3r_status check_tensor(const s3r_mask_file *file, const s3r_tensor *tens
 s3r_status s3r_mask_file_check(s3r_mask_file *file, s3r_error *err)
 {
     const s3r_safetensors *container = &file->sealed.container;
+    if (container->tensor_count > MAX_TENSORS)
+        return s3r_fail(err, S3R_ERR_MODEL, "%s: expected at most %u tensors, found %zu",
+                        file->path, MAX_TENSORS, container->tensor_count);
     S3R_TRY(check_facts(file, err));
     S3R_TRY(check_head(file, err));
     size_t matrices = json_array_size(json_object_get(file->facts, "matrices"));

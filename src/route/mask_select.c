@@ -375,6 +375,7 @@ static void run_selection(s3r_pool *pool, s3r_mask_target *targets, size_t count
                           s3r_mask_structure structure, bool is_global, size_t removed,
                           unsigned char *scratch)
 {
+    /* All levels give the same bits, so that nobody needs to choose one. */
     selection self = {.pool = pool, .kernels = s3r_mask_kernels_get(s3r_cpu_detect())};
     size_t bins = s3r_pool_threads(pool) * BINS, chunks = all_chunks(targets, count);
     self.histogram = take(&scratch, bins, sizeof *self.histogram);
