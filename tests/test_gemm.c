@@ -334,6 +334,37 @@ static void test_half_conversions(void **state)
     assert_int_equal(s3r_f32_to_bf16(1.01171875f), 0x3f82);
 }
 
+/* Every level, with edges; nothing is written outside. */
+static void test_transposes(void **state)
+{
+    (void)state;
+    static const size_t sizes[][2] = {{1, 1},   {16, 16}, {17, 15}, {56, 499},
+                                      {33, 32}, {5, 48},  {31, 1}};
+    for (int level = 0; level <= (int)s3r_cpu_detect(); level++) {
+        const s3r_kernels *kernels = s3r_kernels_get((s3r_cpu_level)level);
+        for (size_t s = 0; s < S3R_ARRAY_LEN(sizes); s++) {
+            size_t rows = sizes[s][0], cols = sizes[s][1];
+            size_t x_stride = cols + 3, y_stride = rows + 5, count = cols * y_stride;
+            float *x = random_floats(rows * x_stride), *y = random_floats(count);
+            uint16_t *narrow = s3r_alloc(count, 2);
+            float *before = s3r_alloc(count, 4);
+            memcpy(before, y, count * 4);
+            memset(narrow, 0x55, count * 2);
+            kernels->transpose_f32(rows, cols, x, x_stride, y, y_stride);
+            kernels->transpose_bf16(rows, cols, x, x_stride, narrow, y_stride);
+            for (size_t i = 0; i < count; i++) {
+                size_t row = i % y_stride, col = i / y_stride;
+                bool is_inside = row < rows, is_pad = row == rows && rows % 2;
+                float value = is_inside ? x[row * x_stride + col] : before[i];
+                uint16_t half = is_pad ? 0 : is_inside ? s3r_f32_to_bf16(value) : 0x5555;
+                assert_true(y[i] == value);
+                assert_int_equal(narrow[i], half);
+            }
+            s3r_free(x), s3r_free(y), s3r_free(narrow), s3r_free(before);
+        }
+    }
+}
+
 /* exp and gelu of every level against libm in double. */
 static void test_vector_math(void **state)
 {
@@ -379,6 +410,7 @@ int main(void)
         cmocka_unit_test(test_masked_products),
         cmocka_unit_test(test_bits_do_not_depend_on_rows_or_threads),
         cmocka_unit_test(test_levels_agree),
+        cmocka_unit_test(test_transposes),
         cmocka_unit_test(test_half_conversions),
         cmocka_unit_test(test_vector_math),
     };

@@ -398,3 +398,51 @@ static void f32_to_bf16(size_t n, const float *x, uint16_t *y)
                                  round_to_bf16(_mm512_maskz_loadu_ps(mask, x + i)));
     }
 }
+
+/* One block of at most 16 x 16, transposed in registers; zero beyond its edges. */
+S3R_ALWAYS_INLINE void load_turned(__m512i *r, size_t rows, size_t cols, const float *x,
+                                   size_t x_stride)
+{
+    __mmask16 mask = column_mask(cols, 0);
+#pragma GCC unroll 16
+    for (size_t i = 0; i < 16; i++)
+        r[i] = _mm512_castps_si512(_mm512_maskz_loadu_ps(
+            i < rows ? mask : 0, x + (i < rows ? i * x_stride : 0)));
+    transpose_16x16(r);
+}
+
+static void transpose_f32(size_t rows, size_t cols, const float *x, size_t x_stride,
+                          float *y, size_t y_stride)
+{
+    for (size_t i = 0; i < rows; i += 16) {
+        __mmask16 mask = column_mask(rows - i, 0);
+        for (size_t j = 0; j < cols; j += 16) {
+            __m512i r[16];
+            size_t width = S3R_MIN(cols - j, (size_t)16);
+            load_turned(r, rows - i, width, x + i * x_stride + j, x_stride);
+#pragma GCC unroll 16
+            for (size_t c = 0; c < 16; c++)
+                if (c < width)
+                    _mm512_mask_storeu_ps(y + (j + c) * y_stride + i, mask,
+                                          _mm512_castsi512_ps(r[c]));
+        }
+    }
+}
+
+static void transpose_bf16(size_t rows, size_t cols, const float *x, size_t x_stride,
+                           uint16_t *y, size_t y_stride)
+{
+    for (size_t i = 0; i < rows; i += 16) {
+        __mmask16 mask = column_mask((rows + 1) / 2 * 2 - i, 0);
+        for (size_t j = 0; j < cols; j += 16) {
+            __m512i r[16];
+            size_t width = S3R_MIN(cols - j, (size_t)16);
+            load_turned(r, rows - i, width, x + i * x_stride + j, x_stride);
+#pragma GCC unroll 16
+            for (size_t c = 0; c < 16; c++)
+                if (c < width)
+                    _mm256_mask_storeu_epi16(y + (j + c) * y_stride + i, mask,
+                                             round_to_bf16(_mm512_castsi512_ps(r[c])));
+        }
+    }
+}

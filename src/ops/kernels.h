@@ -85,6 +85,12 @@ typedef struct s3r_kernels {
     s3r_pack_fn pack_plain_bf16;
     /* n values, round to nearest even */
     void (*f32_to_bf16)(size_t n, const float *x, uint16_t *y);
+    /* y[j, i] = x[i, j] for x [rows, cols]; as bf16 with a zero behind an odd number of
+     * rows. Strides in elements. */
+    void (*transpose_f32)(size_t rows, size_t cols, const float *x, size_t x_stride,
+                          float *y, size_t y_stride);
+    void (*transpose_bf16)(size_t rows, size_t cols, const float *x, size_t x_stride,
+                           uint16_t *y, size_t y_stride);
 
     /* y[i] = gelu(x[i]), exact erf form; y may be x.  dx[i] = dy[i] * gelu'(x[i]). */
     void (*gelu)(size_t n, const float *x, float *y);

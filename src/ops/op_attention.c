@@ -394,18 +394,12 @@ static size_t lay_out(const attention_run *run, size_t longest, unsigned char *b
 static void turn_block(const attention_run *run, const float *x, size_t rows,
                        size_t frames, float *turned)
 {
-    size_t stride = turned_stride();
-    float line[QUERY_BLOCK + 1];
-    for (size_t j = 0; j < frames; j++) {
-        for (size_t i = 0; i < rows; i++)
-            line[i] = x[i * run->logits_stride + j];
-        line[rows] = 0.0f;
-        if (run->is_bf16)
-            run->kernels->f32_to_bf16(rows + 1, line,
-                                      (uint16_t *)(void *)turned + j * stride);
-        else
-            memcpy(turned + j * stride, line, rows * sizeof(float));
-    }
+    if (run->is_bf16)
+        run->kernels->transpose_bf16(rows, frames, x, run->logits_stride,
+                                     (uint16_t *)(void *)turned, turned_stride());
+    else
+        run->kernels->transpose_f32(rows, frames, x, run->logits_stride, turned,
+                                    turned_stride());
 }
 
 /* Gradients of the position table and the gate from dS of one query. */

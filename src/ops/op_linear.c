@@ -56,27 +56,19 @@ typedef struct transpose_run {
     bool is_bf16;
 } transpose_run;
 
-/* Columns [col, col_end) of x become rows; blocks of 16 rows keep both sides in cache. */
+/* Columns [col, col_end) of x become rows. */
 static void transpose_columns(void *context, size_t col, size_t col_end, size_t worker)
 {
     const transpose_run *run = context;
-    float line[16];
+    const float *x = run->x + col;
+    size_t cols = col_end - col, at = col * run->out_stride;
     (void)worker;
-    for (size_t first = 0; first < run->rows; first += 16) {
-        size_t count = S3R_MIN(run->rows - first, (size_t)16);
-        for (size_t j = col; j < col_end; j++) {
-            for (size_t i = 0; i < count; i++)
-                line[i] = run->x[(first + i) * run->stride + j];
-            size_t at = j * run->out_stride + first;
-            if (run->is_bf16)
-                run->kernels->f32_to_bf16(count, line, (uint16_t *)run->out + at);
-            else
-                memcpy((float *)run->out + at, line, count * sizeof(float));
-        }
-    }
-    if (run->is_bf16 && run->rows % 2)
-        for (size_t j = col; j < col_end; j++)
-            ((uint16_t *)run->out)[j * run->out_stride + run->rows] = 0;
+    if (run->is_bf16)
+        run->kernels->transpose_bf16(run->rows, cols, x, run->stride,
+                                     (uint16_t *)run->out + at, run->out_stride);
+    else
+        run->kernels->transpose_f32(run->rows, cols, x, run->stride,
+                                    (float *)run->out + at, run->out_stride);
 }
 
 void s3r_linear_weight_grad(s3r_tape *tape, const float *dy, size_t dy_stride,

@@ -74,3 +74,28 @@ static void f32_to_bf16(size_t n, const float *x, uint16_t *y)
     for (size_t i = 0; i < n; i++)
         y[i] = s3r_f32_to_bf16(x[i]);
 }
+
+/* Blocks of 16 rows keep both sides in the cache. */
+static void transpose_f32(size_t rows, size_t cols, const float *x, size_t x_stride,
+                          float *y, size_t y_stride)
+{
+    for (size_t first = 0; first < rows; first += 16) {
+        size_t end = S3R_MIN(rows, first + 16);
+        for (size_t j = 0; j < cols; j++)
+            for (size_t i = first; i < end; i++)
+                y[j * y_stride + i] = x[i * x_stride + j];
+    }
+}
+
+static void transpose_bf16(size_t rows, size_t cols, const float *x, size_t x_stride,
+                           uint16_t *y, size_t y_stride)
+{
+    for (size_t first = 0; first < rows; first += 16) {
+        size_t end = S3R_MIN(rows, first + 16);
+        for (size_t j = 0; j < cols; j++)
+            for (size_t i = first; i < end; i++)
+                y[j * y_stride + i] = s3r_f32_to_bf16(x[i * x_stride + j]);
+    }
+    for (size_t j = 0; rows % 2 && j < cols; j++)
+        y[j * y_stride + rows] = 0;
+}

@@ -10,7 +10,7 @@
 /* A training step that holds more takes chunks as large as what it holds: in many chunks,
  * many ends would lie idle. */
 #define GROWING_FROM_BYTES ((size_t)64 << 20)
-#define RANGE_ELEMENTS    16384u /* work of one row range, about 10 us */
+#define RANGE_ELEMENTS     16384u /* work of one row range, about 10 us */
 
 /* Memory that nobody uses; the header lies at its beginning. */
 typedef struct s3r_free_buffer {
