@@ -62,6 +62,15 @@ done
 expect 0 eval -m "$model" -d "$work/test.jsonl" --bootstrap 0
 stdout_has '^wer +[0-9.]+ +- '
 
+# With a mask file: its head and vocabulary, as transcribe has them.
+"$S3R_TOOLS/make_tiny_mask" "$model" "$work/tiny.s3m" || exit 1
+expect 0 eval -m "$model" --mask "$work/tiny.s3m" --data "$work/test.jsonl" \
+    --normalize none --per-utterance "$work/masked.tsv"
+"$S3R" transcribe -m "$model" --mask "$work/tiny.s3m" "$work/one.wav" "$work/two.wav" \
+    "$clip" | cut -f 2 >"$work/texts" || fail "transcribe --mask"
+awk -F '\t' 'NR > 1 { print $14 }' "$work/masked.tsv" | cmp -s - "$work/texts" ||
+    fail "other texts than transcribe --mask gives"
+
 # Files that fail are named; the others are scored.
 utterance lost missing.wav x >>"$work/test.jsonl"
 expect 6 eval -m "$model" --data "$work/test.jsonl" --json
