@@ -1,11 +1,6 @@
 /*
  * The dialogues of Fish Fillets in Czech and Dutch: sound/LEVEL/LANG/ID.ogg, and the text
- * in script/LEVEL/dialogs_LANG.lua,
- *
- *   dialogId("ID", "FONT", "ENGLISH")
- *   dialogStr("TEXT")
- *
- * where the font tells who speaks.  sound/share/SET/LANG/ID.ogg belongs to
+ * of ID in script/LEVEL/dialogs_LANG.lua.  sound/share/SET/LANG/ID.ogg belongs to
  * script/share/SET_dialogs_LANG.lua; identifiers are unique over these files.
  */
 #include <stdio.h>
@@ -16,6 +11,7 @@
 #include "data/deb_package.h"
 #include "data/layout_tools.h"
 #include "data/layouts.h"
+#include "data/lua_dialogs.h"
 #include "data/package_speech.h"
 
 #define GAME             "usr/share/games/fillets-ng"
@@ -23,134 +19,22 @@
 
 static const char *const languages[] = {"cs", "nl"};
 
-typedef struct line {
-    const char *text, *font;
-} line;
-
 typedef struct dialogs {
     s3r_package_speech speech;
     const char *language;
-    size_t root_length; /* of the folder of sounds with its slash */
-    /* Of the level that is read. */
-    s3r_string_map ids; /* to index of lines */
-    line *lines;
-    size_t count, capacity;
-    s3r_arena owned;
+    size_t root_length;    /* of the folder of sounds with its slash */
+    s3r_lua_dialogs level; /* those of the level that is read */
 } dialogs;
-
-static void forget_lines(dialogs *d)
-{
-    s3r_free(d->lines);
-    s3r_string_map_release(&d->ids);
-    s3r_arena_release(&d->owned);
-    d->lines = NULL;
-    d->count = d->capacity = 0;
-    s3r_arena_init(&d->owned, 1 << 14);
-}
-
-static void skip_space(const char **at, const char *end)
-{
-    while (*at < end && strchr(" \t\r\n", **at) && **at)
-        (*at)++;
-}
-
-static bool skip_word(const char **at, const char *end, const char *word)
-{
-    size_t length = strlen(word);
-    skip_space(at, end);
-    if ((size_t)(end - *at) < length || memcmp(*at, word, length) != 0)
-        return false;
-    *at += length;
-    return true;
-}
-
-/* A Lua string in double quotes, without escapes, in the arena; *text NULL when there is
- * none. */
-static s3r_status read_string(const char **text, dialogs *d, const char **at,
-                              const char *end, s3r_error *err)
-{
-    *text = NULL;
-    if (!skip_word(at, end, "\""))
-        return S3R_OK;
-    const char *close = *at;
-    while (close < end && *close != '"')
-        close += *close == '\\' && close + 1 < end ? 2 : 1;
-    if (close >= end)
-        return S3R_OK;
-    char *copy = s3r_arena_alloc(&d->owned, (size_t)(close - *at) + 1, 1), *to = copy;
-    if (!copy)
-        return s3r_fail_memory(err, "a text", (size_t)(close - *at) + 1);
-    for (const char *from = *at; from < close; from++) {
-        if (*from == '\\' && from + 1 < close) {
-            from++;
-            *to++ = *from == 'n' || *from == 't' ? ' ' : *from;
-        } else if (*from != '\0') {
-            *to++ = *from;
-        }
-    }
-    *to = '\0';
-    *at = close + 1;
-    *text = copy;
-    return S3R_OK;
-}
-
-static s3r_status add_line(dialogs *d, const char *id, const char *font, const char *text,
-                           s3r_error *err)
-{
-    size_t *stored;
-    if (d->count == d->capacity) {
-        size_t larger = d->capacity ? 2 * d->capacity : 64;
-        line *grown = s3r_realloc(d->lines, d->capacity, larger, sizeof *grown);
-        if (!grown)
-            return s3r_fail_memory(err, "dialogues", larger * sizeof *grown);
-        d->lines = grown;
-        d->capacity = larger;
-    }
-    S3R_TRY(s3r_string_map_add(&d->ids, id, d->count, &stored, NULL, err));
-    *stored = d->count;
-    d->lines[d->count++] = (line){text, font};
-    return S3R_OK;
-}
-
-/* What follows "dialogId"; something else than a dialogue is passed over. */
-static s3r_status parse_dialog(dialogs *d, const char **at, const char *end,
-                               s3r_error *err)
-{
-    const char *id = NULL, *font = NULL, *english = NULL, *text = NULL;
-    if (!skip_word(at, end, "("))
-        return S3R_OK;
-    S3R_TRY(read_string(&id, d, at, end, err));
-    if (!id || !skip_word(at, end, ","))
-        return S3R_OK;
-    S3R_TRY(read_string(&font, d, at, end, err));
-    if (!font || !skip_word(at, end, ","))
-        return S3R_OK;
-    S3R_TRY(read_string(&english, d, at, end, err));
-    if (!english || !skip_word(at, end, ")") || !skip_word(at, end, "dialogStr") ||
-        !skip_word(at, end, "("))
-        return S3R_OK;
-    S3R_TRY(read_string(&text, d, at, end, err));
-    return text ? add_line(d, id, font, text, err) : S3R_OK;
-}
 
 static s3r_status parse_script(dialogs *d, const char *path, s3r_error *err)
 {
-    static const char mark[] = "dialogId";
     s3r_file_map map;
     S3R_TRY(s3r_file_map_open(&map, path, S3R_ERR_DATA, err));
-    s3r_status status = S3R_OK;
-    if (map.size > MAX_SCRIPT_BYTES)
-        status = s3r_fail(err, S3R_ERR_DATA, "%s: expected at most %zu bytes, found %zu",
-                          path, MAX_SCRIPT_BYTES, map.size);
-    const char *at = (const char *)map.data, *end = map.size ? at + map.size : at;
-    while (status == S3R_OK && (size_t)(end - at) >= sizeof mark) {
-        if (memcmp(at, mark, sizeof mark - 1) != 0) {
-            at++;
-            continue;
-        }
-        at += sizeof mark - 1;
-        status = parse_dialog(d, &at, end, err);
-    }
+    s3r_status status =
+        map.size > MAX_SCRIPT_BYTES
+            ? s3r_fail(err, S3R_ERR_DATA, "%s: expected at most %zu bytes, found %zu",
+                       path, MAX_SCRIPT_BYTES, map.size)
+            : s3r_lua_dialogs_parse(&d->level, (const char *)map.data, map.size, err);
     s3r_file_map_close(&map);
     return status;
 }
@@ -162,7 +46,8 @@ static s3r_status load_level(dialogs *d, const char *scripts, const char *level,
     char ending[32];
     s3r_folder_list list = {0};
     char *folder = s3r_path_join(scripts, level);
-    forget_lines(d);
+    s3r_lua_dialogs_release(&d->level);
+    s3r_lua_dialogs_init(&d->level);
     if (!folder)
         return s3r_fail_memory(err, "a path", strlen(scripts));
     if (!s3r_path_is_folder(folder)) {
@@ -190,13 +75,9 @@ static s3r_status add_recording(dialogs *d, const char *path, const char *name,
                                 s3r_error *err)
 {
     char id[256], speaker[64];
-    const char *text = NULL, *font = "";
     snprintf(id, sizeof id, "%.*s", (int)(strlen(name) - strlen(".ogg")), name);
-    const size_t *index = s3r_string_map_find(&d->ids, id);
-    if (index) {
-        text = d->lines[*index].text;
-        font = d->lines[*index].font;
-    }
+    const s3r_lua_dialog *dialog = s3r_lua_dialogs_find(&d->level, id);
+    const char *text = dialog ? dialog->text : NULL, *font = dialog ? dialog->font : "";
     if (strncmp(font, "font_", 5) == 0)
         font += 5;
     snprintf(speaker, sizeof speaker, "fillets-%s-%.40s", d->language, font);
@@ -303,13 +184,12 @@ static s3r_status read_language(s3r_corpus *corpus, const s3r_corpus_request *re
     dialogs d = {.speech = {.corpus = corpus, .source = "fillets"}, .language = language};
     s3r_status status = find_folders(&scripts, &sounds, request, language, err);
     *is_there = status == S3R_OK && scripts && sounds;
-    s3r_arena_init(&d.owned, 1 << 14);
+    s3r_lua_dialogs_init(&d.level);
     if (*is_there) {
         d.root_length = strlen(sounds) + 1;
         status = read_levels(&d, scripts, sounds, err);
     }
-    forget_lines(&d);
-    s3r_arena_release(&d.owned);
+    s3r_lua_dialogs_release(&d.level);
     s3r_package_speech_release(&d.speech);
     s3r_free(scripts);
     s3r_free(sounds);

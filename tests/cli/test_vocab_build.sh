@@ -47,11 +47,8 @@ expect 4 vocab build -o "$work/w" --lang de "$work/train.jsonl"
 stderr_has "found none of the language de"
 
 # Without espeak-ng the message says what to install.
-(
-    PATH=/nonexistent
-    export PATH
-    "$S3R" vocab build --unit phone -o "$work/p" "$work/train.jsonl" 2>"$work/missing"
-)
+PATH=/nonexistent "$S3R" vocab build --unit phone -o "$work/p" "$work/train.jsonl" \
+    2>"$work/missing" && fail "phones without espeak-ng"
 last="vocab build without espeak-ng"
 grep -q 'install it (apt-get install espeak-ng)' "$work/missing" || fail "no advice"
 if command -v espeak-ng >"$work/where"; then
