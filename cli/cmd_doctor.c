@@ -80,6 +80,8 @@ static const struct program {
     const char *name, *use;
 } programs[] = {
     {"ffmpeg", "audio that libsndfile cannot read, and video"},
+    {"espeak-ng", "phones in vocab build"},
+    {"apt-get", "speech from Debian packages in data prepare"},
 };
 #define PROGRAM_COUNT (sizeof programs / sizeof programs[0])
 
