@@ -13,6 +13,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "checkpoint/sealed_file.h"
 #include "support_files.h"
 #include "support_tiny_model.h"
 
@@ -77,6 +78,15 @@ void test_run_set(test_run *run, const char *settings)
         fail_msg("%s", err.message);
 }
 
+/* As the program chooses it. */
+static s3r_cpu_level cpu_level(void)
+{
+    s3r_cpu_level level = s3r_cpu_detect();
+    const char *wish = getenv("S3R_CPU");
+    assert_true(!wish || s3r_cpu_level_from_name(wish, &level));
+    return level;
+}
+
 void test_run_init(test_run *run, const char *folder, size_t threads,
                    const char *settings)
 {
@@ -89,7 +99,7 @@ void test_run_init(test_run *run, const char *folder, size_t threads,
                                          .dev = TEST_SPEECH,
                                          .folder = folder,
                                          .pool = run->pool,
-                                         .kernels = s3r_kernels_get(s3r_cpu_detect()),
+                                         .kernels = s3r_kernels_get(cpu_level()),
                                          .watch = watch,
                                          .watch_context = run};
     s3r_train_config_init(&run->options.config);
@@ -235,4 +245,66 @@ const char *test_write_manifest(const char *folder, const char *name,
     }
     assert_int_equal(fclose(file), 0);
     return path;
+}
+
+/* ---- methods ---- */
+
+/* Whether the list has the name's first part, "scores/". */
+static bool is_listed(const char *list, const char *name)
+{
+    char part[32];
+    snprintf(part, sizeof part, "%.*s", (int)strcspn(name, "/") + 1, name);
+    return strstr(list, part) != NULL;
+}
+
+/* The checkpoint has trained arrays, their moments and masks; no frozen weight. */
+static void expect_checkpoint(const test_method *one, const char *folder, size_t steps)
+{
+    static const char *const kinds[] = {"value/", "first/", "second/", "initial/",
+                                        "evaluated/"};
+    char name[64];
+    s3r_sealed_file file;
+    s3r_error err;
+    snprintf(name, sizeof name, "checkpoint-%08zu.s3c", steps);
+    if (s3r_sealed_file_open(&file, test_path(folder, name), "s3r.checkpoint", 1, &err) !=
+        S3R_OK)
+        fail_msg("%s", err.message);
+    for (size_t i = 0; i < file.container.tensor_count; i++) {
+        const char *tensor = file.container.tensors[i].name;
+        size_t kind = 0;
+        while (kind < S3R_ARRAY_LEN(kinds) &&
+               strncmp(tensor, kinds[kind], strlen(kinds[kind])) != 0)
+            kind++;
+        if (kind == S3R_ARRAY_LEN(kinds) ||
+            (kind < 3 && !is_listed(one->trained, tensor + strlen(kinds[kind]))))
+            fail_msg("%s: %s is in the checkpoint", one->name, tensor);
+    }
+    s3r_sealed_file_close(&file);
+}
+
+/* Runs one of them in a folder of its own. */
+static void check_method(const test_method *one, const char *root, size_t number)
+{
+    char name[16];
+    test_run run;
+    snprintf(name, sizeof name, "run-%zu", number);
+    const char *folder = test_path(root, name);
+    test_run_init(&run, folder, 1, TEST_RECIPE);
+    test_run_set(&run, one->settings);
+    test_run_to_end(&run);
+    if (!(run.first_loss > 60.0) || !(run.last_loss <= one->loss_at_most) ||
+        !(run.metric <= one->wer_at_most))
+        fail_msg("%s: loss %g, then %g (expected at most %g), WER %g (at most %g)",
+                 one->name, run.first_loss, run.last_loss, one->loss_at_most, run.metric,
+                 one->wer_at_most);
+    assert_string_equal(run.warnings, "");
+    expect_checkpoint(one, folder, run.options.config.schedule.steps);
+    test_run_release(&run);
+}
+
+void test_check_methods(const test_method *methods, size_t count)
+{
+    const char *root = test_folder();
+    for (size_t i = 0; i < count; i++)
+        check_method(&methods[i], root, i);
 }

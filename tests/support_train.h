@@ -56,6 +56,15 @@ void test_flip_byte(const char *path, size_t at);
 /* Size of a file. */
 size_t test_file_size(const char *path);
 
+/* What a method must reach on the recordings, with TEST_RECIPE and its own settings. */
+typedef struct test_method {
+    const char *name, *settings;
+    double wer_at_most, loss_at_most; /* after the last step */
+    const char *trained;              /* "scores/ head/": first parts of trained names */
+} test_method;
+/* Runs them; also that a checkpoint has what trains, and no frozen weight. */
+void test_check_methods(const test_method *methods, size_t count);
+
 /* A manifest folder/name of one line an utterance: absolute or relative paths and texts
  * (text NULL = without), ended by a NULL path; returns its path. */
 typedef struct test_line {
