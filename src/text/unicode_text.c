@@ -40,12 +40,6 @@ bool s3r_character_is_digit(int32_t character)
     return utf8proc_category(character) == UTF8PROC_CATEGORY_ND;
 }
 
-bool s3r_character_is_punctuation(int32_t character)
-{
-    utf8proc_category_t category = utf8proc_category(character);
-    return category >= UTF8PROC_CATEGORY_PC && category <= UTF8PROC_CATEGORY_PO;
-}
-
 bool s3r_character_is_letter(int32_t character)
 {
     utf8proc_category_t category = utf8proc_category(character);

@@ -20,9 +20,8 @@ size_t s3r_character_write(char *to, int32_t character);
 
 /* White space: Unicode's separators and the control characters that separate. */
 bool s3r_character_is_space(int32_t character);
-bool s3r_character_is_digit(int32_t character);       /* decimal digits of any script */
-bool s3r_character_is_punctuation(int32_t character); /* Unicode category P* */
-bool s3r_character_is_letter(int32_t character);      /* letters and marks: L*, M* */
+bool s3r_character_is_digit(int32_t character);  /* decimal digits of any script */
+bool s3r_character_is_letter(int32_t character); /* letters and marks: L*, M* */
 
 /* Where the first byte of text that is not UTF-8 is; SIZE_MAX when all of it is. */
 size_t s3r_text_find_wrong_byte(const char *text);
