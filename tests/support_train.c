@@ -285,7 +285,7 @@ static void expect_checkpoint(const test_method *one, const char *folder, size_t
 /* Runs one of them in a folder of its own. */
 static void check_method(const test_method *one, const char *root, size_t number)
 {
-    char name[16];
+    char name[32];
     test_run run;
     snprintf(name, sizeof name, "run-%zu", number);
     const char *folder = test_path(root, name);
