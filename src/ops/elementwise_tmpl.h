@@ -209,4 +209,48 @@ static void dropout(size_t n, uint64_t key, size_t first, uint32_t threshold, fl
     }
 }
 
+static double softmax_drop(size_t n, uint64_t key, uint32_t threshold, float scale,
+                           const float *p, float *d, float *kept)
+{
+    uint32_t low = (uint32_t)key, high = (uint32_t)(key >> 32);
+    double total = 0;
+    for (size_t first = 0; first < n; first += 16 * LANES) {
+        size_t end = n - first < 16 * LANES ? n : first + 16 * LANES, i = first;
+        float lane[LANES] = {0};
+        double part[LANES];
+        for (; i + LANES <= end; i += LANES) {
+            for (size_t l = 0; l < LANES; l++) {
+                uint32_t bits = s3r_hash_lane(low, high, (uint32_t)(i + l));
+                float factor = bits >= threshold ? scale : 0.0f;
+                d[i + l] *= factor;
+                kept[i + l] = p[i + l] * factor;
+                lane[l] = S3R_FMA(p[i + l], d[i + l], lane[l]);
+            }
+        }
+        for (size_t l = 0; i < end; i++, l++) {
+            uint32_t bits = s3r_hash_lane(low, high, (uint32_t)i);
+            float factor = bits >= threshold ? scale : 0.0f;
+            d[i] *= factor;
+            kept[i] = p[i] * factor;
+            lane[l] = S3R_FMA(p[i], d[i], lane[l]);
+        }
+        for (size_t l = 0; l < LANES; l++)
+            part[l] = (double)lane[l];
+        total += fold_lanes(part);
+    }
+    return total;
+}
+
+static void softmax_grad(size_t n, float mean, float scale, const float *p, float *d)
+{
+    for (size_t i = 0; i < n; i++)
+        d[i] = p[i] * (d[i] - mean) * scale;
+}
+
+static void scale_by(size_t n, float scale, const float *x, float *y)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = x[i] * scale;
+}
+
 #undef LANES

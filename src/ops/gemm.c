@@ -158,14 +158,16 @@ static prefetch_plan plan_prefetch(const s3r_product *product, size_t panel,
                                    size_t panels, size_t first, size_t steps)
 {
     prefetch_plan plan = {0};
-    if (panels == 0 || product->b_layout != S3R_B_TRANSPOSED)
+    if (panels == 0 || product->b_layout == S3R_B_PACKED)
         return plan;
     size_t bytes = s3r_dtype_size(product->b_dtype);
-    size_t rows = S3R_MIN(panels * S3R_PANEL, product->n - panel * S3R_PANEL);
+    size_t columns = S3R_MIN(panels * S3R_PANEL, product->n - panel * S3R_PANEL);
+    bool is_transposed = product->b_layout == S3R_B_TRANSPOSED;
     plan.base = stored_at(product, panel, first);
     plan.row_bytes = product->b_stride * bytes;
-    plan.lines_a_row = S3R_CEIL_DIV(steps * bytes, CACHE_LINE);
-    plan.total = rows * plan.lines_a_row;
+    plan.lines_a_row =
+        S3R_CEIL_DIV((is_transposed ? steps : columns) * bytes, CACHE_LINE);
+    plan.total = (is_transposed ? columns : steps) * plan.lines_a_row;
     return plan;
 }
 

@@ -30,4 +30,7 @@ const s3r_kernels S3R_TABLE = {
     .affine_grad = affine_grad,
     .column_sums = column_sums,
     .dropout = dropout,
+    .softmax_drop = softmax_drop,
+    .softmax_grad = softmax_grad,
+    .scale = scale_by,
 };

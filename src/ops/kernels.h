@@ -130,6 +130,15 @@ typedef struct s3r_kernels {
      * be x */
     void (*dropout)(size_t n, uint64_t key, size_t first, uint32_t threshold, float scale,
                     const float *x, float *y);
+    /* Probabilities p and the gradients d of the dropped ones, by s3r_hash_lane as above:
+     * kept[i] = p[i] dropped, d[i] = d[i] dropped; returns the sum of p[i] * d[i]. A
+     * threshold of 0 keeps all. */
+    double (*softmax_drop)(size_t n, uint64_t key, uint32_t threshold, float scale,
+                           const float *p, float *d, float *kept);
+    /* d[i] = p[i] * (d[i] - mean) * scale */
+    void (*softmax_grad)(size_t n, float mean, float scale, const float *p, float *d);
+    /* y[i] = x[i] * scale; y may be x */
+    void (*scale)(size_t n, float scale, const float *x, float *y);
 } s3r_kernels;
 
 /* The table of a level; the caller has checked that the machine has it.  Thread-safe. */

@@ -118,8 +118,7 @@ static void copy_rows(const attention_run *run, const s3r_value *value, size_t r
     for (size_t i = 0; i < rows; i++) {
         const float *from = value->data + (row + i) * value->stride + col;
         float *to = run->is_bf16 ? line : (float *)out + i * out_stride;
-        for (size_t j = 0; j < width; j++)
-            to[j] = from[j] * scale;
+        run->kernels->scale(width, scale, from, to);
         if (!run->is_bf16)
             continue;
         uint16_t *narrow = (uint16_t *)out + i * out_stride;
@@ -181,20 +180,26 @@ static void compute_logits(const attention_run *run, const query_block *block,
                      block->logits + i * run->logits_stride);
 }
 
-/* Probability-dropout factors of one query, multiplied into x. */
-static void drop_row(const attention_run *run, const query_block *block, size_t i,
-                     float *x)
+/* The dropout of the probabilities of one query; the threshold is 0 without. */
+typedef struct row_dropout {
+    uint64_t key;
+    uint32_t threshold;
+    float scale;
+} row_dropout;
+
+static row_dropout dropout_of(const attention_run *run, const query_block *block,
+                              size_t i)
 {
     const attention_node *at = run->attention;
     if (!at->has_dropout)
-        return;
+        return (row_dropout){.scale = 1.0f};
     uint64_t query = (uint64_t)(block->first + i) * at->options.heads + block->h;
-    uint64_t key =
-        s3r_random_at(at->dropout_key, at->options.utterance_keys[block->u], query);
-    double kept = 1.0 - (double)at->options.dropout;
-    run->kernels->dropout(block->frames, key, 0,
-                          (uint32_t)((double)at->options.dropout * 4294967296.0),
-                          (float)(1.0 / kept), x, x);
+    double p = (double)at->options.dropout;
+    return (row_dropout){
+        .key =
+            s3r_random_at(at->dropout_key, at->options.utterance_keys[block->u], query),
+        .threshold = (uint32_t)(p * 4294967296.0),
+        .scale = (float)(1.0 / (1.0 - p))};
 }
 
 static query_block locate_block(const attention_run *run, size_t task, size_t worker)
@@ -237,7 +242,10 @@ static void forward_task(void *context, size_t task, size_t worker)
         if (at->log_sums)
             at->log_sums[(block.row + i) * at->options.heads + block.h] =
                 highest + (float)log(sum);
-        drop_row(run, &block, i, logits);
+        row_dropout dropout = dropout_of(run, &block, i);
+        if (dropout.threshold > 0)
+            run->kernels->dropout(block.frames, dropout.key, 0, dropout.threshold,
+                                  dropout.scale, logits, logits);
         narrow_row(run, logits, block.frames);
     }
     float *out = run->y->data + block.row * run->y->stride + block.h * at->width;
@@ -246,8 +254,8 @@ static void forward_task(void *context, size_t task, size_t worker)
                run->panels.values + run->panels.value_at[block.u] + block.h * value_bytes,
                out, run->y->stride, false);
     for (size_t i = 0; i < block.rows; i++)
-        for (size_t j = 0; j < at->width; j++)
-            out[i * run->y->stride + j] *= inverse[i];
+        run->kernels->scale(at->width, inverse[i], out + i * run->y->stride,
+                            out + i * run->y->stride);
 }
 
 /* Tables of where the panels and tasks of each utterance are; false without memory. */
@@ -348,7 +356,7 @@ s3r_value *s3r_op_attention(s3r_tape *tape, s3r_value *q, s3r_value *k, s3r_valu
 typedef struct head_memory {
     unsigned char *keys_transposed, *values_transposed, *keys_plain; /* packed */
     unsigned char *block_packed; /* one [rows, width] block as B */
-    float *probabilities;        /* [rows, frames] */
+    float *probabilities;        /* [frames] of one query */
     float *slopes;               /* [rows, frames]: dP, then dS */
     float *turned;               /* [frames, rows] */
 } head_memory;
@@ -366,10 +374,9 @@ static size_t lay_out(const attention_run *run, size_t longest, unsigned char *b
     size_t by_frames = s3r_packed_bytes(width, longest, run->is_bf16);
     size_t by_width = s3r_packed_bytes(longest, width, run->is_bf16);
     size_t block = s3r_packed_bytes(QUERY_BLOCK, width, run->is_bf16);
-    size_t logits = QUERY_BLOCK * run->logits_stride * sizeof(float);
+    size_t line = run->logits_stride * sizeof(float), logits = QUERY_BLOCK * line;
     size_t turned = (longest + 1) * turned_stride() * sizeof(float);
-    const size_t sizes[] = {by_frames, by_frames, by_width, block,
-                            logits,    logits,    turned};
+    const size_t sizes[] = {by_frames, by_frames, by_width, block, line, logits, turned};
     unsigned char *at[7];
     /* The query block of locate_block lies in front. */
     used = ((1 + QUERY_BLOCK) * s3r_padded_stride(width, 2) +
@@ -422,24 +429,28 @@ static void position_grad(const attention_run *run, const query_block *block, si
                                start);
 }
 
-/* dS = P (dP - sum(P dP)) for each row; leaves dropped P in `probabilities` and dS in
- * `slopes`. */
+/* dS = P (dP - sum(P dP)) for each row, times the factor of q in the logits, in `slopes`;
+ * the dropped P replace the logits. */
 static void probability_grads(const attention_run *run, const query_block *block,
                               const head_memory *memory)
 {
     const attention_node *at = run->attention;
+    const s3r_kernels *kernels = run->kernels;
+    float *p = memory->probabilities;
+    bool has_position = at->options.position;
     for (size_t i = 0; i < block->rows; i++) {
-        float *p = memory->probabilities + i * run->logits_stride;
         float *slope = memory->slopes + i * run->logits_stride;
-        const float *logits = block->logits + i * run->logits_stride;
+        float *logits = block->logits + i * run->logits_stride;
         float log_sum = at->log_sums[(block->row + i) * at->options.heads + block->h];
-        run->kernels->exp_sum(block->frames, log_sum, logits, p);
-        drop_row(run, block, i, slope); /* dP of kept probabilities */
-        float mean = (float)run->kernels->dot(block->frames, p, slope);
-        for (size_t j = 0; j < block->frames; j++)
-            slope[j] = p[j] * (slope[j] - mean);
-        drop_row(run, block, i, p);
+        row_dropout dropout = dropout_of(run, block, i);
+        (void)kernels->exp_sum(block->frames, log_sum, logits, p);
+        double mean = kernels->softmax_drop(block->frames, dropout.key, dropout.threshold,
+                                            dropout.scale, p, slope, logits);
+        kernels->softmax_grad(block->frames, (float)mean, has_position ? 1.0f : at->scale,
+                              p, slope);
         position_grad(run, block, i, slope);
+        if (has_position)
+            kernels->scale(block->frames, at->scale, slope, slope);
     }
 }
 
@@ -474,10 +485,7 @@ static void backward_block(const attention_run *run, query_block *block,
     probability_grads(run, block, memory);
     pack_slice(run->kernels, &dy, block->row, block->rows, col, at->width, false,
                run->is_bf16, memory->block_packed);
-    add_turned(run, block, memory, memory->probabilities, at->v);
-    for (size_t i = 0; i < block->rows; i++) /* the factor of q in the logits */
-        for (size_t j = 0; j < block->frames; j++)
-            memory->slopes[i * run->logits_stride + j] *= at->scale;
+    add_turned(run, block, memory, block->logits, at->v);
     pack_slice(run->kernels, at->q, block->row, block->rows, col, at->width, false,
                run->is_bf16, memory->block_packed);
     add_turned(run, block, memory, memory->slopes, at->k);
