@@ -78,7 +78,6 @@ static void test_defaults(void **state)
     assert_int_equal(c.augment.channel_min_masks, 0);
     assert_true(c.dropout.hidden == 0 && c.dropout.attention == 0 &&
                 c.dropout.activation == .1 && c.dropout.layer_drop == .1);
-    assert_string_equal(c.run.case_folding, "none");
 }
 
 /* Every key has a section that is known, a default that its type accepts and a help; no

@@ -31,7 +31,6 @@ static const char *const schedules[] = {"tri_stage", "linear", "cosine", "consta
                                         NULL};
 static const char *const metrics[] = {"wer", "cer", "per", NULL};
 static const char *const caches[] = {"auto", "f32", "bf16", "none", NULL};
-static const char *const foldings[] = {"none", "lower", "upper", NULL};
 
 #define PLACE(field) offsetof(s3r_train_config, field)
 #define MANY         1e9 /* of steps, rows and the like */
@@ -78,7 +77,7 @@ static const s3r_config_key table[] = {
     {"also.mask_embedding", S3R_CONFIG_SWITCH, PLACE(also.mask_embedding), "false",
      "the embedding that replaces masked frames", switches, 0, 0, 0},
     {"also.biases", S3R_CONFIG_SWITCH, PLACE(also.biases), "false",
-     "the biases of the blocks", switches, 0, 0, 0},
+     "the biases of projection and encoder", switches, 0, 0, 0},
     {"also.norms", S3R_CONFIG_SWITCH, PLACE(also.norms), "false",
      "gain and bias of the layer norms", switches, 0, 0, 0},
     {"also.pos_conv", S3R_CONFIG_SWITCH, PLACE(also.pos_conv), "false",
@@ -176,7 +175,8 @@ static const s3r_config_key table[] = {
      "the error rate that chooses the best: of words, characters or phones", metrics, 0,
      0, 0},
     {"eval.keep_best", S3R_CONFIG_COUNT, PLACE(eval.keep_best), "1",
-     "results that are kept: best.s3m, best-2.s3m, ...", NULL, 1, 16, 0},
+     "results that are kept: best.s3m, and each as step-NUMBER.s3m when more than one",
+     NULL, 1, 16, 0},
     {"eval.patience", S3R_CONFIG_COUNT, PLACE(eval.patience), "0",
      "evaluations without a better one that end the run; 0 = never", NULL, 0, 1e6, 0},
     {"eval.start", S3R_CONFIG_COUNT, PLACE(eval.start), "0",
@@ -192,8 +192,6 @@ static const s3r_config_key table[] = {
     {"cache.memory_mb", S3R_CONFIG_COUNT, PLACE(cache.memory_mb), "512",
      "what goes beyond lies in a file of the run folder", NULL, 0, 1e7, 0},
 
-    {"run.case_folding", S3R_CONFIG_NAME, PLACE(run.case_folding), "none",
-     "of texts before they become labels", foldings, 0, 0, 0},
     {"run.max_skipped", S3R_CONFIG_COUNT, PLACE(run.max_skipped), "20",
      "steps in a row with NaN or infinity that end the run with exit code 7", NULL, 1,
      MANY, 0},

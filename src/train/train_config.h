@@ -144,7 +144,7 @@ typedef struct s3r_train_config {
     struct {
         size_t every; /* steps */
         s3r_metric metric;
-        size_t keep_best; /* best.s3m, best-2.s3m, ... */
+        size_t keep_best; /* best.s3m and the others by their step */
         size_t patience;  /* evaluations without a better one; 0 = never stop early */
         size_t start;     /* no evaluation before this step */
     } eval;
@@ -160,7 +160,6 @@ typedef struct s3r_train_config {
     } cache;
 
     struct {
-        char case_folding[8]; /* "none", "lower", "upper" for texts */
         size_t max_skipped;   /* consecutive steps with NaN before exit 7 */
         size_t log_every;     /* steps a line of metrics.jsonl */
     } run;

@@ -14,11 +14,10 @@
 #include "train/schedule.h"
 #include "train/trainer_parts.h"
 
-/* Nothing but blanks in so many evaluations in a row, after this part of the run, is a
+/* A sign of it in so many evaluations in a row, after this part of the run, is a
  * collapse. */
 #define COLLAPSE_EVALUATIONS 2u
 #define COLLAPSE_PART        0.15
-#define COLLAPSE_RATIO       0.999
 
 double s3r_trainer_clock(void)
 {
@@ -61,18 +60,17 @@ s3r_status s3r_trainer_gradient(s3r_trainer *trainer, s3r_train_state *state,
     for (size_t i = 0; i < trainer->config.batch.accumulate; i++) {
         s3r_micro_batch batch;
         next_batch(trainer, state, &batch);
-        S3R_TRY(s3r_train_step_run(result, &trainer->model, &trainer->train,
-                                   &trainer->tape, &trainer->config, &batch, err));
+        S3R_TRY(trainer->task->run_batch(trainer, result, &batch, err));
     }
     s3r_trainable_finish_grads(&trainer->trainable, trainer->pool);
     return S3R_OK;
 }
 
-void s3r_trainer_update(s3r_trainer *trainer, size_t step, size_t update,
-                        size_t utterances, double sum_of_squares)
+void s3r_trainer_update(s3r_trainer *trainer, size_t step, size_t update, double units,
+                        double sum_of_squares)
 {
     const s3r_train_config *config = &trainer->config;
-    double scale = 1.0 / (double)utterances;
+    double scale = 1.0 / units;
     double norm = sqrt(sum_of_squares) * scale, clip = config->optimizer.clip_norm;
     if (clip > 0.0 && norm > clip)
         scale *= clip / norm;
@@ -145,20 +143,13 @@ static s3r_status skip_step(s3r_trainer *trainer, const s3r_step_result *result,
                     state->skipped, names);
 }
 
-static void check_collapse(s3r_trainer *trainer, const s3r_train_score *score)
+static void check_collapse(s3r_trainer *trainer, const s3r_run_score *score)
 {
     double part = (double)trainer->state.step / (double)trainer->config.schedule.steps;
-    bool is_blank =
-        score->blank_ratio > COLLAPSE_RATIO || score->empty == score->utterances;
-    trainer->collapsed = is_blank && part >= COLLAPSE_PART ? trainer->collapsed + 1 : 0;
+    bool is_late = part >= COLLAPSE_PART;
+    trainer->collapsed = score->is_collapsed && is_late ? trainer->collapsed + 1 : 0;
     if (trainer->collapsed == COLLAPSE_EVALUATIONS)
-        warn(
-            trainer,
-            "the model writes nothing but blanks on dev. Usual causes: texts that do not "
-            "belong to the audio (s3r data check), too few steps, a learning rate that "
-            "is "
-            "too high or (for adapters, lora, bias, head) too low, masking that is too "
-            "strong for short clips (augment.time_prob)");
+        warn(trainer, trainer->task->collapse_advice);
 }
 
 /* ---- telling ---- */
@@ -174,17 +165,16 @@ static double changed_part(const s3r_trainable *trainable, bool since_start)
 static void tell_step(s3r_trainer *trainer, const s3r_step_result *result, double seconds)
 {
     const s3r_train_config *config = &trainer->config;
-    s3r_train_event event = {
-        .kind = S3R_TRAIN_STEP,
-        .step = trainer->state.step,
-        .steps = config->schedule.steps,
-        .loss = result->loss / (double)S3R_MAX(result->utterances, (size_t)1),
-        .learning_rate =
-            s3r_schedule_rate(config, config->optimizer.lr, trainer->state.step - 1),
-        .blank_ratio =
-            (double)result->blank_frames / (double)S3R_MAX(result->frames, (size_t)1),
-        .frames_per_second = (double)result->frames / seconds,
-        .memory_bytes = s3r_process_peak_bytes()};
+    s3r_train_event event = {.kind = S3R_TRAIN_STEP,
+                             .step = trainer->state.step,
+                             .steps = config->schedule.steps,
+                             .loss = result->loss / S3R_MAX(result->units, 1.0),
+                             .learning_rate = s3r_schedule_rate(
+                                 config, config->optimizer.lr, trainer->state.step - 1),
+                             .blank_ratio = (double)result->counted_frames /
+                                            (double)S3R_MAX(result->of_frames, (size_t)1),
+                             .frames_per_second = (double)result->frames / seconds,
+                             .memory_bytes = s3r_process_peak_bytes()};
     s3r_trainer_tell(trainer, &event);
 }
 
@@ -196,17 +186,17 @@ static s3r_status log_step(s3r_trainer *trainer, s3r_run_log *log, double second
     if (state->step % S3R_MAX(config->run.log_every, (size_t)1) != 0 &&
         state->step != config->schedule.steps)
         return S3R_OK;
-    double utterances = (double)S3R_MAX(state->window_utterances, (size_t)1);
-    double frames = (double)S3R_MAX(state->window_frames, (size_t)1);
-    json_t *line = json_pack(
-        "{sI, s{sf, sf, sf, sI, sf, sI}}", "step", (json_int_t)state->step, "train",
-        "loss", state->window_loss / utterances, "lr",
-        s3r_schedule_rate(config, config->optimizer.lr, state->step - 1), "blank_ratio",
-        (double)state->window_blanks / frames, "epoch", (json_int_t)state->epoch,
-        "frames_per_second", frames / S3R_MAX(seconds, 1e-9), "memory_bytes",
-        (json_int_t)s3r_process_peak_bytes());
-    state->window_loss = 0;
-    state->window_utterances = state->window_frames = state->window_blanks = 0;
+    double of = (double)S3R_MAX(state->window_of, (size_t)1);
+    json_t *line =
+        json_pack("{sI, s{sf, sf, sf, sI, sf, sI}}", "step", (json_int_t)state->step,
+                  "train", "loss", state->window_loss / S3R_MAX(state->window_units, 1.0),
+                  "lr", s3r_schedule_rate(config, config->optimizer.lr, state->step - 1),
+                  trainer->task->counted_name, (double)state->window_counted / of,
+                  "epoch", (json_int_t)state->epoch, "frames_per_second",
+                  (double)state->window_frames / S3R_MAX(seconds, 1e-9), "memory_bytes",
+                  (json_int_t)s3r_process_peak_bytes());
+    state->window_loss = state->window_units = 0;
+    state->window_frames = state->window_counted = state->window_of = 0;
     if (!line)
         return s3r_fail_memory(err, "metrics.jsonl", 0);
     s3r_status status = s3r_run_log_write(log, line, err);
@@ -215,27 +205,6 @@ static s3r_status log_step(s3r_trainer *trainer, s3r_run_log *log, double second
 }
 
 /* ---- evaluation ---- */
-
-static const char *metric_name(s3r_metric metric)
-{
-    static const char *const names[] = {
-        [S3R_METRIC_WER] = "wer", [S3R_METRIC_CER] = "cer", [S3R_METRIC_PER] = "per"};
-    return names[metric];
-}
-
-static double metric_of(const s3r_train_score *score, s3r_metric metric)
-{
-    if (metric == S3R_METRIC_WER)
-        return score->wer;
-    return metric == S3R_METRIC_CER ? score->cer : score->per;
-}
-
-static json_t *score_json(const s3r_train_score *score)
-{
-    return json_pack("{sf, sf, sf, sf, sf, sI}", "wer", score->wer, "cer", score->cer,
-                     "per", score->per, "loss", score->loss, "blank_ratio",
-                     score->blank_ratio, "empty", (json_int_t)score->empty);
-}
 
 /* Sparsity of each matrix, by name. */
 static json_t *sparsity_json(const s3r_trainable *trainable)
@@ -255,11 +224,11 @@ static json_t *sparsity_json(const s3r_trainable *trainable)
 }
 
 static s3r_status log_score(s3r_trainer *trainer, s3r_run_log *log,
-                            const s3r_train_score *score, s3r_error *err)
+                            const s3r_run_score *score, s3r_error *err)
 {
     const s3r_trainable *trainable = &trainer->trainable;
-    json_t *line = json_pack("{sI, so}", "step", (json_int_t)trainer->state.step, "dev",
-                             score_json(score));
+    json_t *line = json_pack("{sI, sO}", "step", (json_int_t)trainer->state.step, "dev",
+                             score->metrics);
     if (line && trainable->masked_count > 0) {
         json_t *mask = json_pack(
             "{sf, sf, so}", "changed_since_start", changed_part(trainable, true),
@@ -277,86 +246,60 @@ static s3r_status log_score(s3r_trainer *trainer, s3r_run_log *log,
     return status;
 }
 
-static s3r_status save_result(s3r_trainer *trainer, const char *name,
-                              const json_t *metrics, s3r_error *err)
-{
-    const s3r_train_result result = {.model = &trainer->model,
-                                     .trainable = &trainer->trainable,
-                                     .config = &trainer->config,
-                                     .train = &trainer->train,
-                                     .dev = trainer->has_dev ? &trainer->dev : NULL,
-                                     .step = trainer->state.step,
-                                     .metrics = metrics};
-    char *path = s3r_path_join(trainer->folder, name);
-    if (!path)
-        return s3r_fail_memory(err, name, 0);
-    s3r_status status = s3r_train_result_save(&result, path, err);
-    if (status == S3R_OK)
-        s3r_trainer_tell(trainer,
-                         &(s3r_train_event){.kind = S3R_TRAIN_SAVED, .text = path});
-    s3r_free(path);
-    return status;
-}
-
-/* Saves the mask when it is among the best, and as best.s3m when it is the best. */
-static s3r_status keep_if_good(s3r_trainer *trainer, const s3r_train_score *score,
+/* Saves the result when it is among the best, and as "best" when it is the best. */
+static s3r_status keep_if_good(s3r_trainer *trainer, const s3r_run_score *score,
                                bool *is_best, s3r_error *err)
 {
     s3r_train_state *state = &trainer->state;
     char name[64];
-    double value = metric_of(score, trainer->config.eval.metric);
-    *is_best =
-        s3r_train_state_rank(state, state->step, value, trainer->config.eval.keep_best);
+    *is_best = s3r_train_state_rank(state, state->step, score->value,
+                                    trainer->config.eval.keep_best);
     bool is_kept = false;
     for (size_t i = 0; i < state->best_count; i++)
         is_kept = is_kept || state->best[i].step == state->step;
-    if (!is_kept)
-        return S3R_OK;
-    json_t *metrics = score_json(score);
-    if (!metrics)
-        return s3r_fail_memory(err, "the metrics", 0);
-    snprintf(name, sizeof name, "step-%08zu.s3m", state->step);
-    s3r_status status = trainer->config.eval.keep_best > 1
-                            ? save_result(trainer, name, metrics, err)
-                            : S3R_OK;
-    if (status == S3R_OK && *is_best)
-        status = save_result(trainer, "best.s3m", metrics, err);
-    json_decref(metrics);
-    return status;
+    snprintf(name, sizeof name, "step-%08zu", state->step);
+    if (is_kept && trainer->config.eval.keep_best > 1)
+        S3R_TRY(trainer->task->save(trainer, name, score->metrics, err));
+    return *is_best ? trainer->task->save(trainer, "best", score->metrics, err) : S3R_OK;
 }
 
-static bool tell_progress(void *context, const s3r_train_event *event)
+bool s3r_trainer_tell_progress(void *context, const s3r_train_event *event)
 {
     s3r_trainer_tell(context, event);
     return true;
 }
 
+static s3r_status take_score(s3r_trainer *trainer, s3r_run_log *log,
+                             const s3r_run_score *score, s3r_error *err)
+{
+    s3r_train_event event = {.kind = S3R_TRAIN_EVALUATED,
+                             .step = trainer->state.step,
+                             .steps = trainer->config.schedule.steps,
+                             .loss = score->loss,
+                             .blank_ratio = score->blank_ratio,
+                             .metric = score->value,
+                             .metric_name = score->metric_name,
+                             .mask_changed = changed_part(&trainer->trainable, true),
+                             .memory_bytes = s3r_process_peak_bytes()};
+    S3R_TRY(log_score(trainer, log, score, err));
+    s3r_trainable_mark_evaluated(&trainer->trainable);
+    S3R_TRY(keep_if_good(trainer, score, &event.is_best, err));
+    s3r_trainer_tell(trainer, &event);
+    check_collapse(trainer, score);
+    return S3R_OK;
+}
+
+/* Not interrupted: a step is done with its evaluation, or a resumed run would miss it. */
 static s3r_status evaluate(s3r_trainer *trainer, s3r_run_log *log, s3r_error *err)
 {
-    s3r_train_score score;
-    const s3r_train_config *config = &trainer->config;
+    s3r_run_score score = {0};
     if (!trainer->is_selected)
         s3r_trainable_select(&trainer->trainable, trainer->pool);
     trainer->is_selected = true;
-    /* Not interrupted: a step is done with its evaluation, or a resumed run would miss
-     * it. */
-    S3R_TRY(s3r_train_evaluate(&score, &trainer->model, &trainer->dev, &trainer->tape,
-                               trainer->batch_frames, tell_progress, trainer, err));
-    S3R_TRY(log_score(trainer, log, &score, err));
-    s3r_train_event event = {.kind = S3R_TRAIN_EVALUATED,
-                             .step = trainer->state.step,
-                             .steps = config->schedule.steps,
-                             .loss = score.loss,
-                             .blank_ratio = score.blank_ratio,
-                             .metric = metric_of(&score, config->eval.metric),
-                             .metric_name = metric_name(config->eval.metric),
-                             .mask_changed = changed_part(&trainer->trainable, true),
-                             .memory_bytes = s3r_process_peak_bytes()};
-    s3r_trainable_mark_evaluated(&trainer->trainable);
-    S3R_TRY(keep_if_good(trainer, &score, &event.is_best, err));
-    s3r_trainer_tell(trainer, &event);
-    check_collapse(trainer, &score);
-    return S3R_OK;
+    S3R_TRY(trainer->task->evaluate(trainer, &score, err));
+    s3r_status status = take_score(trainer, log, &score, err);
+    json_decref(score.metrics);
+    return status;
 }
 
 /* ---- the loop ---- */
@@ -391,15 +334,15 @@ static s3r_status run_step(s3r_trainer *trainer, s3r_step_result *result, s3r_er
     double squares = s3r_trainable_square_sum(&trainer->trainable, trainer->pool);
     if (result->bad > 0 || !isfinite(squares))
         return skip_step(trainer, result, err);
-    s3r_trainer_update(trainer, state->step, state->updates + 1, result->utterances,
-                       squares);
+    s3r_trainer_update(trainer, state->step, state->updates + 1, result->units, squares);
     state->step++;
     state->updates++;
     state->skipped = 0;
     state->window_loss += result->loss;
-    state->window_utterances += result->utterances;
+    state->window_units += result->units;
     state->window_frames += result->frames;
-    state->window_blanks += result->blank_frames;
+    state->window_counted += result->counted_frames;
+    state->window_of += result->of_frames;
     return S3R_OK;
 }
 
@@ -435,24 +378,13 @@ static s3r_status run_steps(s3r_trainer *trainer, s3r_run_log *log, s3r_error *e
     return S3R_OK;
 }
 
-/* The end: without dev the last mask is the result; the report is for people. */
+/* The end: without dev the last result is the best. */
 static s3r_status finish(s3r_trainer *trainer, s3r_error *err)
 {
     if (!trainer->has_dev)
-        S3R_TRY(save_result(trainer, "best.s3m", NULL, err));
-    S3R_TRY(save_result(trainer, "last.s3m", NULL, err));
-    const s3r_train_result result = {.model = &trainer->model,
-                                     .trainable = &trainer->trainable,
-                                     .config = &trainer->config,
-                                     .train = &trainer->train,
-                                     .dev = trainer->has_dev ? &trainer->dev : NULL,
-                                     .step = trainer->state.step};
-    json_t *facts = s3r_train_result_facts(&result);
-    if (!facts)
-        return s3r_fail_memory(err, "the report", 0);
-    s3r_status status = s3r_run_report_write(trainer->folder, facts, err);
-    json_decref(facts);
-    return status;
+        S3R_TRY(trainer->task->save(trainer, "best", NULL, err));
+    S3R_TRY(trainer->task->save(trainer, "last", NULL, err));
+    return trainer->task->finish(trainer, err);
 }
 
 s3r_status s3r_trainer_run(s3r_trainer *trainer, bool *finished, s3r_error *err)

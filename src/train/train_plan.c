@@ -44,8 +44,7 @@ static s3r_status run_batch(s3r_trainer *trainer, size_t first, size_t count,
                                    .count = count,
                                    .epoch = 0,
                                    .number = number};
-    return s3r_train_step_run(&result, &trainer->model, &trainer->train, &trainer->tape,
-                              &trainer->config, &batch, err);
+    return trainer->task->run_batch(trainer, &result, &batch, err);
 }
 
 static size_t trained_bytes(const s3r_trainable *trainable)
@@ -125,12 +124,12 @@ static s3r_status time_evaluation(s3r_trainer *trainer, s3r_train_forecast *fore
                                   s3r_error *err)
 {
     const s3r_train_config *config = &trainer->config;
-    s3r_train_score score;
+    s3r_run_score score;
     if (!trainer->has_dev)
         return S3R_OK;
     double start = s3r_trainer_clock();
-    S3R_TRY(s3r_train_evaluate(&score, &trainer->model, &trainer->dev, &trainer->tape,
-                               trainer->batch_frames, NULL, NULL, err));
+    S3R_TRY(trainer->task->evaluate(trainer, &score, err));
+    json_decref(score.metrics);
     forecast->evaluation_s = s3r_trainer_clock() - start;
     size_t every = S3R_MAX(config->eval.every, (size_t)1);
     size_t last = config->schedule.steps;

@@ -140,17 +140,17 @@ static json_t *make_facts(const s3r_train_state *state,
     json_t *best = make_best(state);
     if (!best)
         return NULL;
-    return json_pack("{sI, sI, sI, sI, sI, sI, sI, sf, sI, sI, sI, so, ss, ss, ss, ss}",
-                     "step", (json_int_t)state->step, "updates",
-                     (json_int_t)state->updates, "epoch", (json_int_t)state->epoch,
-                     "batch", (json_int_t)state->batch, "micro", (json_int_t)state->micro,
-                     "stale", (json_int_t)state->stale, "skipped",
-                     (json_int_t)state->skipped, "window_loss", state->window_loss,
-                     "window_utterances", (json_int_t)state->window_utterances,
-                     "window_frames", (json_int_t)state->window_frames, "window_blanks",
-                     (json_int_t)state->window_blanks, "best", best, "settings", settings,
-                     "backbone", identity->backbone_hash, "train", identity->train_hash,
-                     "dev", identity->dev_hash);
+    return json_pack(
+        "{sI, sI, sI, sI, sI, sI, sI, sf, sf, sI, sI, sI, so, ss, ss, ss, ss}", "step",
+        (json_int_t)state->step, "updates", (json_int_t)state->updates, "epoch",
+        (json_int_t)state->epoch, "batch", (json_int_t)state->batch, "micro",
+        (json_int_t)state->micro, "stale", (json_int_t)state->stale, "skipped",
+        (json_int_t)state->skipped, "window_loss", state->window_loss, "window_units",
+        state->window_units, "window_frames", (json_int_t)state->window_frames,
+        "window_counted", (json_int_t)state->window_counted, "window_of",
+        (json_int_t)state->window_of, "best", best, "settings", settings, "backbone",
+        identity->backbone_hash, "train", identity->train_hash, "dev",
+        identity->dev_hash);
 }
 
 static s3r_status read_number(const json_t *facts, const char *path, const char *key,
@@ -177,10 +177,10 @@ static s3r_status read_state(s3r_train_state *state, const json_t *facts,
     S3R_TRY(read_number(facts, path, "skipped", &state->skipped, err));
     state->micro = micro;
     state->window_loss = json_number_value(json_object_get(facts, "window_loss"));
-    S3R_TRY(
-        read_number(facts, path, "window_utterances", &state->window_utterances, err));
+    state->window_units = json_number_value(json_object_get(facts, "window_units"));
     S3R_TRY(read_number(facts, path, "window_frames", &state->window_frames, err));
-    S3R_TRY(read_number(facts, path, "window_blanks", &state->window_blanks, err));
+    S3R_TRY(read_number(facts, path, "window_counted", &state->window_counted, err));
+    S3R_TRY(read_number(facts, path, "window_of", &state->window_of, err));
     const json_t *best = json_object_get(facts, "best");
     state->best_count = S3R_MIN(json_array_size(best), (size_t)S3R_MAX_BEST);
     for (size_t i = 0; i < state->best_count; i++) {

@@ -29,8 +29,8 @@ typedef struct s3r_train_state {
     size_t stale;   /* evaluations since the best one */
     size_t skipped; /* steps skipped for NaN in a row */
     /* Since the last line of metrics.jsonl. */
-    double window_loss;
-    size_t window_utterances, window_frames, window_blanks;
+    double window_loss, window_units;
+    size_t window_frames, window_counted, window_of;
 } s3r_train_state;
 
 /* What a checkpoint must agree with. */

@@ -137,7 +137,7 @@ static void take_losses(s3r_step_result *result, const s3r_micro_batch *batch,
                         const double *losses, const size_t *blanks)
 {
     for (size_t u = 0; u < batch->count; u++) {
-        result->blank_frames += blanks[u];
+        result->counted_frames += blanks[u];
         if (isfinite(losses[u])) {
             result->loss += losses[u];
             continue;
@@ -188,7 +188,9 @@ s3r_status s3r_train_step_run(s3r_step_result *result, s3r_train_model *model,
     s3r_tape_backward(tape);
     S3R_TRY(s3r_tape_status(tape, err));
     take_losses(result, batch, losses, blanks);
+    result->units += (double)batch->count;
     result->utterances += batch->count;
     result->frames += features->rows;
+    result->of_frames += features->rows;
     return S3R_OK;
 }

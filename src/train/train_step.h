@@ -15,10 +15,12 @@ typedef struct s3r_micro_batch {
 } s3r_micro_batch;
 
 typedef struct s3r_step_result {
-    double loss; /* sum over utterances, natural log */
-    size_t utterances, frames, blank_frames;
-    size_t bad;       /* utterances whose loss is not finite */
-    size_t first_bad; /* index in the set */
+    double loss;  /* sum over units, natural log */
+    double units; /* that the loss is a sum over: utterances for CTC */
+    size_t utterances, frames;
+    size_t counted_frames, of_frames; /* CTC: frames with a blank as best label, frames */
+    size_t bad;                       /* utterances whose loss is not finite */
+    size_t first_bad;                 /* index in the set */
 } s3r_step_result;
 
 /*

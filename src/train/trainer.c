@@ -178,6 +178,7 @@ s3r_status s3r_trainer_open(s3r_trainer **out, const s3r_trainer_options *option
     s3r_trainer *trainer = s3r_alloc(1, sizeof *trainer);
     if (!trainer)
         return s3r_fail_memory(err, "a training run", sizeof *trainer);
+    trainer->task = &s3r_trainer_ctc;
     trainer->options = *options;
     trainer->config = options->config;
     trainer->pool = options->pool;

@@ -1,6 +1,6 @@
 /*
  * The parts of a trainer, shared by its files: trainer.c (opening), train_loop.c (steps),
- * train_plan.c (the forecast).
+ * train_plan.c (the forecast), and what differs from task to task: trainer_ctc.c.
  */
 #ifndef S3R_TRAIN_TRAINER_PARTS_H
 #define S3R_TRAIN_TRAINER_PARTS_H
@@ -11,7 +11,36 @@
 #include "train/train_step.h"
 #include "train/trainer.h"
 
+/* What an evaluation found. */
+typedef struct s3r_run_score {
+    double value; /* that ranks results; smaller is better */
+    const char *metric_name;
+    double loss, blank_ratio;
+    bool is_collapsed; /* a sign that nothing is learned; task->collapse_advice */
+    json_t *metrics;   /* name -> number, owned by the caller */
+} s3r_run_score;
+
+/* What differs from task to task. */
+typedef struct s3r_trainer_task {
+    const char *counted_name; /* of counted_frames / of_frames in metrics.jsonl */
+    const char *collapse_advice;
+    /* The gradient of a micro-batch, added; its loss, added to *result. */
+    s3r_status (*run_batch)(s3r_trainer *trainer, s3r_step_result *result,
+                            const s3r_micro_batch *batch, s3r_error *err);
+    /* The dev set; masks are those of the scores. */
+    s3r_status (*evaluate)(s3r_trainer *trainer, s3r_run_score *score, s3r_error *err);
+    /* Writes the result as it is now under the run folder: "best", "last" or
+     * "step-NUMBER".  metrics may be NULL. */
+    s3r_status (*save)(s3r_trainer *trainer, const char *name, const json_t *metrics,
+                       s3r_error *err);
+    /* After the last step: what is for people. */
+    s3r_status (*finish)(s3r_trainer *trainer, s3r_error *err);
+} s3r_trainer_task;
+
+extern const s3r_trainer_task s3r_trainer_ctc;
+
 struct s3r_trainer {
+    const s3r_trainer_task *task;
     s3r_trainer_options options; /* strings are borrowed until open returns */
     s3r_train_config config;
     char *folder;
@@ -40,12 +69,16 @@ void s3r_trainer_plan_epoch(s3r_trainer *trainer);
 s3r_status s3r_trainer_gradient(s3r_trainer *trainer, s3r_train_state *state,
                                 s3r_step_result *result, s3r_error *err);
 
-/* One update from the gradients; sum_of_squares is that of all of them. */
-void s3r_trainer_update(s3r_trainer *trainer, size_t step, size_t update,
-                        size_t utterances, double sum_of_squares);
+/* One update from the gradients of a loss over `units`; sum_of_squares is that of all
+ * gradients. */
+void s3r_trainer_update(s3r_trainer *trainer, size_t step, size_t update, double units,
+                        double sum_of_squares);
 
 /* Tells the watcher; remembers when it wants to stop. */
 void s3r_trainer_tell(s3r_trainer *trainer, const s3r_train_event *event);
+
+/* A progress callback for evaluations: context is the trainer. */
+bool s3r_trainer_tell_progress(void *context, const s3r_train_event *event);
 
 /* Wall-clock seconds. */
 double s3r_trainer_clock(void);
