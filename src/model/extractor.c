@@ -86,10 +86,8 @@ s3r_extractor_stats s3r_extractor_measure(s3r_tape *tape, const s3r_model_config
     float *shift = s3r_tape_alloc(tape, shape.out, sizeof *shift);
     if (!scale || !shift)
         return result;
-    if (s3r_channel_stats_init(&stats, shape.out, NULL) != S3R_OK) {
-        tape->is_out_of_memory = true;
+    if (!s3r_channel_stats_init(&stats, tape, shape.out))
         return result;
-    }
     bool was_recording = tape->is_recording;
     tape->is_recording = false;
     for (size_t first = 0; first < frames && !tape->is_out_of_memory;
@@ -108,7 +106,6 @@ s3r_extractor_stats s3r_extractor_measure(s3r_tape *tape, const s3r_model_config
     tape->is_recording = was_recording;
     s3r_channel_stats_finish(&stats, conv->norm.gain.data, conv->norm.bias.data, NORM_EPS,
                              scale, shift);
-    s3r_channel_stats_release(&stats);
     if (!tape->is_out_of_memory)
         result = (s3r_extractor_stats){scale, shift};
     return result;

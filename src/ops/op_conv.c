@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "ops/conv_pairs.h"
+#include "ops/half.h"
 #include "ops/op_gelu.h"
 #include "ops/op_linear.h"
 
@@ -370,6 +371,27 @@ static void input_grad_by_taps(s3r_tape *tape, const conv_node *conv, const s3r_
     }
 }
 
+/* Element `at` of output channel o of a weight: of its data, or of its panels. */
+static float weight_element(const conv_node *conv, size_t o, size_t at)
+{
+    const s3r_weight *weight = conv->weight;
+    size_t depth = group_depth(&conv->shape), out = conv->shape.out / conv->shape.groups;
+    if (weight->data)
+        return ((const float *)weight->data)[o * depth + at];
+    size_t g = o / out, panel = o % out / S3R_PANEL, col = o % out % S3R_PANEL;
+    if (weight->packed_f32) {
+        size_t base = g * s3r_packed_bytes(depth, out, false) / sizeof(float);
+        return ((const float *)
+                    weight->packed_f32)[base + (panel * depth + at) * S3R_PANEL + col];
+    }
+    size_t base = g * s3r_packed_bytes(depth, out, true) / sizeof(uint16_t);
+    size_t pairs = (depth + 1) / 2;
+    return s3r_bf16_to_f32((
+        (const uint16_t *)
+            weight->packed_bf16)[base + ((panel * pairs + at / 2) * S3R_PANEL + col) * 2 +
+                                 at % 2]);
+}
+
 /* Weight of group g turned around: [in / groups][kernel, taps reversed][out / groups]. */
 static void turn_weight(void *context, size_t row, size_t row_end, size_t worker)
 {
@@ -378,7 +400,6 @@ static void turn_weight(void *context, size_t row, size_t row_end, size_t worker
     float *turned = pair[1];
     const s3r_conv_shape *shape = &conv->shape;
     size_t in = shape->in / shape->groups, out = shape->out / shape->groups;
-    const float *weight = conv->weight->data;
     (void)worker;
     for (size_t row_at = row; row_at < row_end; row_at++) { /* (group, input channel) */
         size_t g = row_at / in, c = row_at % in;
@@ -386,7 +407,7 @@ static void turn_weight(void *context, size_t row, size_t row_end, size_t worker
         for (size_t tap = 0; tap < shape->kernel; tap++)
             for (size_t o = 0; o < out; o++)
                 to[(shape->kernel - 1 - tap) * out + o] =
-                    weight[((g * out + o) * shape->kernel + tap) * in + c];
+                    weight_element(conv, g * out + o, tap * in + c);
     }
 }
 

@@ -64,30 +64,15 @@ static void sum_over_time(s3r_pool *pool, const s3r_kernels *kernels, s3r_ragged
     s3r_pool_run(pool, frames.count * run.blocks, sum_block, &run);
 }
 
-s3r_status s3r_channel_stats_init(s3r_channel_stats *stats, size_t channels,
-                                  s3r_error *err)
+bool s3r_channel_stats_init(s3r_channel_stats *stats, s3r_tape *tape, size_t channels)
 {
-    *stats = (s3r_channel_stats){.channels = channels};
-    stats->sum = s3r_alloc(channels, sizeof *stats->sum);
-    stats->square_sum = s3r_alloc(channels, sizeof *stats->square_sum);
-    if (stats->sum && stats->square_sum)
-        return S3R_OK;
-    s3r_channel_stats_release(stats);
-    return s3r_fail_memory(err, "channel statistics", 2 * channels * sizeof *stats->sum);
-}
-
-void s3r_channel_stats_release(s3r_channel_stats *stats)
-{
-    s3r_free(stats->sum);
-    s3r_free(stats->square_sum);
-    *stats = (s3r_channel_stats){0};
-}
-
-void s3r_channel_stats_clear(s3r_channel_stats *stats)
-{
-    stats->frames = 0;
-    memset(stats->sum, 0, stats->channels * sizeof *stats->sum);
-    memset(stats->square_sum, 0, stats->channels * sizeof *stats->square_sum);
+    double *sums = s3r_tape_alloc(tape, channels, 2 * sizeof *sums);
+    if (!sums)
+        return false;
+    memset(sums, 0, channels * 2 * sizeof *sums);
+    *stats = (s3r_channel_stats){
+        .channels = channels, .sum = sums, .square_sum = sums + channels};
+    return true;
 }
 
 void s3r_channel_stats_add(s3r_channel_stats *stats, s3r_pool *pool,

@@ -31,11 +31,8 @@ typedef struct s3r_channel_stats {
     double *sum, *square_sum; /* [channels] */
 } s3r_channel_stats;
 
-s3r_status s3r_channel_stats_init(s3r_channel_stats *stats, size_t channels,
-                                  s3r_error *err);
-void s3r_channel_stats_release(s3r_channel_stats *stats);
-/* Forgets all frames. */
-void s3r_channel_stats_clear(s3r_channel_stats *stats);
+/* No frames yet; in the tape's arena.  False without memory. */
+bool s3r_channel_stats_init(s3r_channel_stats *stats, s3r_tape *tape, size_t channels);
 /* Adds the rows of x [frames, channels].  Only the order of the frames matters, not how
  * they are cut into chunks. */
 void s3r_channel_stats_add(s3r_channel_stats *stats, s3r_pool *pool,
