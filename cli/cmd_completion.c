@@ -97,6 +97,20 @@ static void bash_value(FILE *out, const s3r_verb *verb, const s3r_option *option
     fputs("\" -- \"$cur\")); return ;;\n", out);
 }
 
+/* The values of the first argument; with others behind it only beside the verb. */
+static void bash_words(FILE *out, const s3r_verb *verb)
+{
+    if (!verb->positionals[0].values)
+        return;
+    fputs("; ", out);
+    if (verb->positionals[1].name)
+        fprintf(out, "[ \"$prev\" = %s ] && ",
+                is_in_family(verb) ? s3r_verb_second_word(verb) : verb->name);
+    fputs("words=\"", out);
+    put_words(out, verb->positionals[0].values);
+    fputs("\"", out);
+}
+
 /* The second word of a family, also behind help; then both words are the verb. */
 static void bash_families(FILE *out)
 {
@@ -145,10 +159,9 @@ static void print_bash(FILE *out)
         put_quoted_name(out, verb);
         fputs(") options=\"", out);
         for_each_option(out, verb, bash_option);
-        fputs("\"; words=\"", out);
-        if (verb->positionals[0].values)
-            put_words(out, verb->positionals[0].values);
-        fputs("\" ;;\n", out);
+        fputs("\"", out);
+        bash_words(out, verb);
+        fputs(" ;;\n", out);
     }
     fputs("    esac\n    case $cur in\n"
           "        -*) COMPREPLY=($(compgen -W \"$options\" -- \"$cur\")) ;;\n"
@@ -225,6 +238,20 @@ static void zsh_families(FILE *out)
     fputs("    esac\n", out);
 }
 
+/* Arguments of one kind, or one of the first kind and files behind it. */
+static void zsh_arguments(FILE *out, const s3r_verb *verb)
+{
+    const char *values = verb->positionals[0].values;
+    bool has_more = verb->positionals[1].name != NULL;
+    if (values) {
+        fprintf(out, "                '%s:value:(", has_more ? "1" : "*");
+        put_words(out, values);
+        fputs(has_more ? ")' \\\n" : ")' ;;\n", out);
+    }
+    if (!values || has_more)
+        fputs("                '*:file:_files' ;;\n", out);
+}
+
 static void print_zsh(FILE *out)
 {
     fputs("#compdef s3r\n# zsh completion of s3r\n_s3r()\n{\n    local -a verbs\n"
@@ -246,13 +273,7 @@ static void print_zsh(FILE *out)
         put_quoted_name(out, verb);
         fputs(")\n            _arguments -s \\\n", out);
         for_each_option(out, verb, zsh_option);
-        if (verb->positionals[0].values) {
-            fputs("                '*:value:(", out);
-            put_words(out, verb->positionals[0].values);
-            fputs(")' ;;\n", out);
-        } else {
-            fputs("                '*:file:_files' ;;\n", out);
-        }
+        zsh_arguments(out, verb);
     }
     fputs("    esac\n}\n_s3r \"$@\"\n", out);
 }
@@ -319,7 +340,7 @@ static void print_fish(FILE *out)
         fish_words(out, verb);
         if (verb->positionals[0].values) {
             fish_seen(out, verb);
-            fputs(" -f -a '", out);
+            fputs(verb->positionals[1].name ? " -a '" : " -f -a '", out);
             put_words(out, verb->positionals[0].values);
             fputs("'\n", out);
         }

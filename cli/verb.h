@@ -75,8 +75,8 @@ const s3r_verb *s3r_verb_find(const char *name);
 
 /*
  * A family is the verbs of two words that share the first: "data prepare", "data check".
- * s3r_verb_in_family walks its visible members: the first at or behind *index, which moves
- * behind it; NULL at the end.
+ * s3r_verb_in_family walks its visible members: the first at or behind *index, which
+ * moves behind it; NULL at the end.
  */
 const s3r_verb *s3r_verb_in_family(const char *word, size_t word_length, size_t *index);
 /* Bytes of the first word of the name, and the second word ("" without one). */

@@ -297,7 +297,7 @@ static void test_check(void **state)
     parse_below(
         &manifests[1], folder, "test.jsonl",
         WAV("fast.wav") "\"text\":\"much too much text for a second of it\"}\n" WAV(
-            "same.wav") "\"text\":\"three\"}\n" /* */
+            "same.wav") "\"duration\":1,\"text\":\"three\"}\n" /* */
         WAV("short.wav") "\"text\":\"one two\"}\n");
     assert_int_equal(s3r_manifest_check(manifests, 2, pool, &options, log_problem, &log,
                                         &failed, &err),

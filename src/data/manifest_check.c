@@ -135,14 +135,15 @@ static s3r_status check_text(checker *c, double seconds, s3r_error *err)
 
 /* ---- audio ---- */
 
-static s3r_status check_same_audio(checker *c, const s3r_audio_fact *fact, s3r_error *err)
+static s3r_status check_same_audio(checker *c, const s3r_audio_fact *fact, double seconds,
+                                   s3r_error *err)
 {
     char text[128];
     size_t *first;
     bool is_new;
     const s3r_utterance *utterance = c->by_number[c->number];
-    int length = snprintf(text, sizeof text, "%s %.6f %.6f", fact->hash,
-                          utterance->offset_s, utterance->duration_s);
+    int length = snprintf(text, sizeof text, "%s %.3f %.3f", fact->hash,
+                          utterance->offset_s, seconds);
     char *key = s3r_arena_alloc(&c->keys, (size_t)length + 1, 1);
     if (!key)
         return s3r_fail_memory(err, "a table of audio", (size_t)length);
@@ -170,7 +171,7 @@ static s3r_status check_utterance(checker *c, s3r_error *err)
                            utterance->offset_s,
                            utterance->offset_s + S3R_MAX(utterance->duration_s, 0.0),
                            fact->seconds));
-        S3R_TRY(check_same_audio(c, fact, err));
+        S3R_TRY(check_same_audio(c, fact, seconds, err));
     }
     return check_text(c, seconds, err);
 }

@@ -101,14 +101,15 @@ static s3r_status measure(preparation *p, s3r_error *err)
 
 /* Whether the same audio is there already; in official splits each may have it. */
 static s3r_status is_repeated(preparation *p, const s3r_corpus_item *item,
-                              const s3r_audio_fact *fact, bool *repeated, s3r_error *err)
+                              const s3r_audio_fact *fact, double seconds, bool *repeated,
+                              s3r_error *err)
 {
     char text[256];
     bool is_new;
     bool is_global = p->split == S3R_SPLIT_TEXT;
-    int length = snprintf(text, sizeof text, "%s %.6f %.6f %.64s", fact->hash,
-                          item->utterance.offset_s, item->utterance.duration_s,
-                          is_global ? "" : item->split);
+    int length =
+        snprintf(text, sizeof text, "%s %.3f %.3f %.64s", fact->hash,
+                 item->utterance.offset_s, seconds, is_global ? "" : item->split);
     char *key = s3r_arena_alloc(&p->report->corpus.owned, (size_t)length + 1, 1);
     if (!key)
         return s3r_fail_memory(err, "a corpus", (size_t)length);
@@ -157,7 +158,7 @@ static s3r_status judge(preparation *p, s3r_corpus_item *item, const char **reas
     if (seconds < 0)
         return S3R_OK;
     if (p->is_cleaned)
-        S3R_TRY(is_repeated(p, item, fact, &repeated, err));
+        S3R_TRY(is_repeated(p, item, fact, seconds, &repeated, err));
     utterance->duration_s = seconds;
     *reason = repeated ? DROP_DUPLICATE : judge_length(p, utterance);
     return S3R_OK;

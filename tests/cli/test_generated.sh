@@ -27,10 +27,19 @@ complete_to doctor s3r doc
 complete_to --json s3r doctor --js
 complete_to "avx2 avx512 avx512bf16" s3r doctor --cpu avx
 complete_to zsh s3r completion z
+complete_to data s3r dat
+complete_to "prepare check stats split" s3r data ""
+complete_to "prepare check stats split" s3r help data ""
+complete_to --ignore s3r data check --ig
+complete_to "layout text" s3r data prepare --split ""
+complete_to "kaldi" s3r data prepare kal
+mkdir "$work/folder-of-data"
+complete_to "$work/folder-of-data" s3r data prepare kaldi "$work/folder-"
 
 for shell in zsh fish; do
     expect 0 completion $shell
     stdout_has doctor
+    stdout_has prepare
     if command -v $shell >/dev/null; then
         $shell -n "$work/stdout" || fail "$shell does not accept it"
     fi
