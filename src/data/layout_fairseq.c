@@ -171,6 +171,7 @@ static s3r_status read_fairseq(s3r_corpus *corpus, const s3r_corpus_request *req
     for (size_t i = 0; i < S3R_ARRAY_LEN(label_endings); i++)
         if (s3r_path_ends(source, label_endings[i]))
             return read_label_file(corpus, request, err);
+    S3R_TRY(s3r_layout_check_output(request, err));
     S3R_TRY(s3r_folder_list_read(&list, source, ".tsv", S3R_ERR_DATA, err));
     s3r_status status = S3R_OK;
     if (list.count == 0)

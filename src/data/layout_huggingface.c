@@ -274,6 +274,7 @@ static s3r_status read_huggingface(s3r_corpus *corpus, const s3r_corpus_request 
         return read_metadata(corpus, request, request->source,
                              strcmp(name, "metadata") == 0 ? "" : name, err);
     }
+    S3R_TRY(s3r_layout_check_output(request, err));
     S3R_TRY(read_folder(corpus, request, request->source, "", &found, err));
     S3R_TRY(read_subfolders(corpus, request, &found, err));
     if (found == 0)

@@ -34,6 +34,16 @@ s3r_status s3r_layout_has(const char *folder, const char *name, bool *exists,
     return S3R_OK;
 }
 
+s3r_status s3r_layout_check_output(const s3r_corpus_request *request, s3r_error *err)
+{
+    if (!request->work_folder || !s3r_path_is_same(request->source, request->work_folder))
+        return S3R_OK;
+    return s3r_fail(
+        err, S3R_ERR_USAGE,
+        "%s: expected another folder to write than the data's, found the same",
+        request->work_folder);
+}
+
 char *s3r_path_folder(const char *path)
 {
     const char *slash = strrchr(path, '/');

@@ -21,6 +21,10 @@ s3r_status s3r_layout_add(s3r_corpus *corpus, const s3r_corpus_item *item,
 s3r_status s3r_layout_has(const char *folder, const char *name, bool *exists,
                           s3r_error *err);
 
+/* For layouts that read every file of a kind: S3R_ERR_USAGE when the folder to write is
+ * the source, since a second run would read what the first wrote. */
+s3r_status s3r_layout_check_output(const s3r_corpus_request *request, s3r_error *err);
+
 /* The folder part of path ("." without one), a new string; NULL without memory. */
 char *s3r_path_folder(const char *path);
 /* The last component of path, without slashes behind it, into name; cut when too long. */
