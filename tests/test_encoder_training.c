@@ -347,6 +347,26 @@ static void test_masked_weights_have_dense_gradients(void **state)
     fixture_close(&zeroed);
 }
 
+/* The second step calls the heap no more, and recording changes no bit. */
+static void test_steps_call_no_heap(void **state)
+{
+    (void)state;
+    for (size_t m = 0; m < 2 * S3R_ARRAY_LEN(models); m++) {
+        fixture f;
+        fixture_open(&f, models[m / 2]);
+        f.tape.is_bf16 = m % 2;
+        for (size_t i = 0; i < f.parameters.count; i++)
+            assert_int_equal(
+                s3r_parameter_train(&f.parameters, &f.parameters.items[i], NULL), S3R_OK);
+        double loss = run_backward(&f);
+        size_t calls = s3r_alloc_count();
+        assert_true(run_backward(&f) == loss);
+        assert_int_equal(s3r_alloc_count(), calls);
+        assert_true(run_loss(&f, false) == loss);
+        fixture_close(&f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -356,6 +376,7 @@ int main(void)
         cmocka_unit_test(test_zero_adapters_change_nothing),
         cmocka_unit_test(test_masking),
         cmocka_unit_test(test_masked_weights_have_dense_gradients),
+        cmocka_unit_test(test_steps_call_no_heap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

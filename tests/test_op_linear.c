@@ -10,6 +10,9 @@
 
 #include "base/random.h"
 #include "ops/half.h"
+#include "ops/op_add.h"
+#include "ops/op_dropout.h"
+#include "ops/op_gelu.h"
 #include "ops/op_linear.h"
 #include "support_gradient.h"
 
@@ -180,12 +183,106 @@ static void test_masked_weights(void **state)
     s3r_pool_destroy(pool);
 }
 
+/* ---- what follows in the same pass ---- */
+
+typedef struct parts {
+    bool gelu, has_addend, has_dropout, has_residual;
+} parts;
+
+static s3r_value *random_value(s3r_tape *tape, size_t cols, uint64_t stream)
+{
+    s3r_random random;
+    s3r_random_init(&random, 21, stream);
+    s3r_value *x = s3r_tape_value(tape, ROWS, cols);
+    for (size_t i = 0; i < ROWS * x->stride; i++)
+        x->data[i] = (float)s3r_random_normal(&random);
+    x->needs_grad = true;
+    return x;
+}
+
+typedef struct parts_result {
+    float y[ROWS * OUT], dx[ROWS * IN], daddend[ROWS * OUT], dresidual[ROWS * OUT];
+    float dw[OUT * IN], db[OUT];
+} parts_result;
+
+static void keep_rows(float *to, const float *from, size_t stride, size_t cols)
+{
+    for (size_t i = 0; from && i < ROWS; i++)
+        memcpy(to + i * cols, from + i * stride, cols * sizeof *to);
+}
+
+/* In one op or in several; forgotten values have to come back for the weight below. */
+static void run_parts(s3r_pool *pool, const parts *p, bool is_fused, bool is_bf16,
+                      const float *values, parts_result *result)
+{
+    static const size_t offset[] = {0, 7, ROWS};
+    static const uint64_t keys[] = {3, 4};
+    s3r_tape tape;
+    memset(result, 0, sizeof *result);
+    s3r_tape_init(&tape, pool, s3r_kernels_get(s3r_cpu_detect()));
+    tape.is_recording = tape.is_training = true;
+    tape.is_bf16 = is_bf16;
+    s3r_weight weight = {.data = values, .rows = OUT, .cols = IN, .grad = result->dw};
+    s3r_weight bias = {.data = values, .rows = 1, .cols = OUT, .grad = result->db};
+    s3r_value *x = random_value(&tape, IN, 0), *addend = random_value(&tape, OUT, 1);
+    s3r_value *residual = random_value(&tape, OUT, 2), *y;
+    s3r_dropout_mask mask =
+        s3r_dropout_draw(&tape, (s3r_ragged){2, offset}, keys, p->has_dropout ? 0.3 : 0);
+    if (is_fused) {
+        y = s3r_op_linear_with(
+            &tape, x, &weight, &bias,
+            &(s3r_linear_options){.gelu = p->gelu,
+                                  .addend = p->has_addend ? addend : NULL,
+                                  .dropout = mask,
+                                  .residual = p->has_residual ? residual : NULL});
+    } else {
+        tape.dropout_serial = 0;
+        y = s3r_op_linear_with(
+            &tape, x, &weight, &bias,
+            &(s3r_linear_options){.addend = p->has_addend ? addend : NULL});
+        y = p->gelu ? s3r_op_gelu(&tape, y) : y;
+        y = s3r_op_dropout(&tape, y, (s3r_ragged){2, offset}, keys,
+                           p->has_dropout ? 0.3 : 0);
+        y = p->has_residual ? s3r_op_add(&tape, y, residual) : y;
+    }
+    keep_rows(result->y, y->data, y->stride, OUT);
+    float *dy = s3r_tape_grad(&tape, y);
+    memcpy(dy, random_value(&tape, OUT, 3)->data, ROWS * y->stride * sizeof *dy);
+    s3r_tape_backward(&tape);
+    keep_rows(result->dx, x->grad, x->stride, IN);
+    keep_rows(result->daddend, addend->grad, addend->stride, OUT);
+    keep_rows(result->dresidual, residual->grad, residual->stride, OUT);
+    assert_int_equal(s3r_tape_status(&tape, NULL), S3R_OK);
+    s3r_tape_release(&tape);
+}
+
+static void test_parts_are_the_separate_ops(void **state)
+{
+    (void)state;
+    static parts_result one, several;
+    static float values[OUT * IN];
+    s3r_random random;
+    s3r_random_init(&random, 6, 0);
+    for (size_t i = 0; i < OUT * IN; i++)
+        values[i] = (float)s3r_random_normal(&random);
+    s3r_pool *pool;
+    assert_int_equal(s3r_pool_create(&pool, 2, NULL), S3R_OK);
+    for (int variant = 0; variant < 32; variant++) {
+        const parts p = {variant & 1, variant & 2, variant & 4, variant & 8};
+        run_parts(pool, &p, true, variant & 16, values, &one);
+        run_parts(pool, &p, false, variant & 16, values, &several);
+        assert_memory_equal(&one, &several, sizeof one);
+    }
+    s3r_pool_destroy(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_linear),
         cmocka_unit_test(test_stored_weights_give_the_same_bits),
         cmocka_unit_test(test_masked_weights),
+        cmocka_unit_test(test_parts_are_the_separate_ops),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,6 +12,8 @@
 #include "ops/half.h"
 #include "ops/op_add.h"
 #include "ops/op_gelu.h"
+#include "ops/op_layer_norm.h"
+#include "ops/op_linear.h"
 
 typedef struct fixture {
     s3r_pool *pool;
@@ -138,6 +140,52 @@ static void test_repeated_steps_use_no_heap(void **state)
     tape->is_recording = false;
 }
 
+/* Two linear layers with norms between; forgetting must not change a bit. */
+static void run_forgetting(s3r_tape *tape, bool forgets, float *grad)
+{
+    enum { ROWS = 40, COLS = 48 };
+    static float values[COLS * COLS];
+    for (size_t i = 0; i < COLS * COLS; i++)
+        values[i] = (float)(i * 2654435761u % 1000) * 1e-3f - 0.5f;
+    s3r_weight frozen = {.data = values, .rows = COLS, .cols = COLS};
+    s3r_weight trained = {.data = values, .rows = COLS, .cols = COLS, .grad = grad};
+    s3r_tape_reset(tape);
+    tape->is_recording = true;
+    s3r_value *x = filled(tape, ROWS, COLS);
+    s3r_value *y = s3r_op_linear(tape, x, &trained, NULL, true);
+    s3r_value *norm = s3r_op_layer_norm(tape, y, NULL, NULL, 1e-5, true);
+    s3r_value *z = s3r_op_linear(tape, norm, &trained, NULL, false);
+    s3r_value *last = s3r_op_linear(tape, z, &frozen, NULL, false);
+    assert_true(y->is_needed && norm->is_needed && !z->is_needed && !last->is_needed);
+    if (forgets) {
+        const float *z_data = z->data, *norm_data = norm->data;
+        s3r_tape_forget(tape, y); /* can be made again, from what its op keeps */
+        s3r_tape_forget(tape, norm);
+        s3r_tape_forget(tape, z);
+        assert_true(!y->data && !norm->data && !z->data && x->data);
+        const s3r_value *next = s3r_tape_value(tape, ROWS, COLS);
+        assert_true(next->data == z_data || next->data == norm_data);
+    }
+    float *dlast = s3r_tape_grad(tape, last);
+    for (size_t i = 0; i < ROWS * last->stride; i++)
+        dlast[i] = (float)(i % 17) - 8;
+    s3r_tape_backward(tape);
+    assert_int_equal(s3r_tape_status(tape, NULL), S3R_OK);
+    tape->is_recording = false;
+}
+
+static void test_forgotten_values_come_back(void **state)
+{
+    s3r_tape *tape = &((fixture *)*state)->tape;
+    static float grad[2][48 * 48];
+    run_forgetting(tape, false, grad[0]);
+    run_forgetting(tape, true, grad[1]);
+    assert_memory_equal(grad[0], grad[1], sizeof grad[0]);
+    s3r_value *x = filled(tape, 3, 5); /* without recording nothing is forgotten */
+    s3r_tape_forget(tape, x);
+    assert_non_null(x->data);
+}
+
 static void test_ragged_find(void **state)
 {
     s3r_tape *tape = &((fixture *)*state)->tape;
@@ -193,6 +241,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_out_of_memory_is_remembered, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_repeated_steps_use_no_heap, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_forgotten_values_come_back, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_ragged_find, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_row_ranges_cover_all_rows, set_up,
