@@ -298,7 +298,8 @@ static void test_check(void **state)
         &manifests[1], folder, "test.jsonl",
         WAV("fast.wav") "\"text\":\"much too much text for a second of it\"}\n" WAV(
             "same.wav") "\"duration\":1,\"text\":\"three\"}\n" /* */
-        WAV("short.wav") "\"text\":\"one two\"}\n");
+        WAV("short.wav") "\"text\":\"one two\"}\n" /* another language is another text */
+        WAV("b.wav") "\"text\":\"one two\",\"lang\":\"it\"}\n");
     assert_int_equal(s3r_manifest_check(manifests, 2, pool, &options, log_problem, &log,
                                         &failed, &err),
                      S3R_OK);

@@ -109,10 +109,14 @@ static s3r_status check_vocabulary(checker *c, double seconds, s3r_error *err)
 static s3r_status check_same_text(checker *c, s3r_error *err)
 {
     const s3r_utterance *utterance = c->by_number[c->number];
+    const char *language = utterance->language ? utterance->language : "";
     size_t *first;
-    bool is_new;
-    S3R_TRY(
-        s3r_string_map_add(&c->texts, utterance->text, c->number, &first, &is_new, err));
+    size_t bytes = strlen(language) + strlen(utterance->text) + 2;
+    char *key = s3r_arena_alloc(&c->keys, bytes, 1);
+    if (!key)
+        return s3r_fail_memory(err, "a table of texts", bytes);
+    snprintf(key, bytes, "%s|%s", language, utterance->text);
+    S3R_TRY(s3r_string_map_add(&c->texts, key, c->number, &first, NULL, err));
     if (c->manifest_of[*first] == c->manifest_of[c->number])
         return S3R_OK;
     return report(c, S3R_PROBLEM_SAME_TEXT, err, "also in %s, line %zu",
