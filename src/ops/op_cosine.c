@@ -225,8 +225,7 @@ static void source_rows(void *context, size_t row, size_t row_end, size_t worker
     }
 }
 
-/* out += the gradient of the source; empty blocks would leave gradients unwritten, but
- * they have no rows. */
+/* out += the gradient of the source. */
 static void side_backward(s3r_tape *tape, const cosine_node *cosine, bool is_left,
                           float *out, size_t out_stride)
 {
@@ -252,6 +251,8 @@ static void side_backward(s3r_tape *tape, const cosine_node *cosine, bool is_lef
 static void cosine_backward(s3r_tape *tape, s3r_node *node)
 {
     const cosine_node *cosine = (const cosine_node *)node;
+    if (node->output->rows == 0) /* no product would write the gradients */
+        return;
     float *dx = s3r_tape_grad(tape, cosine->x);
     if (dx)
         side_backward(tape, cosine, true, dx, cosine->x->stride);
