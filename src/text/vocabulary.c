@@ -68,15 +68,18 @@ static s3r_status choose_dictionary(const char **chosen, const s3r_folder_list *
     return S3R_OK;
 }
 
+/* Without memory the answer is yes: opening the vocabulary then says what is wrong. */
 bool s3r_vocabulary_exists(const char *folder)
 {
     s3r_folder_list list;
     char *path = s3r_path_join(folder, "vocab.json");
-    bool exists = path && s3r_path_exists(path);
+    bool exists = !path || s3r_path_exists(path);
     s3r_free(path);
-    if (exists ||
-        s3r_folder_list_read(&list, folder, ".txt", S3R_ERR_MODEL, NULL) != S3R_OK)
-        return exists;
+    if (exists)
+        return true;
+    s3r_status status = s3r_folder_list_read(&list, folder, ".txt", S3R_ERR_MODEL, NULL);
+    if (status != S3R_OK)
+        return status == S3R_ERR_RESOURCE;
     for (size_t i = 0; i < list.count; i++)
         exists = exists || is_dictionary_name(list.names[i]);
     s3r_folder_list_release(&list);
