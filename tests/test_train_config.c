@@ -200,8 +200,8 @@ static const struct {
     {"seed: \"5\"\n", "expected a whole number below 2^64, found \"5\""},
     {"seed: 1.5\n", "found 1.5"},
     {"seed: [1]\n", "expected a whole number below 2^64, found a list"},
-    {"method: masks\n", "expected mask, weights, head, adapter, lora, bias, magnitude or "
-                        "mask+weights, found masks"},
+    {"method: masks\n", "expected mask, weights, head, adapter, lora, bias, magnitude, "
+                        "mask+weights or pretrain, found masks"},
     {"also.biases: yes\n", "expected false or true, found yes"},
     {"also.biases: 'true'\n", "found \"true\""},
     {"schedule: {steps: 0}\n", "expected a whole number in [1, 1000000000], found 0"},
@@ -380,8 +380,9 @@ static void test_wrong_choices(void **state)
     s3r_error err = {0};
     s3r_train_config_init(&c);
     assert_int_equal(s3r_train_config_preset(&c, "100h", &err), S3R_ERR_USAGE);
-    assert_string_equal(err.message,
-                        "preset: expected none, 10m, 1h, 10h or xlsr, found 100h");
+    assert_string_equal(
+        err.message,
+        "preset: expected none, 10m, 1h, 10h, xlsr, hubert or wav2vec2, found 100h");
     assert_int_equal(s3r_train_config_compat(&c, "fairseq", &err), S3R_ERR_USAGE);
     assert_string_equal(err.message, "compat: expected none or original, found fairseq");
     assert_int_equal(s3r_train_config_preset(&c, "1h", &err), S3R_OK);

@@ -14,11 +14,13 @@ _Static_assert(sizeof(s3r_method) == sizeof(int) &&
                    sizeof(s3r_schedule_kind) == sizeof(int),
                "enums are ints");
 
-static const char *const methods[] = {"mask",      "weights",      "head",
-                                      "adapter",   "lora",         "bias",
-                                      "magnitude", "mask+weights", NULL};
+static const char *const methods[] = {"mask",     "weights", "head",      "adapter",
+                                      "lora",     "bias",    "magnitude", "mask+weights",
+                                      "pretrain", NULL};
+static const char *const objectives[] = {"hubert", "wav2vec2", NULL};
 static const char *const compats[] = {"none", "original", NULL};
-static const char *const presets[] = {"none", "10m", "1h", "10h", "xlsr", NULL};
+static const char *const presets[] = {"none", "10m",    "1h",       "10h",
+                                      "xlsr", "hubert", "wav2vec2", NULL};
 static const char *const precisions[] = {"f32", "bf16", NULL};
 static const char *const switches[] = {"false", "true", NULL};
 static const char *const inits[] = {"ori", "ri", "wmi", NULL};
@@ -97,6 +99,38 @@ static const s3r_config_key table[] = {
      "the added product is scaled by alpha / rank", NULL, 0, 1e6, ABOVE},
     {"lora.modules", S3R_CONFIG_MODULES, PLACE(lora.modules), "q,v",
      "which matrices of a block get one", NULL, 0, 0, 0},
+
+    {"pretrain.objective", S3R_CONFIG_CHOICE, PLACE(pretrain.objective), "hubert",
+     "masked prediction of clusters (hubert), or the contrastive one (wav2vec2)",
+     objectives, 0, 0, 0},
+    {"pretrain.projection", S3R_CONFIG_COUNT, PLACE(pretrain.projection), "256",
+     "width in which context and target are compared", NULL, 1, 65536, 0},
+    {"pretrain.temperature", S3R_CONFIG_NUMBER, PLACE(pretrain.temperature), "0.1",
+     "similarities are divided by it", NULL, 0, 100, ABOVE},
+    {"pretrain.feature_penalty", S3R_CONFIG_NUMBER, PLACE(pretrain.feature_penalty), "10",
+     "weight of the mean square of the extractor's output", NULL, 0, 1e6, 0},
+    {"pretrain.feature_grad", S3R_CONFIG_NUMBER, PLACE(pretrain.feature_grad), "0.1",
+     "the extractor's gradient is multiplied by it", NULL, 0, 10, 0},
+    {"pretrain.unmasked_weight", S3R_CONFIG_NUMBER, PLACE(pretrain.unmasked_weight), "0",
+     "hubert: weight of the frames that were not masked", NULL, 0, 100, 0},
+    {"pretrain.groups", S3R_CONFIG_COUNT, PLACE(pretrain.groups), "2",
+     "wav2vec2: codebooks", NULL, 1, 64, 0},
+    {"pretrain.entries", S3R_CONFIG_COUNT, PLACE(pretrain.entries), "320",
+     "wav2vec2: vectors a codebook", NULL, 2, 65536, 0},
+    {"pretrain.code_width", S3R_CONFIG_COUNT, PLACE(pretrain.code_width), "128",
+     "wav2vec2: width of a code vector", NULL, 1, 65536, 0},
+    {"pretrain.negatives", S3R_CONFIG_COUNT, PLACE(pretrain.negatives), "100",
+     "wav2vec2: wrong answers beside the right one", NULL, 1, 65536, 0},
+    {"pretrain.gumbel_first", S3R_CONFIG_NUMBER, PLACE(pretrain.gumbel_first), "2",
+     "wav2vec2: temperature of the choice of codes at the start", NULL, 0, 100, ABOVE},
+    {"pretrain.gumbel_last", S3R_CONFIG_NUMBER, PLACE(pretrain.gumbel_last), "0.5",
+     "wav2vec2: lowest temperature of that choice", NULL, 0, 100, ABOVE},
+    {"pretrain.gumbel_decay", S3R_CONFIG_NUMBER, PLACE(pretrain.gumbel_decay), "0.999995",
+     "wav2vec2: factor of that temperature a step", NULL, 0, 1, ABOVE},
+    {"pretrain.diversity", S3R_CONFIG_NUMBER, PLACE(pretrain.diversity), "0.1",
+     "wav2vec2: weight of the diversity of codes", NULL, 0, 100, 0},
+    {"pretrain.feature_dropout", S3R_CONFIG_NUMBER, PLACE(pretrain.feature_dropout),
+     "0.1", "wav2vec2: dropout of the quantiser's input", NULL, 0, 1, BELOW},
 
     {"optimizer.form", S3R_CONFIG_CHOICE, PLACE(optimizer.form), "fairseq",
      "where Adam adds eps: before (fairseq) or after (pytorch) the bias correction",
@@ -208,6 +242,7 @@ static const struct {
     {"also", "what trains beside the method's own; the head always does"},
     {"adapter", "method adapter"},
     {"lora", "method lora"},
+    {"pretrain", "s3r pretrain"},
     {"optimizer", "Adam"},
     {"schedule", "the learning rate over the run"},
     {"batch", "how much audio a step sees"},

@@ -227,7 +227,7 @@ static size_t stored_size(s3r_config_type type)
     case S3R_CONFIG_CHOICE:
         return sizeof(int);
     case S3R_CONFIG_NAME:
-        return 8;
+        return S3R_CONFIG_NAME_BYTES;
     case S3R_CONFIG_SWITCH:
         return sizeof(bool);
     case S3R_CONFIG_SEED:
@@ -252,7 +252,7 @@ static size_t stored_size(s3r_config_type type)
 /* Any value of the struct. */
 typedef union stored_value {
     int choice;
-    char name[8];
+    char name[S3R_CONFIG_NAME_BYTES];
     bool is_on;
     uint64_t seed;
     size_t count;
@@ -392,7 +392,7 @@ void s3r_config_value_write(const s3r_config_key *key, const s3r_train_config *c
         strcpy(text, choice_name(key, value.choice));
         break;
     case S3R_CONFIG_NAME:
-        snprintf(text, S3R_CONFIG_VALUE_BYTES, "%.7s", value.name);
+        snprintf(text, S3R_CONFIG_VALUE_BYTES, "%.15s", value.name);
         break;
     case S3R_CONFIG_SWITCH:
         strcpy(text, choice_name(key, value.is_on));

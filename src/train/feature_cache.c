@@ -8,6 +8,7 @@
 #include "train/feature_cache.h"
 
 #include <assert.h>
+#include <math.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -18,6 +19,8 @@
 #define PIECE_BYTES ((size_t)32 << 20)
 /* Rows a task of get: enough work to be worth waking a thread. */
 #define TASK_ROWS 64u
+/* 16-bit audio. */
+#define SAMPLE_SCALE 32768.0
 
 typedef struct cache_entry {
     void *data; /* [rows, cols] of dtype; NULL = not there */
@@ -40,7 +43,7 @@ s3r_status s3r_feature_cache_create(s3r_feature_cache **out, size_t count, size_
                                     s3r_dtype dtype, size_t memory_bytes,
                                     const char *folder, s3r_error *err)
 {
-    assert(dtype == S3R_DTYPE_F32 || dtype == S3R_DTYPE_BF16);
+    assert(dtype == S3R_DTYPE_F32 || dtype == S3R_DTYPE_BF16 || dtype == S3R_DTYPE_I16);
     s3r_feature_cache *cache = s3r_alloc(1, sizeof *cache);
     if (!cache)
         return s3r_fail_memory(err, "the feature cache", sizeof *cache);
@@ -105,19 +108,33 @@ static s3r_status place_in_file(s3r_feature_cache *cache, size_t size, void **da
     return S3R_OK;
 }
 
+/* A sample in [-1, 1) as 16-bit audio has it; what is beyond is cut. */
+static int16_t to_sample(float x)
+{
+    double scaled = rint((double)x * SAMPLE_SCALE);
+    if (!(scaled > -SAMPLE_SCALE))
+        return INT16_MIN;
+    return scaled < SAMPLE_SCALE - 1.0 ? (int16_t)scaled : INT16_MAX;
+}
+
+static void store_row(s3r_dtype dtype, void *data, size_t first, const float *from,
+                      size_t cols)
+{
+    if (dtype == S3R_DTYPE_F32)
+        memcpy((float *)data + first, from, cols * sizeof *from);
+    else if (dtype == S3R_DTYPE_BF16)
+        for (size_t j = 0; j < cols; j++)
+            ((uint16_t *)data)[first + j] = s3r_f32_to_bf16(from[j]);
+    else
+        for (size_t j = 0; j < cols; j++)
+            ((int16_t *)data)[first + j] = to_sample(from[j]);
+}
+
 static void store_rows(const s3r_feature_cache *cache, void *data, const float *rows,
                        size_t row_count, size_t stride)
 {
-    for (size_t i = 0; i < row_count; i++) {
-        const float *from = rows + i * stride;
-        if (cache->dtype == S3R_DTYPE_F32) {
-            memcpy((float *)data + i * cache->cols, from, cache->cols * sizeof *from);
-        } else {
-            uint16_t *to = (uint16_t *)data + i * cache->cols;
-            for (size_t j = 0; j < cache->cols; j++)
-                to[j] = s3r_f32_to_bf16(from[j]);
-        }
-    }
+    for (size_t i = 0; i < row_count; i++)
+        store_row(cache->dtype, data, i * cache->cols, rows + i * stride, cache->cols);
 }
 
 s3r_status s3r_feature_cache_put(s3r_feature_cache *cache, size_t utterance,
@@ -150,35 +167,51 @@ s3r_status s3r_feature_cache_put(s3r_feature_cache *cache, size_t utterance,
 
 typedef struct get_work {
     const s3r_feature_cache *cache;
-    const cache_entry *entry;
+    const void *data;
+    size_t first, count; /* rows */
     float *rows;
     size_t stride;
 } get_work;
+
+static void load_row(s3r_dtype dtype, const void *data, size_t first, float *to,
+                     size_t cols)
+{
+    if (dtype == S3R_DTYPE_F32)
+        memcpy(to, (const float *)data + first, cols * sizeof *to);
+    else if (dtype == S3R_DTYPE_BF16)
+        for (size_t j = 0; j < cols; j++)
+            to[j] = s3r_bf16_to_f32(((const uint16_t *)data)[first + j]);
+    else
+        for (size_t j = 0; j < cols; j++)
+            to[j] = (float)((const int16_t *)data)[first + j] / (float)SAMPLE_SCALE;
+}
 
 static void get_task(void *context, size_t task, size_t worker)
 {
     const get_work *work = context;
     size_t cols = work->cache->cols;
-    size_t end = S3R_MIN((task + 1) * TASK_ROWS, work->entry->rows);
+    size_t end = S3R_MIN((task + 1) * TASK_ROWS, work->count);
     (void)worker;
-    for (size_t i = task * TASK_ROWS; i < end; i++) {
-        float *to = work->rows + i * work->stride;
-        if (work->cache->dtype == S3R_DTYPE_F32) {
-            memcpy(to, (const float *)work->entry->data + i * cols, cols * sizeof *to);
-        } else {
-            const uint16_t *from = (const uint16_t *)work->entry->data + i * cols;
-            for (size_t j = 0; j < cols; j++)
-                to[j] = s3r_bf16_to_f32(from[j]);
-        }
-    }
+    for (size_t i = task * TASK_ROWS; i < end; i++)
+        load_row(work->cache->dtype, work->data, (work->first + i) * cols,
+                 work->rows + i * work->stride, cols);
+}
+
+void s3r_feature_cache_get_some(const s3r_feature_cache *cache, s3r_pool *pool,
+                                size_t utterance, size_t first, size_t count, float *rows,
+                                size_t stride)
+{
+    assert(s3r_feature_cache_has(cache, utterance));
+    assert(first + count <= cache->entries[utterance].rows);
+    get_work work = {cache, cache->entries[utterance].data, first, count, rows, stride};
+    s3r_pool_run(pool, S3R_CEIL_DIV(count, TASK_ROWS), get_task, &work);
 }
 
 void s3r_feature_cache_get(const s3r_feature_cache *cache, s3r_pool *pool,
                            size_t utterance, float *rows, size_t stride)
 {
-    assert(s3r_feature_cache_has(cache, utterance));
-    get_work work = {cache, &cache->entries[utterance], rows, stride};
-    s3r_pool_run(pool, S3R_CEIL_DIV(work.entry->rows, TASK_ROWS), get_task, &work);
+    s3r_feature_cache_get_some(cache, pool, utterance, 0, cache->entries[utterance].rows,
+                               rows, stride);
 }
 
 size_t s3r_feature_cache_memory_bytes(const s3r_feature_cache *cache)

@@ -28,7 +28,7 @@ static const struct {
 };
 
 static const struct {
-    const char *preset, *key, *paper, *original; /* original NULL = as the paper */
+    const char *presets, *key, *paper, *original; /* original NULL = as the paper */
 } preset_values[] = {
     {"10m", "schedule.steps", "12000", "13000"},
     {"10m", "augment.channel_prob", "0.25", NULL},
@@ -48,8 +48,30 @@ static const struct {
     {"xlsr", "dropout.attention", "0", NULL},
     {"xlsr", "eval.metric", "per", NULL},
     /* 2 devices x 4 accumulated x 75 s */
-    {NULL, "batch.seconds", "75", NULL},
-    {NULL, "batch.accumulate", "8", NULL},
+    {"10m|1h|10h|xlsr", "batch.seconds", "75", NULL},
+    {"10m|1h|10h|xlsr", "batch.accumulate", "8", NULL},
+    /* Pretraining (spec 2.10). */
+    {"hubert", "pretrain.objective", "hubert", NULL},
+    {"hubert", "augment.time_prob", "0.8", NULL},
+    {"wav2vec2", "pretrain.objective", "wav2vec2", NULL},
+    {"wav2vec2", "augment.time_prob", "0.65", NULL},
+    {"hubert|wav2vec2", "method", "pretrain", NULL},
+    {"hubert|wav2vec2", "augment.channel_prob", "0", NULL},
+    {"hubert|wav2vec2", "optimizer.lr", "5e-4", NULL},
+    {"hubert|wav2vec2", "optimizer.eps", "1e-6", NULL},
+    {"hubert|wav2vec2", "optimizer.weight_decay", "0.01", NULL},
+    {"hubert|wav2vec2", "schedule.kind", "linear", NULL},
+    {"hubert|wav2vec2", "schedule.warmup", "0.08", NULL},
+    {"hubert|wav2vec2", "schedule.init_scale", "0", NULL},
+    {"hubert|wav2vec2", "schedule.final_scale", "0", NULL},
+    {"hubert|wav2vec2", "schedule.steps", "400000", NULL},
+    {"hubert|wav2vec2", "batch.max_seconds", "15.6", NULL},
+    {"hubert|wav2vec2", "batch.min_seconds", "0.5", NULL},
+    {"hubert|wav2vec2", "dropout.hidden", "0.1", NULL},
+    {"hubert|wav2vec2", "dropout.attention", "0.1", NULL},
+    {"hubert|wav2vec2", "dropout.activation", "0", NULL},
+    {"hubert|wav2vec2", "dropout.projection", "0.1", NULL},
+    {"hubert|wav2vec2", "dropout.layer_drop", "0.05", NULL},
 };
 
 static void assign(s3r_train_config *config, const char *name, const char *text)
@@ -69,13 +91,23 @@ void s3r_train_config_init(s3r_train_config *config)
         assign(config, key->key, key->fallback);
 }
 
+/* Whether a name is in a list such as "10m|1h". */
+static bool is_listed(const char *list, const char *name)
+{
+    size_t length = strlen(name);
+    for (const char *at = list; at; at = strchr(at, '|') ? strchr(at, '|') + 1 : NULL)
+        if (strncmp(at, name, length) == 0 && (at[length] == '|' || !at[length]))
+            return true;
+    return false;
+}
+
 static void apply_preset(s3r_train_config *config)
 {
     if (strcmp(config->preset, "none") == 0)
         return;
     for (size_t i = 0; i < S3R_ARRAY_LEN(preset_values); i++) {
-        const char *only = preset_values[i].preset, *original = preset_values[i].original;
-        if (!only || strcmp(only, config->preset) == 0)
+        const char *original = preset_values[i].original;
+        if (is_listed(preset_values[i].presets, config->preset))
             assign(config, preset_values[i].key,
                    config->is_original && original ? original : preset_values[i].paper);
     }

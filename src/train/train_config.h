@@ -12,6 +12,7 @@
 #include "base/error.h"
 
 #define S3R_CONFIG_MAX_BLOCKS 96u
+#define S3R_CONFIG_NAME_BYTES 16u
 
 typedef enum s3r_method {
     S3R_METHOD_MASK,         /* "mask" */
@@ -22,7 +23,13 @@ typedef enum s3r_method {
     S3R_METHOD_BIAS,         /* "bias": biases and norms */
     S3R_METHOD_MAGNITUDE,    /* "magnitude": fixed magnitude mask */
     S3R_METHOD_MASK_WEIGHTS, /* "mask+weights" */
+    S3R_METHOD_PRETRAIN,     /* "pretrain": everything, without labels */
 } s3r_method;
+
+typedef enum s3r_objective {
+    S3R_OBJECTIVE_HUBERT,   /* masked prediction of clusters */
+    S3R_OBJECTIVE_WAV2VEC2, /* contrastive */
+} s3r_objective;
 
 typedef enum s3r_mask_init_choice {
     S3R_INIT_ORI,
@@ -76,8 +83,9 @@ typedef struct s3r_block_numbers {
 
 typedef struct s3r_train_config {
     s3r_method method;
-    bool is_original; /* compat: original */
-    char preset[8];   /* "none", "10m", "1h", "10h", "xlsr": for the record */
+    bool is_original;                   /* compat: original */
+    char preset[S3R_CONFIG_NAME_BYTES]; /* "none", "10m", "1h", "10h", "xlsr", ...: for
+                                           the record */
     uint64_t seed;
     s3r_precision precision;
     char language[64]; /* of the result, BCP-47; "" = what the manifest says */
@@ -107,6 +115,17 @@ typedef struct s3r_train_config {
         double alpha; /* scale = alpha / rank */
         unsigned modules;
     } lora;
+
+    struct { /* spec 2.10 */
+        s3r_objective objective;
+        size_t projection;  /* width of both sides of the similarities */
+        double temperature; /* of the similarities */
+        double feature_penalty, feature_grad;
+        double unmasked_weight;                        /* hubert */
+        size_t groups, entries, code_width, negatives; /* wav2vec2 from here */
+        double gumbel_first, gumbel_last, gumbel_decay;
+        double diversity, feature_dropout;
+    } pretrain;
 
     struct {
         s3r_adam_form form;
@@ -160,8 +179,8 @@ typedef struct s3r_train_config {
     } cache;
 
     struct {
-        size_t max_skipped;   /* consecutive steps with NaN before exit 7 */
-        size_t log_every;     /* steps a line of metrics.jsonl */
+        size_t max_skipped; /* consecutive steps with NaN before exit 7 */
+        size_t log_every;   /* steps a line of metrics.jsonl */
     } run;
 } s3r_train_config;
 

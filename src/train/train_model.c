@@ -9,9 +9,9 @@
  * convolutions' weights are then needed as they are, beside their packed form. */
 static bool needs_unpacked(const s3r_train_config *config)
 {
-    bool is_deep_method = config->method == S3R_METHOD_WEIGHTS ||
-                          config->method == S3R_METHOD_MASK_WEIGHTS ||
-                          config->method == S3R_METHOD_BIAS;
+    bool is_deep_method =
+        config->method == S3R_METHOD_WEIGHTS || config->method == S3R_METHOD_PRETRAIN ||
+        config->method == S3R_METHOD_MASK_WEIGHTS || config->method == S3R_METHOD_BIAS;
     return is_deep_method || config->also.mask_embedding || config->also.biases ||
            config->also.norms || config->also.pos_conv || config->also.projection;
 }
@@ -79,7 +79,10 @@ static s3r_status open_parts(s3r_train_model *model, const s3r_train_model_sourc
     S3R_TRY(s3r_model_hash(model->hash, model->checkpoint, &model->config, err));
     S3R_TRY(s3r_parameters_open(&model->parameters, model->checkpoint, &model->config,
                                 &model->weights, err));
-    S3R_TRY(open_vocabulary(model, source->vocabulary_folder, err));
+    if (config->method == S3R_METHOD_PRETRAIN)
+        model->config.has_head = false;
+    else
+        S3R_TRY(open_vocabulary(model, source->vocabulary_folder, err));
     apply_settings(&model->config, config);
     if (model->config.mask_time_prob > 0.0 && !model->weights.mask_embedding.data)
         return s3r_fail(err, S3R_ERR_MODEL,

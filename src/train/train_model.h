@@ -8,6 +8,8 @@
 #include "model/model_hash.h"
 #include "model/parameters.h"
 #include "text/vocabulary.h"
+#include "tasks/contrastive.h"
+#include "tasks/masked_prediction.h"
 #include "train/train_config.h"
 
 typedef struct s3r_train_model {
@@ -17,6 +19,9 @@ typedef struct s3r_train_model {
     s3r_model_weights weights;
     s3r_parameters parameters;
     s3r_vocabulary vocabulary;
+    size_t cluster_count; /* pretraining with clusters; set before trainables are made */
+    s3r_masked_prediction_weights prediction; /* of pretraining, by its objective */
+    s3r_contrastive_weights contrastive;
     bool has_own_head; /* the checkpoint's head fits the vocabulary and is the start */
     char hash[S3R_MODEL_HASH_BYTES];
 } s3r_train_model;
@@ -29,7 +34,8 @@ typedef struct s3r_train_model_source {
 } s3r_train_model_source;
 
 /*
- * S3R_ERR_MODEL: what opening a model finds; no vocabulary anywhere; a mask embedding is
+ * S3R_ERR_MODEL: what opening a model finds; no vocabulary anywhere (pretraining wants
+ * none and has no head); a mask embedding is
  * needed and the checkpoint has none.  S3R_ERR_RESOURCE.
  */
 s3r_status s3r_train_model_open(s3r_train_model *out,

@@ -17,7 +17,8 @@ static const char *method_name(s3r_method method)
         [S3R_METHOD_MASK] = "mask",           [S3R_METHOD_WEIGHTS] = "weights",
         [S3R_METHOD_HEAD] = "head",           [S3R_METHOD_ADAPTER] = "adapter",
         [S3R_METHOD_LORA] = "lora",           [S3R_METHOD_BIAS] = "bias",
-        [S3R_METHOD_MAGNITUDE] = "magnitude", [S3R_METHOD_MASK_WEIGHTS] = "mask+weights"};
+        [S3R_METHOD_MAGNITUDE] = "magnitude", [S3R_METHOD_MASK_WEIGHTS] = "mask+weights",
+        [S3R_METHOD_PRETRAIN] = "pretrain"};
     return names[method];
 }
 

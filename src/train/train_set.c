@@ -130,6 +130,28 @@ static bool is_target_possible(const preparer *p, const s3r_train_item *item)
     return false;
 }
 
+/* Pretraining keeps the samples, since its extractor changes. */
+static s3r_status take_samples(preparer *p, s3r_train_item *item, const s3r_audio *audio,
+                               s3r_error *err)
+{
+    const s3r_model_config *config = &p->model->config;
+    double seconds = (double)audio->sample_count / (double)audio->sample_rate_hz;
+    size_t longest = s3r_config_frames(
+        config, (size_t)(p->config->batch.max_seconds * (double)config->sample_rate));
+    item->samples = audio->sample_count;
+    item->frames = S3R_MIN(s3r_config_frames(config, audio->sample_count), longest);
+    if (item->frames == 0 || seconds < p->config->batch.min_seconds) {
+        warn(p, item->utterance, "it is shorter than batch.min_seconds, or one frame");
+        return S3R_OK;
+    }
+    S3R_TRY(s3r_feature_cache_put(p->set->cache, p->set->count, audio->samples,
+                                  audio->sample_count, 1, err));
+    p->set->items[p->set->count] = *item;
+    p->set->frames[p->set->count++] = item->frames;
+    p->set->seconds += seconds;
+    return S3R_OK;
+}
+
 static s3r_status take_audio(preparer *p, s3r_train_item *item, const s3r_audio *audio,
                              s3r_error *err)
 {
@@ -168,26 +190,33 @@ static s3r_status write_reference(const preparer *p, s3r_train_item *item, s3r_e
     return copy ? S3R_OK : s3r_fail_memory(err, p->options->path, bytes);
 }
 
+/* Labels and reference of the text; unlabelled data has none. */
+static s3r_status take_text(preparer *p, s3r_train_item *item, s3r_error *err)
+{
+    uint32_t *labels = NULL;
+    if (p->options->is_unlabelled)
+        return S3R_OK;
+    s3r_status status =
+        s3r_vocabulary_encode(&p->model->vocabulary, item->utterance->text,
+                              &p->set->owned, &labels, &item->label_count, err);
+    /* Evaluation compares texts: characters that cannot be written are errors there. */
+    if (status == S3R_ERR_DATA && p->options->is_evaluation)
+        status = S3R_OK;
+    else
+        item->labels = labels;
+    return status == S3R_OK ? write_reference(p, item, err) : status;
+}
+
 static s3r_status prepare(preparer *p, const s3r_utterance *utterance, s3r_error *err)
 {
     s3r_error why = {S3R_OK, ""};
     s3r_train_item item = {.utterance = utterance};
     s3r_audio audio = {0};
-    if (!utterance->text || !*utterance->text) {
+    if (!p->options->is_unlabelled && (!utterance->text || !*utterance->text)) {
         warn(p, utterance, "it has no text");
         return S3R_OK;
     }
-    uint32_t *labels = NULL;
-    s3r_status status =
-        s3r_vocabulary_encode(&p->model->vocabulary, utterance->text, &p->set->owned,
-                              &labels, &item.label_count, &why);
-    /* Evaluation compares texts: characters that cannot be written are errors there. */
-    if (status == S3R_ERR_DATA && p->options->is_evaluation)
-        status = S3R_OK;
-    else
-        item.labels = labels;
-    if (status == S3R_OK)
-        status = write_reference(p, &item, &why);
+    s3r_status status = take_text(p, &item, &why);
     if (status == S3R_OK)
         status = load_wave(p->model, utterance, &audio, &why);
     if (status == S3R_ERR_DATA) {
@@ -196,7 +225,8 @@ static s3r_status prepare(preparer *p, const s3r_utterance *utterance, s3r_error
     }
     if (status != S3R_OK)
         return s3r_fail(err, status, "%s", why.message);
-    status = take_audio(p, &item, &audio, err);
+    status = p->options->is_unlabelled ? take_samples(p, &item, &audio, err)
+                                       : take_audio(p, &item, &audio, err);
     s3r_audio_release(&audio);
     return status;
 }
@@ -216,7 +246,8 @@ static void make_hash(s3r_train_set *set)
     sha256_init(&hash);
     for (size_t i = 0; i < set->count; i++) {
         hash_text(&hash, set->items[i].utterance->id);
-        hash_text(&hash, set->items[i].utterance->text);
+        hash_text(&hash,
+                  set->items[i].utterance->text ? set->items[i].utterance->text : "");
         snprintf(number, sizeof number, "%zu", set->items[i].frames);
         hash_text(&hash, number);
     }
@@ -231,7 +262,8 @@ static s3r_status open_cache(preparer *p, s3r_error *err)
     if (!p->options->has_cache)
         return S3R_OK;
     return s3r_feature_cache_create(
-        &p->set->cache, p->set->manifest.count, config->conv[config->conv_count - 1].dim,
+        &p->set->cache, p->set->manifest.count,
+        p->options->is_unlabelled ? 1 : config->conv[config->conv_count - 1].dim,
         p->options->cache_dtype, p->options->cache_bytes, p->options->cache_folder, err);
 }
 

@@ -16,7 +16,8 @@ typedef struct s3r_train_item {
     const uint32_t *labels; /* [label_count]; NULL when the vocabulary lacks some */
     size_t label_count;
     const char *reference; /* the text as the vocabulary writes it, to compare with */
-    size_t frames;
+    size_t frames;  /* unlabelled: at most those of batch.max_seconds, which are drawn */
+    size_t samples; /* of the whole utterance */
 } s3r_train_item;
 
 typedef struct s3r_train_set {
@@ -24,7 +25,8 @@ typedef struct s3r_train_set {
     s3r_train_item *items; /* what is used; the rest was named and left out */
     size_t count;
     size_t *frames;           /* [count] */
-    s3r_feature_cache *cache; /* NULL: features are computed anew each time */
+    s3r_feature_cache *cache; /* of features, NULL: they are computed anew each time; of
+                                 an unlabelled set: samples, 16 bits, one a row */
     double seconds;
     char hash[S3R_MODEL_HASH_BYTES]; /* of what training sees: ids, texts, lengths */
     s3r_arena owned;
@@ -38,6 +40,7 @@ typedef bool (*s3r_prepare_fn)(void *context, const char *text, size_t done,
 typedef struct s3r_train_set_options {
     const char *path;   /* of the manifest */
     bool is_evaluation; /* too long utterances stay: they are run in windows */
+    bool is_unlabelled; /* pretraining: texts are not looked at, samples are kept */
     s3r_dtype cache_dtype;
     bool has_cache;
     size_t cache_bytes;
