@@ -199,12 +199,17 @@ static void column_sums(size_t rows, size_t cols, const float *x, size_t x_strid
     }
 }
 
+/* What s3r_hash_lane multiplies the index with: for lanes in a row, a running sum spares
+ * the product. */
+#define HASH_STEP 0x9e3779b1u
+
 static void dropout(size_t n, uint64_t key, size_t first, uint32_t threshold, float scale,
                     const float *x, float *y)
 {
     uint32_t low = (uint32_t)key, high = (uint32_t)(key >> 32);
-    for (size_t i = 0; i < n; i++) {
-        uint32_t bits = s3r_hash_lane(low, high, (uint32_t)(first + i));
+    uint32_t lane = low + (uint32_t)first * HASH_STEP;
+    for (size_t i = 0; i < n; i++, lane += HASH_STEP) {
+        uint32_t bits = s3r_hash_lane(lane, high, 0);
         y[i] = bits >= threshold ? x[i] * scale : 0.0f;
     }
 }
@@ -254,3 +259,4 @@ static void scale_by(size_t n, float scale, const float *x, float *y)
 }
 
 #undef LANES
+#undef HASH_STEP
