@@ -9,14 +9,12 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "base/folder_list.h"
 #include "base/folder_writer.h"
-#include "base/json_write.h"
 #include "base/memory.h"
 #include "checkpoint/safetensors.h"
+#include "model/model_folder.h"
 #include "model/stored_values.h"
 #include "model/weight_plan.h"
-#include "text/vocabulary_write.h"
 
 #define PIECE_ELEMENTS 16384u
 #define PREFIX_BYTES   24u
@@ -31,47 +29,6 @@ typedef struct conversion {
     float *values;         /* [PIECE_ELEMENTS] */
     unsigned char *stored; /* the same in the wanted type */
 } conversion;
-
-static bool has_suffix(const char *name, const char *suffix)
-{
-    size_t length = strlen(name), suffix_length = strlen(suffix);
-    return length >= suffix_length && strcmp(name + length - suffix_length, suffix) == 0;
-}
-
-/* Files of a model folder: what a new model replaces, also when it has no such file. */
-static bool is_model_file(const char *name)
-{
-    static const char *const names[] = {
-        "config.json",           "preprocessor_config.json", "vocab.json",
-        "tokenizer_config.json", "special_tokens_map.json",  "added_tokens.json",
-        "tokenizer.json"};
-    for (size_t i = 0; i < S3R_ARRAY_LEN(names); i++)
-        if (strcmp(name, names[i]) == 0)
-            return true;
-    bool is_weights =
-        strncmp(name, "model", 5) == 0 &&
-        (has_suffix(name, ".safetensors") || has_suffix(name, ".index.json"));
-    bool is_torch = strncmp(name, "pytorch_model", 13) == 0 &&
-                    (has_suffix(name, ".bin") || has_suffix(name, ".index.json"));
-    return is_weights || is_torch;
-}
-
-/* Without force nothing is replaced, also no model. */
-static s3r_status check_target(const char *folder, bool is_forced, s3r_error *err)
-{
-    s3r_folder_list list;
-    if (is_forced || !s3r_path_exists(folder))
-        return S3R_OK;
-    S3R_TRY(s3r_folder_list_read(&list, folder, "", S3R_ERR_RUNTIME, err));
-    size_t count = list.count;
-    s3r_folder_list_release(&list);
-    if (count == 0)
-        return S3R_OK;
-    return s3r_fail(err, S3R_ERR_USAGE,
-                    "%s: expected a new or empty folder, found %zu entries (--force "
-                    "replaces a model in it)",
-                    folder, count);
-}
 
 static s3r_status check_form(const s3r_model_config *config,
                              const s3r_convert_options *options, s3r_error *err)
@@ -96,11 +53,16 @@ static s3r_status check_form(const s3r_model_config *config,
                     s3r_family_name(config->family), form);
 }
 
+static size_t tensor_count(const conversion *c)
+{
+    return c->plan.count + c->options->extra_count;
+}
+
 static s3r_status list_tensors(conversion *c, s3r_error *err)
 {
     const char *prefix = s3r_family_prefix(c->config->family);
     size_t element = s3r_dtype_size(c->options->dtype);
-    c->tensors = s3r_alloc(c->plan.count, sizeof *c->tensors);
+    c->tensors = s3r_alloc(tensor_count(c), sizeof *c->tensors);
     c->names = s3r_alloc(c->plan.count, sizeof *c->names);
     c->values = s3r_alloc_raw(PIECE_ELEMENTS, sizeof *c->values);
     c->stored = s3r_alloc_raw(PIECE_ELEMENTS, element);
@@ -117,6 +79,8 @@ static s3r_status list_tensors(conversion *c, s3r_error *err)
         memcpy(c->tensors[i].shape, entry->shape, sizeof entry->shape);
         c->tensors[i].size_bytes = s3r_tensor_elements(entry->tensor) * element;
     }
+    for (size_t i = 0; i < c->options->extra_count; i++)
+        c->tensors[c->plan.count + i] = c->options->extra[i];
     return S3R_OK;
 }
 
@@ -152,6 +116,9 @@ static s3r_status supply(void *context, size_t index, s3r_tensor_write_fn write,
                          void *write_context, s3r_error *err)
 {
     conversion *c = context;
+    if (index >= c->plan.count)
+        return write(write_context, c->tensors[index].data, c->tensors[index].size_bytes,
+                     err);
     const s3r_weight_entry *entry = &c->plan.entries[index];
     const s3r_tensor *from = entry->tensor;
     const s3r_convert_edit *edit = c->options->edit;
@@ -201,6 +168,25 @@ static s3r_status compare_piece(void *context, const void *bytes, size_t size,
     return S3R_OK;
 }
 
+/* Extra tensors have no place in the plan. */
+static s3r_status compare_extra(const conversion *c, const s3r_checkpoint *written,
+                                s3r_error *err)
+{
+    for (size_t i = c->plan.count; i < tensor_count(c); i++) {
+        const s3r_tensor *meant = &c->tensors[i], *found = NULL;
+        for (size_t j = 0; j < s3r_checkpoint_tensor_count(written) && !found; j++) {
+            const s3r_tensor *tensor = s3r_checkpoint_tensor(written, j);
+            found = strcmp(tensor->name, meant->name) == 0 ? tensor : NULL;
+        }
+        comparison run = {found, 0};
+        if (!found || found->size_bytes != meant->size_bytes)
+            return s3r_fail(err, S3R_ERR_RUNTIME, "%s: \"%s\" is not as it was written",
+                            s3r_checkpoint_path(written), meant->name);
+        S3R_TRY(compare_piece(&run, meant->data, meant->size_bytes, err));
+    }
+    return S3R_OK;
+}
+
 static s3r_status compare_all(conversion *c, const s3r_checkpoint *written,
                               s3r_error *err)
 {
@@ -221,6 +207,8 @@ static s3r_status compare_all(conversion *c, const s3r_checkpoint *written,
                          run.written->name, run.at, run.written->size_bytes);
         s3r_checkpoint_forget(written, run.written);
     }
+    if (status == S3R_OK)
+        status = compare_extra(c, written, err);
     s3r_weight_plan_release(&plan);
     return status;
 }
@@ -238,40 +226,16 @@ static s3r_status verify(conversion *c, const char *folder, s3r_error *err)
 
 /* ---- writing ---- */
 
-/* Takes object, which may be NULL for no memory. */
-static s3r_status write_json(json_t *object, const char *folder, const char *name,
-                             s3r_error *err)
-{
-    s3r_status status = s3r_json_write(object, folder, name, JSON_SORT_KEYS, err);
-    json_decref(object);
-    return status;
-}
-
-static json_t *make_config(const conversion *c, const s3r_vocabulary *vocabulary)
-{
-    static const char *const torch_names[] = {"float32", "float16", "bfloat16"};
-    s3r_model_config config = *c->config;
-    if (vocabulary)
-        config.pad_token_id = vocabulary->blank_id;
-    const json_t *base = config.is_fairseq ? NULL : s3r_checkpoint_config(c->checkpoint);
-    json_t *out = s3r_model_config_to_json(&config, base);
-    size_t type = c->options->dtype == S3R_DTYPE_F32   ? 0
-                  : c->options->dtype == S3R_DTYPE_F16 ? 1
-                                                       : 2;
-    if (out &&
-        json_object_set_new(out, "torch_dtype", json_string(torch_names[type])) != 0) {
-        json_decref(out);
-        return NULL;
-    }
-    return out;
-}
-
 static s3r_status write_weights(conversion *c, const char *folder, s3r_error *err)
 {
     json_t *metadata = json_pack("{s:s}", "format", "pt");
-    char *path = s3r_path_join(folder, "model.safetensors");
-    s3r_status status = metadata && path
-                            ? s3r_safetensors_save(path, c->tensors, c->plan.count,
+    char *path = s3r_path_join(folder, S3R_MODEL_FILE);
+    bool is_complete =
+        metadata && path &&
+        (!c->options->metadata ||
+         json_object_update(metadata, (json_t *)(uintptr_t)c->options->metadata) == 0);
+    s3r_status status = is_complete
+                            ? s3r_safetensors_save(path, c->tensors, tensor_count(c),
                                                    metadata, supply, c, err)
                             : s3r_fail_memory(err, "a path", strlen(folder));
     json_decref(metadata);
@@ -282,13 +246,14 @@ static s3r_status write_weights(conversion *c, const char *folder, s3r_error *er
 static s3r_status write_folder(conversion *c, const s3r_vocabulary *vocabulary,
                                const char *folder, s3r_error *err)
 {
-    const json_t *preprocessor =
-        c->config->is_fairseq ? NULL : s3r_checkpoint_preprocessor(c->checkpoint);
-    S3R_TRY(write_json(make_config(c, vocabulary), folder, "config.json", err));
-    S3R_TRY(write_json(s3r_model_config_to_preprocessor(c->config, preprocessor), folder,
-                       "preprocessor_config.json", err));
-    if (vocabulary)
-        S3R_TRY(s3r_vocabulary_save(vocabulary, folder, err));
+    const s3r_checkpoint *from = c->config->is_fairseq ? NULL : c->checkpoint;
+    const s3r_model_description description = {
+        .config = c->config,
+        .vocabulary = vocabulary,
+        .dtype = c->options->dtype,
+        .base_config = from ? s3r_checkpoint_config(from) : NULL,
+        .base_preprocessor = from ? s3r_checkpoint_preprocessor(from) : NULL};
+    S3R_TRY(s3r_model_folder_describe(folder, &description, err));
     S3R_TRY(write_weights(c, folder, err));
     return verify(c, folder, err);
 }
@@ -304,10 +269,11 @@ s3r_status s3r_model_convert(const s3r_checkpoint *checkpoint,
                     .config = edit ? edit->config : config,
                     .options = options};
     S3R_TRY(check_form(config, options, err));
-    S3R_TRY(check_target(folder, options->is_forced, err));
+    S3R_TRY(s3r_model_folder_check(folder, options->is_forced, err));
     S3R_TRY(s3r_weight_plan_make(&c.plan, checkpoint, options->language_adapter, config,
                                  err));
-    s3r_status status = edit ? replace_head(&c.plan, edit, err) : S3R_OK;
+    s3r_status status =
+        edit && edit->head_weight ? replace_head(&c.plan, edit, err) : S3R_OK;
     if (status == S3R_OK)
         status = list_tensors(&c, err);
     if (status == S3R_OK)
@@ -315,7 +281,7 @@ s3r_status s3r_model_convert(const s3r_checkpoint *checkpoint,
     if (status == S3R_OK)
         status = write_folder(&c, vocabulary, writer.temporary_path, err);
     if (status == S3R_OK)
-        status = s3r_folder_writer_commit(&writer, is_model_file, err);
+        status = s3r_folder_writer_commit(&writer, s3r_model_folder_owns, err);
     else
         s3r_folder_writer_abort(&writer);
     s3r_weight_plan_release(&c.plan);

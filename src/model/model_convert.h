@@ -16,8 +16,9 @@ typedef struct s3r_convert_edit {
     /* Changes its values [first, first + count), in the stored order. */
     void (*apply)(void *context, const s3r_weight_entry *entry, size_t first,
                   size_t count, float *values);
-    const s3r_tensor *head_weight, *head_bias; /* the head, instead of any other */
-    const s3r_model_config *config;            /* what the result is, with that head */
+    /* The head, instead of any other; NULL: what is there stays. */
+    const s3r_tensor *head_weight, *head_bias;
+    const s3r_model_config *config; /* what the result is, with that head */
 } s3r_convert_edit;
 
 typedef struct s3r_convert_options {
@@ -26,6 +27,11 @@ typedef struct s3r_convert_options {
     const s3r_checkpoint
         *language_adapter;        /* MMS: tensors that replace others; or NULL */
     const s3r_convert_edit *edit; /* or NULL */
+    /* Tensors of pretraining that are written as they are, behind the others; readers
+     * ignore their names (tensor_names.h). */
+    const s3r_tensor *extra;
+    size_t extra_count;
+    const json_t *metadata; /* strings for the header of the tensors; NULL = none */
 } s3r_convert_options;
 
 /*

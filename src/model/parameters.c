@@ -89,6 +89,21 @@ void s3r_parameter_to_stored(const s3r_parameter *parameter, const float *values
         memcpy(out, values, s3r_parameter_elements(parameter) * sizeof *out);
 }
 
+void s3r_parameter_read(const s3r_parameter *parameter, size_t first, size_t count,
+                        float *out)
+{
+    if (!parameter->is_tap_major) {
+        memcpy(out, parameter->values + first, count * sizeof *out);
+        return;
+    }
+    size_t taps = parameter->entry->shape[2], in = parameter->entry->shape[1];
+    for (size_t i = 0; i < count; i++) {
+        size_t at = first + i, row = at / (taps * in), within = at % (taps * in);
+        size_t channel = within / taps, tap = within % taps;
+        out[i] = parameter->values[(row * taps + tap) * in + channel];
+    }
+}
+
 /* The stored values in the op's layout; scratch [elements]. */
 static void load_values(const s3r_parameter *parameter, float *scratch, float *values)
 {

@@ -60,6 +60,10 @@ size_t s3r_parameter_elements(const s3r_parameter *parameter);
 void s3r_parameter_to_stored(const s3r_parameter *parameter, const float *values,
                              float *out);
 
+/* Values [first, first + count) of a trainable parameter, in the stored order. */
+void s3r_parameter_read(const s3r_parameter *parameter, size_t first, size_t count,
+                        float *out);
+
 /* All gradients to zero, of trainable and of tracked parameters. */
 void s3r_parameters_clear_grads(s3r_parameters *parameters);
 

@@ -349,14 +349,22 @@ static void check_tensor(const s3r_weight_entry *entry, faults *found)
         found->is_out_of_memory = true;
 }
 
-static void match(s3r_weight_plan *plan, const s3r_weight_rule *rule, size_t number,
-                  const s3r_model_config *config, tensor_index *index, faults *found)
+/* The next entry of the plan, not counted yet. */
+static s3r_weight_entry *describe(s3r_weight_plan *plan, const s3r_weight_rule *rule,
+                                  size_t number, const s3r_model_config *config)
 {
     s3r_weight_entry *entry = &plan->entries[plan->count];
     *entry = (s3r_weight_entry){.rule = rule, .number = number};
     expand_name(entry->name, rule->name, number);
     for (const char *letter = rule->shape; *letter; letter++)
         entry->shape[entry->rank++] = dim_of(*letter, config, number);
+    return entry;
+}
+
+static void match(s3r_weight_plan *plan, const s3r_weight_rule *rule, size_t number,
+                  const s3r_model_config *config, tensor_index *index, faults *found)
+{
+    s3r_weight_entry *entry = describe(plan, rule, number, config);
     entry->tensor = index_take(index, entry->name, found);
     if (entry->tensor) {
         check_tensor(entry, found);
@@ -424,6 +432,33 @@ static void faults_release(faults *found)
     s3r_fault_list_release(&found->misshaped);
 }
 
+static size_t plan_capacity(const s3r_model_config *config)
+{
+    size_t capacity = 1;
+    for (size_t r = 0; r < S3R_ARRAY_LEN(rules); r++)
+        capacity += owner_count(rules[r].owner, config);
+    return capacity;
+}
+
+s3r_status s3r_weight_plan_list(s3r_weight_plan *out, const s3r_model_config *config,
+                                s3r_error *err)
+{
+    size_t capacity = plan_capacity(config);
+    *out = (s3r_weight_plan){.entries = s3r_alloc(capacity, sizeof *out->entries)};
+    if (!out->entries)
+        return s3r_fail_memory(err, "the list of weights",
+                               capacity * sizeof *out->entries);
+    for (size_t r = 0; r < S3R_ARRAY_LEN(rules); r++) {
+        for (size_t i = 0; i < owner_count(rules[r].owner, config); i++) {
+            if (rules[r].applies && !rules[r].applies(config, i))
+                continue;
+            (void)describe(out, &rules[r], i, config);
+            out->count++;
+        }
+    }
+    return S3R_OK;
+}
+
 s3r_status s3r_weight_plan_make(s3r_weight_plan *out, const s3r_checkpoint *checkpoint,
                                 const s3r_checkpoint *language_adapter,
                                 const s3r_model_config *config, s3r_error *err)
@@ -431,9 +466,7 @@ s3r_status s3r_weight_plan_make(s3r_weight_plan *out, const s3r_checkpoint *chec
     tensor_index index;
     faults found = {.is_out_of_memory = false};
     s3r_weight_plan plan = {0};
-    size_t capacity = 1;
-    for (size_t r = 0; r < S3R_ARRAY_LEN(rules); r++)
-        capacity += owner_count(rules[r].owner, config);
+    size_t capacity = plan_capacity(config);
     S3R_TRY(index_make(&index, checkpoint, language_adapter, err));
     plan.entries = s3r_alloc(capacity, sizeof *plan.entries);
     if (plan.entries)

@@ -64,6 +64,10 @@ typedef struct s3r_weight_plan {
 s3r_status s3r_weight_plan_make(s3r_weight_plan *out, const s3r_checkpoint *checkpoint,
                                 const s3r_checkpoint *language_adapter,
                                 const s3r_model_config *config, s3r_error *err);
+/* Every weight that a model of config can have, optional ones too; tensor is NULL.
+ * S3R_ERR_RESOURCE. */
+s3r_status s3r_weight_plan_list(s3r_weight_plan *out, const s3r_model_config *config,
+                                s3r_error *err);
 void s3r_weight_plan_release(s3r_weight_plan *plan);
 
 #endif
