@@ -19,7 +19,8 @@ extern "C" {
 typedef enum s3r_metric {
     S3R_METRIC_WER, /* words: what white space separates */
     S3R_METRIC_CER, /* characters: code points, one space between words counts */
-    S3R_METRIC_PER, /* phones: what white space separates, "|" left out */
+    S3R_METRIC_PER, /* phones: what white space separates, "|" left out; of a model whose
+                       labels are letters: as characters */
     S3R_METRIC_COUNT
 } s3r_metric;
 

@@ -243,6 +243,7 @@ static s3r_status run_eval(eval_run *run, s3r_error *err)
     run->item_jobs = s3r_alloc(MAX_BATCH_UTTERANCES, sizeof *run->item_jobs);
     if (!run->seconds || !run->jobs || !run->items || !run->item_jobs)
         return s3r_fail_memory(err, "a batch", MAX_BATCH_UTTERANCES * sizeof *run->jobs);
+    run->tally.has_letters = !run->model->vocabulary.is_phonemes;
     S3R_TRY(s3r_eval_tally_open(&run->tally, run->manifest->count, err));
     S3R_TRY(measure(run, err));
     set_evaluation(run);

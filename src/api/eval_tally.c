@@ -215,14 +215,16 @@ static s3r_status add_scored(s3r_eval_tally *tally, const s3r_eval_utterance *ut
     summary->empty += utterance->hypothesis[0] == '\0';
     for (size_t i = 0; i < S3R_METRIC_COUNT; i++) {
         s3r_file_writer **trn = tally->trn[i];
+        bool is_letters = i == S3R_METRIC_PER && tally->has_letters;
+        s3r_token_unit unit = is_letters ? S3R_UNIT_CHARACTER : (s3r_token_unit)i;
         if (tally->counts[i])
             tally->counts[i][index] = to_counts(&utterance->counts[i]);
         if (!trn[0])
             continue;
-        S3R_TRY(s3r_trn_write_line(trn[0], utterance->reference, utterance->id,
-                                   (s3r_token_unit)i, err));
-        S3R_TRY(s3r_trn_write_line(trn[1], utterance->hypothesis, utterance->id,
-                                   (s3r_token_unit)i, err));
+        S3R_TRY(
+            s3r_trn_write_line(trn[0], utterance->reference, utterance->id, unit, err));
+        S3R_TRY(
+            s3r_trn_write_line(trn[1], utterance->hypothesis, utterance->id, unit, err));
     }
     return S3R_OK;
 }

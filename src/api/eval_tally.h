@@ -18,6 +18,7 @@ typedef struct s3r_eval_tally {
     size_t frames, blank_frames;
     s3r_file_writer *trn[S3R_METRIC_COUNT][2]; /* reference, hypothesis */
     s3r_file_writer *table;
+    bool has_letters; /* of a model whose labels are letters: per counts characters */
     s3r_status first_failure; /* of an utterance */
     char first_message[512];
 } s3r_eval_tally;

@@ -70,7 +70,9 @@ static s3r_status place_all(placing *p, const char *path, const s3r_utterance *i
                          : s3r_strdup(".");
     if (!folder)
         return s3r_fail_memory(err, "a path", strlen(path));
-    s3r_status status = s3r_path_absolute(&p->folder, folder, err);
+    s3r_status status = s3r_folder_create(folder, err);
+    if (status == S3R_OK)
+        status = s3r_path_absolute(&p->folder, folder, err);
     s3r_free(folder);
     S3R_TRY(status);
     p->items = s3r_alloc(count, sizeof *p->items);

@@ -146,6 +146,14 @@ static s3r_status run_network(evaluation_run *run, s3r_error *err)
 
 /* ---- scores ---- */
 
+/* Phones are the labels of a phoneme vocabulary; where labels are letters, those are
+ * counted, the one between words too. (spec 2.7: the unit error rate) */
+static s3r_token_unit unit_of(const s3r_evaluation *evaluation, size_t unit)
+{
+    bool is_letters = unit == S3R_UNIT_PHONE && !evaluation->vocabulary->is_phonemes;
+    return is_letters ? S3R_UNIT_CHARACTER : (s3r_token_unit)unit;
+}
+
 static s3r_status score_slot(const evaluation_run *run, slot *s, s3r_error *err)
 {
     const s3r_evaluation *evaluation = run->evaluation;
@@ -160,7 +168,7 @@ static s3r_status score_slot(const evaluation_run *run, slot *s, s3r_error *err)
     for (size_t unit = 0; unit < S3R_UNIT_COUNT; unit++)
         if (evaluation->wants_unit[unit])
             S3R_TRY(s3r_error_counts_add(&score->counts[unit], s->reference,
-                                         s->hypothesis, (s3r_token_unit)unit, err));
+                                         s->hypothesis, unit_of(evaluation, unit), err));
     score->decoded = s->decoded;
     score->reference = s->reference;
     score->hypothesis = s->hypothesis;

@@ -56,18 +56,17 @@ static s3r_status take_score(void *context, const s3r_utterance_score *one,
 static s3r_status run_items(dev_run *run, const s3r_evaluation_item *items,
                             size_t batch_frames, s3r_error *err)
 {
-    s3r_evaluation evaluation = {
-        .tape = run->tape,
-        .config = &run->model->config,
-        .weights = &run->model->weights,
-        .vocabulary = &run->model->vocabulary,
-        .wants_unit = {[S3R_UNIT_WORD] = true,
-                       [S3R_UNIT_CHARACTER] = true,
-                       [S3R_UNIT_PHONE] = run->model->vocabulary.is_phonemes},
-        .features = get_features,
-        .features_context = run,
-        .score = take_score,
-        .score_context = run};
+    s3r_evaluation evaluation = {.tape = run->tape,
+                                 .config = &run->model->config,
+                                 .weights = &run->model->weights,
+                                 .vocabulary = &run->model->vocabulary,
+                                 .wants_unit = {[S3R_UNIT_WORD] = true,
+                                                [S3R_UNIT_CHARACTER] = true,
+                                                [S3R_UNIT_PHONE] = true},
+                                 .features = get_features,
+                                 .features_context = run,
+                                 .score = take_score,
+                                 .score_context = run};
     s3r_evaluation_set_seconds(&evaluation, 40.0, 40.0, 4.0);
     evaluation.batch_frames = batch_frames;
     run->tape->is_recording = run->tape->is_training = false;
@@ -98,9 +97,7 @@ s3r_status s3r_train_evaluate(s3r_train_score *score, s3r_train_model *model,
     s3r_free(items);
     score->wer = s3r_error_rate(&run.counts[S3R_UNIT_WORD]);
     score->cer = s3r_error_rate(&run.counts[S3R_UNIT_CHARACTER]);
-    score->per = model->vocabulary.is_phonemes
-                     ? s3r_error_rate(&run.counts[S3R_UNIT_PHONE])
-                     : score->cer;
+    score->per = s3r_error_rate(&run.counts[S3R_UNIT_PHONE]);
     score->loss = run.scored ? run.loss / (double)run.scored : 0.0;
     score->blank_ratio = run.frames ? (double)run.blanks / (double)run.frames : 0.0;
     return status;

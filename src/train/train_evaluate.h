@@ -9,7 +9,7 @@
 #include "train/train_set.h"
 
 typedef struct s3r_train_score {
-    double wer, cer, per; /* 0 .. ; per only of phoneme vocabularies, else as cer */
+    double wer, cer, per; /* 0 .. ; per of letters: as cer */
     double loss;          /* nats an utterance */
     double blank_ratio;
     size_t utterances, empty; /* hypotheses without text */
