@@ -1,6 +1,7 @@
 /*
  * Opening and closing a run.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -121,6 +122,27 @@ void s3r_trainer_plan_epoch(s3r_trainer *trainer)
 
 /* ---- resuming ---- */
 
+/* What a run that was killed within a write left there (base/file.h): as large as a
+ * checkpoint, and nobody's any more. */
+static s3r_status remove_leftovers(const char *folder, s3r_error *err)
+{
+    s3r_folder_list list;
+    s3r_status status = S3R_OK;
+    S3R_TRY(s3r_folder_list_read(&list, folder, "", S3R_ERR_RUNTIME, err));
+    for (size_t i = 0; i < list.count && status == S3R_OK; i++) {
+        if (!strstr(list.names[i], ".tmp-"))
+            continue;
+        char *path = s3r_path_join(folder, list.names[i]);
+        if (path)
+            (void)remove(path); /* they do no harm */
+        else
+            status = s3r_fail_memory(err, folder, 0);
+        s3r_free(path);
+    }
+    s3r_folder_list_release(&list);
+    return status;
+}
+
 static s3r_status resume(s3r_trainer *trainer, s3r_error *err)
 {
     char warning[512];
@@ -137,7 +159,7 @@ static s3r_status resume(s3r_trainer *trainer, s3r_error *err)
                          &(s3r_train_event){.kind = S3R_TRAIN_WARNING, .text = warning});
     if (found)
         s3r_trainable_select(&trainer->trainable, trainer->pool);
-    return S3R_OK;
+    return remove_leftovers(trainer->folder, err);
 }
 
 /* ---- all ---- */
