@@ -10,7 +10,7 @@
 
 /* Settings with which the eight recordings are learned in 200 steps; without `method`. */
 #define TEST_RECIPE                                                                      \
-    "schedule.steps=200 mask.modules=both optimizer.lr=1e-2 "     \
+    "schedule.steps=200 mask.modules=both optimizer.lr=1e-2 "                            \
     "augment.time_prob=0 augment.channel_prob=0 dropout.layer_drop=0 "                   \
     "dropout.activation=0 optimizer.clip_norm=5 schedule.final_scale=0.05 "
 
