@@ -225,17 +225,16 @@ static s3r_value *run_block(const encoder_pass *pass, const s3r_block_weights *b
     return adapter(pass, block, x);
 }
 
-static s3r_value *project(const encoder_pass *pass, s3r_value *features)
+static s3r_value *project(const encoder_pass *pass, s3r_value *x)
 {
     const s3r_model_weights *weights = pass->weights;
-    s3r_value *x = features;
     if (pass->config->has_feature_projection_norm)
         x = norm(pass, x, &weights->feature_norm);
     if (pass->config->has_feature_projection) {
         s3r_linear_options options = {.dropout =
                                           draw(pass, pass->config->feat_proj_dropout)};
         s3r_value *y = linear_with(pass, x, &weights->feature_projection, options);
-        return x == features ? y : instead(pass, x, y); /* features are the caller's */
+        return instead(pass, x, y);
     }
     return drop(pass, x, pass->config->feat_proj_dropout);
 }
@@ -286,6 +285,7 @@ s3r_value *s3r_encoder_forward(s3r_tape *tape, const s3r_model_config *config,
                          NULL};
     if (!features || !frames.offset || !make_position(&pass))
         return NULL;
+    features->is_borrowed = true; /* the caller may read them afterwards */
     s3r_arena_mark mark = s3r_tape_mark(tape);
     s3r_value *x = positional(&pass, apply_masking(&pass, project(&pass, features)));
     if (!config->is_pre_norm)

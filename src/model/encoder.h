@@ -31,7 +31,7 @@ typedef struct s3r_encoder_options {
 } s3r_encoder_options;
 
 /*
- *   features  [frames, conv dim], the extractor's
+ *   features  [frames, conv dim], the extractor's; their data stays through the step
  *   frames    where the utterances are
  *   options   may be NULL
  *

@@ -46,8 +46,8 @@ typedef struct s3r_value {
 
 /*
  * A parameter in the layout of its op: [rows, cols] row-major, rows = output channels (a
- * vector has rows 1).  Frozen weights stay in their stored type in the memory map.
- * Trainable ones (grad set) are fp32.
+ * vector has rows 1).  Frozen weights stay in their stored type in the memory map, also
+ * those of which only the gradient is asked for; trained ones are fp32.
  */
 typedef struct s3r_weight {
     const void *data;
