@@ -1,9 +1,12 @@
 /*
- * Training: adapting a backbone to a language by learning which connections to keep, and
- * the baselines that this is compared with.  (docs/training.md; spec 1, 2.6-2.9)
+ * Training: adapting a backbone to a language by learning which connections to keep, the
+ * baselines that this is compared with, and pretraining a backbone.  (docs/training.md,
+ * docs/pretraining.md; spec 1, 2.6-2.10)
  */
 #ifndef S3R_TRAIN_H
 #define S3R_TRAIN_H
+
+#include <stdint.h>
 
 #include "s3r/context.h"
 #include "s3r/train_event.h"
@@ -17,10 +20,12 @@ typedef struct s3r_train_options {
     const char *model;       /* folder or file of the backbone */
     const char *vocabulary;  /* folder with a vocabulary; NULL = the backbone's own */
     const char *train, *dev; /* manifests; dev may be NULL: then the last mask is taken */
-    const char *folder;      /* of the run; made when missing */
-    const char *config_path; /* YAML; NULL = none */
-    const char *compat;      /* "original" or NULL */
-    const char *preset;      /* "10m", "1h", "10h", "xlsr" or NULL */
+    const char *train_labels, *dev_labels; /* pretraining: clusters of frames
+                                              (s3r_kmeans); NULL for others */
+    const char *folder;                    /* of the run; made when missing */
+    const char *config_path;               /* YAML; NULL = none */
+    const char *compat;                    /* "original" or NULL */
+    const char *preset;                    /* "10m", "1h", "10h", "xlsr" or NULL */
     const char *const *overrides; /* [override_count] "key.sub=value", the last wins */
     size_t override_count;
     bool may_resume;     /* go on from the folder's newest checkpoint; default false */
@@ -52,6 +57,19 @@ S3R_API s3r_status s3r_train(s3r_context *context, const s3r_train_options *opti
  */
 S3R_API s3r_status s3r_train_plan(s3r_context *context, const s3r_train_options *options,
                                   s3r_train_forecast *forecast, s3r_error *err);
+
+/*
+ * Writes a model with random weights as a Hugging Face folder, for pretraining.
+ *
+ *   settings  [setting_count] "key=value" of its shape: s3r_model_shape_setting names
+ * them folder    new or empty
+ *
+ * One seed gives the same bits.  S3R_ERR_USAGE, S3R_ERR_RUNTIME, S3R_ERR_RESOURCE.
+ */
+S3R_API s3r_status s3r_model_create(const char *folder, const char *const *settings,
+                                    size_t setting_count, uint64_t seed, s3r_error *err);
+/* The index-th key of a shape and what it means; false past the last. */
+S3R_API bool s3r_model_shape_setting(size_t index, const char **key, const char **help);
 
 /* The index-th setting, its default and what it means; false past the last. */
 S3R_API bool s3r_train_setting(size_t index, const char **key, const char **fallback,

@@ -4,7 +4,11 @@
  */
 #include "s3r/train.h"
 
+#include <string.h>
+
 #include "api/handles.h"
+#include "model/model_init.h"
+#include "model/model_shape.h"
 #include "train/trainer.h"
 
 void s3r_train_options_init(s3r_train_options *options)
@@ -52,6 +56,8 @@ static s3r_status open_trainer(s3r_trainer **trainer, s3r_context *context,
                                  .vocabulary = options->vocabulary,
                                  .train = options->train,
                                  .dev = options->dev,
+                                 .train_labels = options->train_labels,
+                                 .dev_labels = options->dev_labels,
                                  .folder = options->folder,
                                  .may_resume = options->may_resume,
                                  .is_plan = is_plan,
@@ -86,6 +92,42 @@ s3r_status s3r_train_plan(s3r_context *context, const s3r_train_options *options
     s3r_status status = s3r_trainer_plan(trainer, forecast, err);
     s3r_trainer_close(trainer);
     return status;
+}
+
+static s3r_status read_shape(s3r_model_shape *shape, const char *const *settings,
+                             size_t setting_count, s3r_error *err)
+{
+    s3r_model_shape_init(shape);
+    for (size_t i = 0; i < setting_count; i++) {
+        const char *equals = strchr(settings[i], '=');
+        if (!equals)
+            return s3r_fail(err, S3R_ERR_USAGE,
+                            "shape: expected key=value, found \"%.200s\"", settings[i]);
+        char *key = s3r_strndup(settings[i], (size_t)(equals - settings[i]));
+        if (!key)
+            return s3r_fail_memory(err, "a shape", strlen(settings[i]));
+        s3r_status status = s3r_model_shape_set(shape, key, equals + 1, "shape", err);
+        s3r_free(key);
+        S3R_TRY(status);
+    }
+    return S3R_OK;
+}
+
+s3r_status s3r_model_create(const char *folder, const char *const *settings,
+                            size_t setting_count, uint64_t seed, s3r_error *err)
+{
+    s3r_model_shape shape;
+    s3r_model_config config;
+    S3R_TRY(read_shape(&shape, settings, setting_count, err));
+    S3R_TRY(s3r_model_shape_config(&shape, "shape", &config, err));
+    return s3r_model_init(&config, seed, NULL, folder, err);
+}
+
+bool s3r_model_shape_setting(size_t index, const char **key, const char **help)
+{
+    *key = s3r_model_shape_key(index);
+    *help = *key ? s3r_model_shape_help(index) : NULL;
+    return *key != NULL;
 }
 
 bool s3r_train_setting(size_t index, const char **key, const char **fallback,

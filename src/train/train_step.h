@@ -4,15 +4,7 @@
 #ifndef S3R_TRAIN_TRAIN_STEP_H
 #define S3R_TRAIN_TRAIN_STEP_H
 
-#include "train/train_set.h"
-
-typedef struct s3r_micro_batch {
-    const size_t *indices; /* [count] of the set's items */
-    size_t count;
-    size_t epoch; /* with the utterance it fixes what is masked */
-    uint64_t
-        number; /* of all micro-batches of the run; it fixes dropout and layer drop */
-} s3r_micro_batch;
+#include "train/step_draws.h"
 
 typedef struct s3r_step_result {
     double loss;  /* sum over units, natural log */

@@ -82,7 +82,8 @@ static s3r_status open_set(s3r_trainer *trainer, s3r_train_set *set, const char 
     s3r_train_set_options options = {
         .path = path,
         .is_evaluation = is_evaluation,
-        .has_cache = choice != S3R_CACHE_NONE,
+        .is_unlabelled = trainer->task->is_unlabelled,
+        .has_cache = choice != S3R_CACHE_NONE || trainer->task->is_unlabelled,
         .cache_dtype = choice == S3R_CACHE_BF16 || (choice == S3R_CACHE_AUTO && is_bf16)
                            ? S3R_DTYPE_BF16
                            : S3R_DTYPE_F32,
@@ -90,6 +91,8 @@ static s3r_status open_set(s3r_trainer *trainer, s3r_train_set *set, const char 
         .cache_folder = trainer->options.is_plan ? temporary_folder() : trainer->folder,
         .tell = tell_preparation,
         .tell_context = trainer};
+    if (options.is_unlabelled)
+        options.cache_dtype = S3R_DTYPE_I16;
     return s3r_train_set_open(set, &trainer->model, &trainer->tape, &trainer->config,
                               &options, err);
 }
@@ -182,11 +185,15 @@ static s3r_status open_parts(s3r_trainer *trainer, s3r_error *err)
     trainer->has_tape = true;
     trainer->tape.is_bf16 = trainer->config.precision == S3R_PRECISION_BF16;
     S3R_TRY(s3r_train_model_open(&trainer->model, &source, &trainer->config, err));
+    if (trainer->task->open)
+        S3R_TRY(trainer->task->open(trainer, err));
     S3R_TRY(s3r_trainable_make(&trainer->trainable, &trainer->model, options->pool,
                                &trainer->config, limit, err));
     if (!options->is_plan)
         S3R_TRY(s3r_folder_create(trainer->folder, err));
     S3R_TRY(open_data(trainer, err));
+    if (trainer->task->match_data)
+        S3R_TRY(trainer->task->match_data(trainer, err));
     if (options->may_resume && !options->is_plan)
         S3R_TRY(resume(trainer, err));
     trainer->is_selected = true;
@@ -200,7 +207,8 @@ s3r_status s3r_trainer_open(s3r_trainer **out, const s3r_trainer_options *option
     s3r_trainer *trainer = s3r_alloc(1, sizeof *trainer);
     if (!trainer)
         return s3r_fail_memory(err, "a training run", sizeof *trainer);
-    trainer->task = &s3r_trainer_ctc;
+    trainer->task = options->config.method == S3R_METHOD_PRETRAIN ? &s3r_trainer_pretrain
+                                                                  : &s3r_trainer_ctc;
     trainer->options = *options;
     trainer->config = options->config;
     trainer->pool = options->pool;
@@ -216,6 +224,8 @@ void s3r_trainer_close(s3r_trainer *trainer)
 {
     if (!trainer)
         return;
+    if (trainer->task->close)
+        trainer->task->close(trainer);
     s3r_batch_plan_release(&trainer->batches);
     s3r_train_set_close(&trainer->dev);
     s3r_train_set_close(&trainer->train);

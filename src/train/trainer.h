@@ -14,12 +14,13 @@
 typedef struct s3r_trainer s3r_trainer;
 
 typedef struct s3r_trainer_options {
-    const char *model;       /* folder or file of the backbone */
-    const char *vocabulary;  /* folder; NULL = the backbone's */
-    const char *train, *dev; /* manifests; dev may be NULL */
-    const char *folder;      /* of the run; made when missing */
-    bool may_resume;         /* go on from the folder's newest checkpoint */
-    bool is_plan;            /* nothing is written into the folder */
+    const char *model;                     /* folder or file of the backbone */
+    const char *vocabulary;                /* folder; NULL = the backbone's */
+    const char *train, *dev;               /* manifests; dev may be NULL */
+    const char *train_labels, *dev_labels; /* of frames, for pretraining with clusters */
+    const char *folder;                    /* of the run; made when missing */
+    bool may_resume;                       /* go on from the folder's newest checkpoint */
+    bool is_plan;                          /* nothing is written into the folder */
     size_t memory_limit;     /* bytes that the process may need; 0 = what is available */
     s3r_train_config config; /* checked */
     s3r_pool *pool;

@@ -1,6 +1,7 @@
 /*
  * The parts of a trainer, shared by its files: trainer.c (opening), train_loop.c (steps),
- * train_plan.c (the forecast), and what differs from task to task: trainer_ctc.c.
+ * train_plan.c (the forecast), and what differs from task to task: trainer_ctc.c,
+ * trainer_pretrain.c.
  */
 #ifndef S3R_TRAIN_TRAINER_PARTS_H
 #define S3R_TRAIN_TRAINER_PARTS_H
@@ -22,8 +23,14 @@ typedef struct s3r_run_score {
 
 /* What differs from task to task. */
 typedef struct s3r_trainer_task {
+    bool is_unlabelled;       /* texts are not looked at */
     const char *counted_name; /* of counted_frames / of_frames in metrics.jsonl */
     const char *collapse_advice;
+    /* What must be known before trained arrays are made; NULL = nothing. */
+    s3r_status (*open)(s3r_trainer *trainer, s3r_error *err);
+    /* After the data is there; NULL = nothing. */
+    s3r_status (*match_data)(s3r_trainer *trainer, s3r_error *err);
+    void (*close)(s3r_trainer *trainer); /* NULL = nothing */
     /* The gradient of a micro-batch, added; its loss, added to *result. */
     s3r_status (*run_batch)(s3r_trainer *trainer, s3r_step_result *result,
                             const s3r_micro_batch *batch, s3r_error *err);
@@ -37,7 +44,7 @@ typedef struct s3r_trainer_task {
     s3r_status (*finish)(s3r_trainer *trainer, s3r_error *err);
 } s3r_trainer_task;
 
-extern const s3r_trainer_task s3r_trainer_ctc;
+extern const s3r_trainer_task s3r_trainer_ctc, s3r_trainer_pretrain;
 
 struct s3r_trainer {
     const s3r_trainer_task *task;
@@ -48,6 +55,7 @@ struct s3r_trainer {
     s3r_tape tape;
     bool has_tape;
     s3r_train_model model;
+    struct s3r_pretrain_data *pretrain; /* of trainer_pretrain.c; NULL for others */
     s3r_train_set train, dev;
     bool has_dev;
     s3r_trainable trainable;

@@ -1,0 +1,176 @@
+/*
+ * s3r pretrain: a backbone from unlabelled speech.
+ */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "train_run.h"
+
+typedef struct pretrain_options {
+    const char *model, *data, *dev, *labels, *dev_labels, *out, *config;
+    s3r_string_list shape;
+    int objective; /* index into "hubert|wav2vec2" */
+    /* Shorthands of settings. */
+    const char *seed, *steps, *lr, *precision;
+    size_t memory;
+    int resume; /* index into "never|auto" */
+    bool is_plan;
+} pretrain_options;
+
+static const s3r_setting_shorthand shorthands[] = {
+    {offsetof(pretrain_options, seed), "seed"},
+    {offsetof(pretrain_options, steps), "schedule.steps"},
+    {offsetof(pretrain_options, lr), "optimizer.lr"},
+    {offsetof(pretrain_options, precision), "precision"},
+};
+
+/* The folder of the fresh model; it is made once. *path is the caller's (free). */
+static s3r_status make_start(const pretrain_options *mine, char **path, s3r_error *err)
+{
+    size_t bytes = strlen(mine->out) + sizeof "/start/config.json";
+    char *config = malloc(bytes);
+    *path = malloc(bytes);
+    if (!*path || !config) {
+        free(config);
+        return s3r_cli_fail(err, S3R_ERR_RESOURCE, "no memory");
+    }
+    snprintf(*path, bytes, "%s/start", mine->out);
+    snprintf(config, bytes, "%s/start/config.json", mine->out);
+    FILE *file = fopen(config, "r");
+    free(config);
+    if (file) {
+        fclose(file);
+        return S3R_OK;
+    }
+    uint64_t seed = mine->seed ? strtoull(mine->seed, NULL, 10) : 1;
+    return s3r_model_create(*path, mine->shape.items, mine->shape.count, seed, err);
+}
+
+static s3r_status run_with(const s3r_command *command, const s3r_setting_list *settings,
+                           s3r_error *err)
+{
+    static const char *const presets[] = {"hubert", "wav2vec2"};
+    const pretrain_options *mine = command->options;
+    s3r_train_options options;
+    char *start = NULL;
+    s3r_status status = mine->model ? S3R_OK : make_start(mine, &start, err);
+    s3r_train_options_init(&options);
+    options.model = mine->model ? mine->model : start;
+    options.train = mine->data;
+    options.dev = mine->dev;
+    options.train_labels = mine->labels;
+    options.dev_labels = mine->dev_labels;
+    options.folder = mine->out;
+    options.config_path = mine->config;
+    options.preset = presets[mine->objective];
+    options.overrides = settings->items;
+    options.override_count = settings->count;
+    options.may_resume = mine->resume == 1;
+    options.memory_limit = mine->memory;
+    if (status == S3R_OK)
+        status = s3r_train_run(command, &options, mine->is_plan, "best", err);
+    free(start);
+    return status;
+}
+
+static s3r_status run_pretrain(const s3r_command *command, s3r_error *err)
+{
+    const pretrain_options *mine = command->options;
+    s3r_setting_list settings;
+    if (!mine->out || !mine->data)
+        return s3r_cli_fail(err, S3R_ERR_USAGE,
+                            "pretrain: expected --data FILE and -o "
+                            "FOLDER (see s3r help pretrain)");
+    if (mine->model && mine->shape.count > 0)
+        return s3r_cli_fail(err, S3R_ERR_USAGE,
+                            "--shape is for a fresh model; %s has its shape",
+                            mine->model);
+    s3r_status status = s3r_setting_list_make(
+        &settings, command, shorthands, sizeof shorthands / sizeof shorthands[0], err);
+    if (status == S3R_OK)
+        status = run_with(command, &settings, err);
+    s3r_setting_list_release(&settings);
+    return status;
+}
+
+#define TEXT(long_name, short_name, field, value_name, text)                             \
+    {                                                                                    \
+        .name = long_name, .letter = short_name, .type = S3R_OPTION_STRING,              \
+        .offset = offsetof(pretrain_options, field), .argument = value_name,             \
+        .help = text                                                                     \
+    }
+
+static const s3r_option options[] = {
+    TEXT("data", 0, data, "FILE", "Manifest of the speech; texts are not looked at."),
+    TEXT("labels", 0, labels, "FILE",
+         "Clusters of its frames (s3r kmeans), for the objective hubert."),
+    TEXT("dev", 0, dev, "FILE",
+         "Manifest that chooses the best step. Without it the last model is the result."),
+    TEXT("dev-labels", 0, dev_labels, "FILE", "Clusters of its frames."),
+    TEXT("out", 'o', out, "FOLDER", "The run folder."),
+    {.name = "objective",
+     .type = S3R_OPTION_ENUM,
+     .offset = offsetof(pretrain_options, objective),
+     .values = "hubert|wav2vec2",
+     .fallback = "hubert",
+     .help = "Masked prediction of clusters, or the contrastive objective."},
+    TEXT("model", 'm', model, "MODEL",
+         "The model to start from. Without it a fresh one is made in FOLDER/start."),
+    {.name = "shape",
+     .type = S3R_OPTION_LIST,
+     .offset = offsetof(pretrain_options, shape),
+     .argument = "KEY=VALUE",
+     .help = "Shape of the fresh model, as in hidden_size=256; docs/pretraining.md lists "
+             "the keys. May be repeated."},
+    TEXT("config", 'c', config, "FILE", "Settings as YAML."),
+    TEXT("seed", 0, seed, "N", "Of everything random."),
+    TEXT("steps", 0, steps, "N", "Updates in all."),
+    TEXT("lr", 0, lr, "RATE", "Learning rate at its peak."),
+    TEXT("dtype", 'd', precision, "TYPE", "Of matrix products: f32 or bf16."),
+    {.name = "resume",
+     .type = S3R_OPTION_ENUM,
+     .offset = offsetof(pretrain_options, resume),
+     .values = "never|auto",
+     .fallback = "never",
+     .help = "auto: go on from the newest checkpoint in the run folder."},
+    {.name = "max-memory",
+     .type = S3R_OPTION_SIZE,
+     .offset = offsetof(pretrain_options, memory),
+     .argument = "BYTES",
+     .help = "Memory that the run may need, for example 4G; 0 is what is available."},
+    {.name = "plan",
+     .type = S3R_OPTION_FLAG,
+     .offset = offsetof(pretrain_options, is_plan),
+     .help = "Only say what the run would take: memory, time, steps."},
+};
+
+static const char *const examples[] = {
+    "s3r kmeans --data speech.jsonl --mfcc --clusters 100 -o targets",
+    "s3r pretrain --data speech.jsonl --labels targets/speech.labels -o run "
+    "--shape hidden_size=256 --steps 20000 --dtype bf16",
+    NULL};
+
+const s3r_verb s3r_verb_pretrain = {
+    .name = "pretrain",
+    .summary = "Train a backbone on unlabelled speech",
+    .description =
+        "Trains a whole network of the family without texts: by predicting the clusters "
+        "of masked frames (hubert; clusters come from s3r kmeans), or by telling masked "
+        "frames from others (wav2vec2). The result, FOLDER/best, is a Hugging Face "
+        "folder like any other.\n\nSettings are given as KEY=VALUE or in a YAML file; "
+        "docs/training.md lists them, docs/pretraining.md is the guide.\n\nCtrl-C and "
+        "SIGTERM write a checkpoint; --resume auto goes on and gives the same bits as a "
+        "run that was not interrupted.",
+    .usage = "[KEY=VALUE...]",
+    .positionals = {{"KEY=VALUE", NULL, "A setting."}},
+    .min_positionals = 0,
+    .max_positionals = SIZE_MAX,
+    .options = options,
+    .option_count = sizeof options / sizeof options[0],
+    .options_size = sizeof(pretrain_options),
+    .example = examples,
+    .has_json = true,
+    .run = run_pretrain,
+};

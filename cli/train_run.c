@@ -1,0 +1,249 @@
+/*
+ * What a person sees of a training run.
+ */
+#include "train_run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "interrupt.h"
+#include "session.h"
+
+/* ---- settings ---- */
+
+static char *make_setting(const char *key, const char *value)
+{
+    size_t bytes = strlen(key) + strlen(value) + 2;
+    char *text = malloc(bytes);
+    if (text)
+        snprintf(text, bytes, "%s=%s", key, value);
+    return text;
+}
+
+s3r_status s3r_setting_list_make(s3r_setting_list *list, const s3r_command *command,
+                                 const s3r_setting_shorthand *shorthands, size_t count,
+                                 s3r_error *err)
+{
+    const char *options = command->options;
+    *list = (s3r_setting_list){0};
+    list->items = calloc(count + command->positional_count + 1, sizeof *list->items);
+    list->owned = calloc(count + 1, sizeof *list->owned);
+    bool is_complete = list->items && list->owned;
+    for (size_t i = 0; is_complete && i < count; i++) {
+        const char *value;
+        memcpy(&value, options + shorthands[i].offset, sizeof(value));
+        char *text = value ? make_setting(shorthands[i].key, value) : NULL;
+        is_complete = !value || text;
+        if (text)
+            list->items[list->count++] = list->owned[list->owned_count++] = text;
+    }
+    if (!is_complete)
+        return s3r_cli_fail(err, S3R_ERR_RESOURCE, "no memory");
+    for (size_t i = 0; i < command->positional_count; i++)
+        list->items[list->count++] = command->positionals[i];
+    return S3R_OK;
+}
+
+void s3r_setting_list_release(s3r_setting_list *list)
+{
+    for (size_t i = 0; i < list->owned_count; i++)
+        free(list->owned[i]);
+    free(list->owned);
+    free(list->items);
+}
+
+/* ---- watching ---- */
+
+typedef struct watcher {
+    s3r_terminal *terminal;
+    s3r_progress progress;
+    s3r_train_event_kind bar; /* what the bar that stands shows */
+    bool has_bar;
+    double loss;
+    char label[96];
+    size_t first_step;
+} watcher;
+
+static void end_bar(watcher *w)
+{
+    if (w->has_bar)
+        s3r_progress_end(&w->progress);
+    w->has_bar = false;
+}
+
+static void draw(watcher *w, s3r_train_event_kind kind, const char *label, double done,
+                 double total)
+{
+    if (!w->has_bar || w->bar != kind) {
+        end_bar(w);
+        s3r_progress_start(&w->progress, w->terminal, label, total);
+        w->bar = kind;
+        w->has_bar = true;
+    }
+    s3r_progress_update(&w->progress, done);
+}
+
+static void show_step(watcher *w, const s3r_train_event *event)
+{
+    /* Smoothed for the eye; the logs have the numbers. */
+    w->loss = event->step == w->first_step + 1 ? event->loss
+                                               : 0.95 * w->loss + 0.05 * event->loss;
+    snprintf(w->label, sizeof w->label, "step %zu/%zu  loss %.3g  blank %.0f%%",
+             event->step, event->steps, w->loss, 100.0 * event->blank_ratio);
+    draw(w, S3R_TRAIN_STEP, w->label, (double)(event->step - w->first_step),
+         (double)(event->steps - w->first_step));
+}
+
+static bool watch(void *context, const s3r_train_event *event)
+{
+    watcher *w = context;
+    switch (event->kind) {
+    case S3R_TRAIN_PREPARING:
+        draw(w, event->kind, "reading data", (double)event->done, (double)event->total);
+        break;
+    case S3R_TRAIN_STARTED:
+        end_bar(w);
+        w->first_step = event->step;
+        if (event->step > 0)
+            s3r_print_note(w->terminal, "going on after step %zu of %zu", event->step,
+                           event->steps);
+        break;
+    case S3R_TRAIN_STEP:
+        show_step(w, event);
+        break;
+    case S3R_TRAIN_EVALUATED:
+        s3r_print_note(w->terminal,
+                       "step %zu: dev %s %.2f%%%s  loss %.3g  blank %.0f%%  mask changed "
+                       "%.2f%%  %zu MiB",
+                       event->step, event->metric_name, 100.0 * event->metric,
+                       event->is_best ? " (best)" : "", event->loss,
+                       100.0 * event->blank_ratio, 100.0 * event->mask_changed,
+                       event->memory_bytes >> 20);
+        break;
+    case S3R_TRAIN_WARNING:
+        s3r_print_warning(w->terminal, "%s", event->text);
+        break;
+    case S3R_TRAIN_EVALUATING:
+    case S3R_TRAIN_SAVED:
+        break;
+    }
+    return !s3r_interrupted();
+}
+
+/* ---- the forecast ---- */
+
+static void print_duration(const char *name, double seconds)
+{
+    if (seconds < 120.0)
+        printf("%-22s %.3g s\n", name, seconds);
+    else if (seconds < 7200.0)
+        printf("%-22s %.1f min\n", name, seconds / 60.0);
+    else
+        printf("%-22s %.1f h\n", name, seconds / 3600.0);
+}
+
+static void print_forecast(const s3r_train_forecast *f)
+{
+    printf("%-22s %zu utterances, %.1f min\n", "training data", f->utterances,
+           f->train_s / 60.0);
+    if (f->dev_utterances > 0)
+        printf("%-22s %zu utterances, %.1f min\n", "dev data", f->dev_utterances,
+               f->dev_s / 60.0);
+    printf("%-22s %zu\n", "trained parameters", f->trained_parameters);
+    if (f->masked_elements > 0)
+        printf("%-22s %zu of %zu connections (%.2f%%)\n", "removed", f->removed_elements,
+               f->masked_elements,
+               100.0 * (double)f->removed_elements / (double)f->masked_elements);
+    printf("%-22s %zu MiB (limit %zu MiB)\n", "memory", f->memory_bytes >> 20,
+           f->memory_limit_bytes >> 20);
+    printf("%-22s %zu MiB each\n", "checkpoints", f->checkpoint_bytes >> 20);
+    if (f->step_s <= 0.0)
+        return;
+    print_duration("time a step", f->step_s);
+    printf("%-22s %zu\n", "steps", f->steps);
+    if (f->evaluations > 0)
+        print_duration("time an evaluation", f->evaluation_s);
+    if (f->evaluations > 0)
+        printf("%-22s %zu\n", "evaluations", f->evaluations);
+    print_duration("total", f->total_s);
+}
+
+static s3r_status print_forecast_json(const s3r_train_forecast *f, s3r_error *err)
+{
+    json_t *object =
+        json_pack("{sI, sI, sf, sf, sI, sI, sI, sI, sf, sf, sI, sf, sI, sI, sI}",
+                  "utterances", (json_int_t)f->utterances, "dev_utterances",
+                  (json_int_t)f->dev_utterances, "train_s", f->train_s, "dev_s", f->dev_s,
+                  "trained_parameters", (json_int_t)f->trained_parameters,
+                  "masked_elements", (json_int_t)f->masked_elements, "removed_elements",
+                  (json_int_t)f->removed_elements, "steps", (json_int_t)f->steps,
+                  "step_s", f->step_s, "evaluation_s", f->evaluation_s, "evaluations",
+                  (json_int_t)f->evaluations, "total_s", f->total_s, "memory_bytes",
+                  (json_int_t)f->memory_bytes, "memory_limit_bytes",
+                  (json_int_t)f->memory_limit_bytes, "checkpoint_bytes",
+                  (json_int_t)f->checkpoint_bytes);
+    char *text = object ? json_dumps(object, JSON_INDENT(2)) : NULL;
+    json_decref(object);
+    if (!text)
+        return s3r_cli_fail(err, S3R_ERR_RESOURCE, "no memory");
+    puts(text);
+    free(text);
+    return S3R_OK;
+}
+
+static s3r_status run_plan(const s3r_command *command, s3r_context *context,
+                           const s3r_train_options *options, s3r_error *err)
+{
+    s3r_train_forecast forecast;
+    s3r_status status = s3r_train_plan(context, options, &forecast, err);
+    /* A run that does not fit is still told as far as it is known. */
+    if (forecast.memory_bytes == 0)
+        return status;
+    if (command->global.is_json) {
+        s3r_status printed = print_forecast_json(&forecast, err);
+        return status == S3R_OK ? printed : status;
+    }
+    print_forecast(&forecast);
+    return status;
+}
+
+/* ---- the run ---- */
+
+static s3r_status run_training(const s3r_command *command, s3r_context *context,
+                               const s3r_train_options *options, const char *result,
+                               s3r_error *err)
+{
+    bool finished = false;
+    s3r_status status = s3r_train(context, options, &finished, err);
+    if (status != S3R_OK)
+        return status;
+    if (finished)
+        printf("%s/%s\n", options->folder, result);
+    else
+        s3r_print_note(command->terminal,
+                       "a checkpoint was written; the same command with --resume auto "
+                       "goes on");
+    return S3R_OK;
+}
+
+s3r_status s3r_train_run(const s3r_command *command, const s3r_train_options *options,
+                         bool is_plan, const char *result, s3r_error *err)
+{
+    watcher w = {.terminal = command->terminal};
+    s3r_train_options watched = *options;
+    s3r_session session;
+    watched.watch = watch;
+    watched.watch_context = &w;
+    s3r_status status = s3r_session_open_context(&session, command, err);
+    if (status != S3R_OK)
+        return status;
+    s3r_interrupt_defer();
+    status = is_plan ? run_plan(command, session.context, &watched, err)
+                     : run_training(command, session.context, &watched, result, err);
+    end_bar(&w);
+    s3r_session_close(&session);
+    return status;
+}

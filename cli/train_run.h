@@ -1,0 +1,39 @@
+/*
+ * A training run on the terminal: bar, evaluations, warnings, Ctrl-C, the forecast.
+ */
+#ifndef S3R_CLI_TRAIN_RUN_H
+#define S3R_CLI_TRAIN_RUN_H
+
+#include <s3r/train.h>
+
+#include "verb.h"
+
+/* An option (const char * at this offset of the verb's struct) that stands for a setting.
+ */
+typedef struct s3r_setting_shorthand {
+    size_t offset;
+    const char *key;
+} s3r_setting_shorthand;
+
+/* "key=value" texts: shorthands that were given, then the verb's arguments. */
+typedef struct s3r_setting_list {
+    const char **items;
+    size_t count;
+    char **owned;
+    size_t owned_count;
+} s3r_setting_list;
+
+/* S3R_ERR_RESOURCE.  Release it in any case. */
+s3r_status s3r_setting_list_make(s3r_setting_list *list, const s3r_command *command,
+                                 const s3r_setting_shorthand *shorthands, size_t count,
+                                 s3r_error *err);
+void s3r_setting_list_release(s3r_setting_list *list);
+
+/*
+ * Trains, or with is_plan prints the forecast.  The watcher of options is set here.
+ * Prints FOLDER/result when the run ended.
+ */
+s3r_status s3r_train_run(const s3r_command *command, const s3r_train_options *options,
+                         bool is_plan, const char *result, s3r_error *err);
+
+#endif
