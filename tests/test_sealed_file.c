@@ -102,7 +102,7 @@ static void test_flips(void **state)
         for (unsigned change = 0; change <= 8; change++) {
             s3r_sealed_file file;
             s3r_error err = {S3R_OK, ""};
-            unsigned char mask = change < 8 ? (unsigned char)(1u << change) : 0xff;
+            unsigned char mask = (unsigned char)(change < 8 ? 1u << change : 0xffu);
             bytes[i] ^= mask;
             s3r_status status =
                 s3r_sealed_file_parse(&file, bytes, size, "label", KIND, VERSION, &err);
