@@ -210,16 +210,18 @@ const s3r_verb s3r_verb_data_prepare = {
         "split and what was left out; DIR/dropped.tsv names the files."
         "\n\n"
         "Layouts: librispeech (also Libri-light's 10m, 1h and 10h), commonvoice, fleurs, "
-        "fairseq, kaldi, huggingface. Speech from Debian packages: tuxpaint, fillets, "
+        "fairseq, kaldi, huggingface, folder (audio without texts). Speech from Debian "
+        "packages: tuxpaint, fillets, "
         "asterisk, or debian for all of them; without SOURCE the packages are fetched by "
         "apt-get, else SOURCE is a folder of .deb files or of their content. Several "
         "layouts are parted by commas.",
     .usage = "LAYOUT [SOURCE] -o DIR",
-    .positionals = {{"LAYOUT",
-                     "librispeech|commonvoice|fleurs|fairseq|kaldi|huggingface|tuxpaint|"
-                     "fillets|asterisk|debian",
-                     "What the data looks like, see above."},
-                    {"SOURCE", NULL, "The folder of the data, or a file of it."}},
+    .positionals =
+        {{"LAYOUT",
+          "librispeech|commonvoice|fleurs|fairseq|kaldi|huggingface|folder|tuxpaint|"
+          "fillets|asterisk|debian",
+          "What the data looks like, see above."},
+         {"SOURCE", NULL, "The folder of the data, or a file of it."}},
     .min_positionals = 1,
     .max_positionals = 2,
     .options = option_table,

@@ -361,6 +361,27 @@ static void test_huggingface(void **state)
     run_cases(cases, S3R_ARRAY_LEN(cases));
 }
 
+static void test_any_folder(void **state)
+{
+    (void)state;
+    static const layout_case cases[] = {
+        {.layout = "folder",
+         .files = {{"b/c.FLAC", ""},
+                   {"a.wav", ""},
+                   {"b/notes.txt", ""},
+                   {"wav", ""},
+                   {"b/d/e.g722", ""}},
+         .language = "cs",
+         .expected = "|cs|-|a.wav|a.wav|0|-1|-\n"
+                     "|cs|-|b/c.FLAC|b/c.FLAC|0|-1|-\n"
+                     "|cs|-|b/d/e.g722|b/d/e.g722|0|-1|-\n"},
+        {.layout = "folder",
+         .files = {{"a.txt", ""}},
+         .error = "expected audio files below it, found none"},
+    };
+    run_cases(cases, S3R_ARRAY_LEN(cases));
+}
+
 static void test_table(void **state)
 {
     (void)state;
@@ -426,11 +447,11 @@ static void test_alloc_faults(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_librispeech),  cmocka_unit_test(test_commonvoice),
-        cmocka_unit_test(test_fleurs),       cmocka_unit_test(test_fairseq),
-        cmocka_unit_test(test_kaldi),        cmocka_unit_test(test_huggingface),
-        cmocka_unit_test(test_table),        cmocka_unit_test(test_languages),
-        cmocka_unit_test(test_alloc_faults),
+        cmocka_unit_test(test_librispeech), cmocka_unit_test(test_commonvoice),
+        cmocka_unit_test(test_fleurs),      cmocka_unit_test(test_fairseq),
+        cmocka_unit_test(test_kaldi),       cmocka_unit_test(test_huggingface),
+        cmocka_unit_test(test_any_folder),  cmocka_unit_test(test_table),
+        cmocka_unit_test(test_languages),   cmocka_unit_test(test_alloc_faults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

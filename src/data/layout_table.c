@@ -12,6 +12,7 @@ static const s3r_layout *const layouts[] = {
     &s3r_layout_fairseq,
     &s3r_layout_kaldi,
     &s3r_layout_huggingface,
+    &s3r_layout_folder,
     &s3r_layout_tuxpaint,
     &s3r_layout_fillets,
     &s3r_layout_asterisk,

@@ -13,6 +13,8 @@ extern const s3r_layout s3r_layout_fleurs;
 extern const s3r_layout s3r_layout_fairseq;
 extern const s3r_layout s3r_layout_kaldi;
 extern const s3r_layout s3r_layout_huggingface;
+/* Unlabelled speech. */
+extern const s3r_layout s3r_layout_folder;
 
 /* Speech in Debian packages. */
 extern const s3r_layout s3r_layout_tuxpaint;
