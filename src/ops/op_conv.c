@@ -21,6 +21,7 @@
 #include "ops/half.h"
 #include "ops/op_gelu.h"
 #include "ops/op_linear.h"
+#include "ops/transpose.h"
 
 /* Rows of one (utterance, group): contiguous frames with their padding. */
 typedef struct conv_slices {
@@ -457,29 +458,67 @@ static void input_grad_turned(s3r_tape *tape, const conv_node *conv, const s3r_v
     s3r_products_run(tape->pool, tape->kernels, products, count);
 }
 
-static void weight_grad(s3r_tape *tape, const conv_node *conv, const s3r_value *dz)
+/* The products of one utterance for the weight's gradient, a group or a tap each: A is
+ * the transpose of its dz, [out, stride] in the type of the products. */
+static size_t weight_products(const conv_node *conv, size_t u, const void *transposed,
+                              bool is_bf16, size_t stride, s3r_product *products)
 {
     const s3r_conv_shape *shape = &conv->shape;
     size_t in = shape->in / shape->groups, out = shape->out / shape->groups;
-    size_t depth = group_depth(shape);
-    for (size_t u = 0; u < conv->in.count; u++) {
-        size_t first = conv->out.offset[u], rows = conv->out.offset[u + 1] - first;
-        for (size_t g = 0; rows > 0 && g < shape->groups; g++) {
-            const float *dy = dz->data + first * dz->stride + g * out;
-            float *grad = conv->weight->grad + g * out * depth;
-            if (conv->slices.data) {
-                s3r_linear_weight_grad(tape, dy, dz->stride,
-                                       slice_at(&conv->slices, shape->groups, u, g),
-                                       shape->stride * in, rows, out, depth, grad, depth);
-                continue;
-            }
-            const float *x = conv->x->data + conv->in.offset[u] * conv->x->stride;
-            for (size_t tap = 0; tap < shape->kernel; tap++)
-                s3r_linear_weight_grad(tape, dy, dz->stride, x + tap * conv->x->stride,
-                                       shape->stride * conv->x->stride, rows, out, in,
-                                       grad + tap * in, depth);
-        }
+    size_t depth = group_depth(shape), count = 0;
+    /* Neighbouring taps lie side by side unless rows of x are padded. */
+    bool is_whole = conv->slices.data || conv->x->stride == in;
+    size_t x_stride = conv->slices.data ? in : conv->x->stride;
+    size_t width = is_whole ? depth : in;
+    for (size_t g = 0; g < shape->groups; g++) {
+        const float *x = conv->slices.data
+                             ? slice_at(&conv->slices, shape->groups, u, g)
+                             : conv->x->data + conv->in.offset[u] * x_stride;
+        for (size_t at = 0; at < depth; at += width)
+            products[count++] =
+                (s3r_product){.m = out,
+                              .n = width,
+                              .k = conv->out.offset[u + 1] - conv->out.offset[u],
+                              .a = (const unsigned char *)transposed +
+                                   g * out * stride * (is_bf16 ? 2u : 4u),
+                              .is_bf16 = is_bf16,
+                              .a_stride = stride,
+                              .b = x + at / in * x_stride,
+                              .b_layout = S3R_B_PLAIN,
+                              .b_dtype = S3R_DTYPE_F32,
+                              .b_stride = shape->stride * x_stride,
+                              .c = conv->weight->grad + g * out * depth + at,
+                              .c_stride = depth,
+                              .accumulate = true};
     }
+    return count;
+}
+
+/* Utterance after utterance, so that sums have one order. */
+static void weight_grad(s3r_tape *tape, const conv_node *conv, const s3r_value *dz)
+{
+    const s3r_conv_shape *shape = &conv->shape;
+    size_t longest = 0, most = 0, stride = 0;
+    for (size_t u = 0; u < conv->out.count; u++)
+        longest = S3R_MAX(longest, conv->out.offset[u + 1] - conv->out.offset[u]);
+    if (longest == 0)
+        return;
+    s3r_product *products =
+        s3r_tape_alloc(tape, S3R_MAX(shape->groups, shape->kernel), sizeof *products);
+    bool is_possible =
+        s3r_transpose_size(longest, shape->out, tape->is_bf16, &most, &stride);
+    void *transposed = s3r_tape_take(tape, is_possible ? most : SIZE_MAX);
+    for (size_t u = 0; products && transposed && u < conv->out.count; u++) {
+        size_t first = conv->out.offset[u], rows = conv->out.offset[u + 1] - first;
+        if (rows == 0)
+            continue;
+        s3r_transpose(tape, rows, shape->out, dz->data + first * dz->stride, dz->stride,
+                      tape->is_bf16, transposed, stride);
+        size_t count =
+            weight_products(conv, u, transposed, tape->is_bf16, stride, products);
+        s3r_products_run(tape->pool, tape->kernels, products, count);
+    }
+    s3r_tape_give(tape, transposed, most);
 }
 
 static void conv_backward(s3r_tape *tape, s3r_node *node)

@@ -12,6 +12,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "ops/transpose.h"
+
 #define LENGTH_MIN 1e-8
 
 /* One of the two operands. */
@@ -161,22 +163,6 @@ static s3r_product right_product(const cosine_node *cosine, size_t block,
                          .c_stride = right->unit_stride};
 }
 
-typedef struct transpose_run {
-    const s3r_kernels *kernels;
-    const float *from;
-    size_t rows, from_stride, to_stride;
-    float *to;
-} transpose_run;
-
-static void transpose_columns(void *context, size_t col, size_t col_end, size_t worker)
-{
-    const transpose_run *run = context;
-    (void)worker;
-    run->kernels->transpose_f32(run->rows, col_end - col, run->from + col,
-                                run->from_stride, run->to + col * run->to_stride,
-                                run->to_stride);
-}
-
 /* The transpose of each block of the output's gradient; elements for s3r_tape_give. */
 static float *transpose_blocks(s3r_tape *tape, const cosine_node *cosine, size_t *at,
                                size_t *elements)
@@ -188,16 +174,11 @@ static float *transpose_blocks(s3r_tape *tape, const cosine_node *cosine, size_t
         *elements += block_rows(&cosine->right, b) * transposed_stride(cosine, b);
     }
     float *transposed = s3r_tape_take(tape, *elements);
-    for (size_t b = 0; transposed && b < cosine->blocks; b++) {
-        transpose_run run = {tape->kernels,
-                             out->grad + cosine->left.blocks.offset[b] * out->stride,
-                             block_rows(&cosine->left, b),
-                             out->stride,
-                             transposed_stride(cosine, b),
-                             transposed + at[b]};
-        s3r_tape_rows(tape, block_rows(&cosine->right, b), run.rows, transpose_columns,
-                      &run);
-    }
+    for (size_t b = 0; transposed && b < cosine->blocks; b++)
+        s3r_transpose(tape, block_rows(&cosine->left, b), block_rows(&cosine->right, b),
+                      out->grad + cosine->left.blocks.offset[b] * out->stride,
+                      out->stride, false, transposed + at[b],
+                      transposed_stride(cosine, b));
     return transposed;
 }
 

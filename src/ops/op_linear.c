@@ -13,6 +13,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "ops/transpose.h"
+
 typedef struct linear_node {
     s3r_node node;
     s3r_value *x;
@@ -47,46 +49,19 @@ static void set_operand_b(s3r_product *product, const s3r_weight *weight)
 
 /* ---- gradients ---- */
 
-typedef struct transpose_run {
-    const s3r_kernels *kernels;
-    const float *x;
-    size_t stride, rows;
-    void *out; /* [cols][out_stride] */
-    size_t out_stride;
-    bool is_bf16;
-} transpose_run;
-
-/* Columns [col, col_end) of x become rows. */
-static void transpose_columns(void *context, size_t col, size_t col_end, size_t worker)
-{
-    const transpose_run *run = context;
-    const float *x = run->x + col;
-    size_t cols = col_end - col, at = col * run->out_stride;
-    (void)worker;
-    if (run->is_bf16)
-        run->kernels->transpose_bf16(run->rows, cols, x, run->stride,
-                                     (uint16_t *)run->out + at, run->out_stride);
-    else
-        run->kernels->transpose_f32(run->rows, cols, x, run->stride,
-                                    (float *)run->out + at, run->out_stride);
-}
-
 void s3r_linear_weight_grad(s3r_tape *tape, const float *dy, size_t dy_stride,
                             const float *x, size_t x_stride, size_t rows, size_t out,
                             size_t in, float *grad, size_t grad_stride)
 {
-    size_t bytes = tape->is_bf16 ? 2 : 4, elements;
-    size_t stride = s3r_padded_stride(rows + rows % 2, bytes);
-    if (!s3r_size_mul(out, stride * bytes / sizeof(float), &elements)) {
+    size_t elements, stride;
+    if (!s3r_transpose_size(rows, out, tape->is_bf16, &elements, &stride)) {
         tape->is_out_of_memory = true;
         return;
     }
     float *transposed = s3r_tape_take(tape, elements);
     if (!transposed)
         return;
-    transpose_run run = {tape->kernels, dy,     dy_stride,    rows,
-                         transposed,    stride, tape->is_bf16};
-    s3r_tape_rows(tape, out, rows, transpose_columns, &run);
+    s3r_transpose(tape, rows, out, dy, dy_stride, tape->is_bf16, transposed, stride);
     const s3r_product product = {.m = out,
                                  .n = in,
                                  .k = rows,
