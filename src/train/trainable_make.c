@@ -10,7 +10,7 @@
 #include "model/stored_values.h"
 #include "train/adam.h"
 
-#define OWNED_CHUNK_BYTES ((size_t)1 << 20)
+#define OWNED_CHUNK_BYTES ((size_t)64 << 20) /* arrays of many sizes share chunks */
 #define ADAPTER_STD       0.02 /* spec 1.8 */
 #define NAME_BYTES        (S3R_TENSOR_NAME_BYTES + 32)
 
