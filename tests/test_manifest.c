@@ -286,27 +286,73 @@ static void test_load_part(void **state)
     const char *path =
         test_write_tone("part.wav", SF_FORMAT_WAV | SF_FORMAT_FLOAT, 16000, 1, 8000);
     s3r_audio whole = test_load_audio(path, NULL);
-    for (size_t i = 0; i < S3R_ARRAY_LEN(cases); i++) {
+    s3r_audio_cache cache = {0};
+    for (size_t i = 0; i < 2 * S3R_ARRAY_LEN(cases); i++) {
         s3r_utterance item = {.id = "x",
                               .audio_path = path,
-                              .offset_s = cases[i].offset_s,
-                              .duration_s = cases[i].duration_s};
+                              .offset_s = cases[i / 2].offset_s,
+                              .duration_s = cases[i / 2].duration_s};
         s3r_audio part;
         s3r_error err = {.message = ""};
-        s3r_status status = s3r_utterance_load(&part, &item, NULL, &err);
-        if (cases[i].count == 0) {
+        bool is_cached = i % 2 == 1;
+        s3r_status status =
+            is_cached ? s3r_utterance_load_cached(&part, &cache, &item, NULL, &err)
+                      : s3r_utterance_load(&part, &item, NULL, &err);
+        if (cases[i / 2].count == 0) {
             assert_int_equal(status, S3R_ERR_DATA);
             assert_non_null(strstr(err.message, "utterance \"x\""));
             continue;
         }
         assert_int_equal(status, S3R_OK);
-        assert_int_equal(part.sample_count, cases[i].count);
-        assert_memory_equal(part.samples, whole.samples + cases[i].first,
-                            cases[i].count * sizeof(float));
+        assert_int_equal(part.sample_count, cases[i / 2].count);
+        assert_memory_equal(part.samples, whole.samples + cases[i / 2].first,
+                            cases[i / 2].count * sizeof(float));
         assert_int_equal((uintptr_t)part.samples % 64, 0);
         s3r_audio_release(&part);
     }
+    s3r_audio_cache_release(&cache);
     s3r_audio_release(&whole);
+}
+
+/* What a cache holds is not read again: the file may have gone.  Another file takes its
+ * place; a whole file does not. */
+static void test_cached_recordings(void **state)
+{
+    (void)state;
+    const char *first =
+        test_write_tone("first.wav", SF_FORMAT_WAV | SF_FORMAT_PCM_16, 44100, 2, 44100);
+    const char *second =
+        test_write_tone("second.wav", SF_FORMAT_WAV | SF_FORMAT_PCM_16, 8000, 1, 8000);
+    s3r_utterance part = {
+        .id = "x", .audio_path = first, .offset_s = 0.37, .duration_s = 0.2};
+    s3r_utterance start = {.id = "y", .audio_path = second, .duration_s = 0.2};
+    s3r_audio_cache cache = {0};
+    s3r_audio cut, cached;
+    s3r_error err;
+    assert_int_equal(s3r_utterance_load(&cut, &part, NULL, &err), S3R_OK);
+    assert_int_equal(s3r_utterance_load_cached(&cached, &cache, &part, NULL, &err),
+                     S3R_OK);
+    assert_int_equal(cached.sample_count, cut.sample_count);
+    assert_int_equal(cached.source_sample_rate_hz, 44100);
+    assert_memory_equal(cached.samples, cut.samples, cut.sample_count * sizeof(float));
+    s3r_audio_release(&cached);
+    assert_int_equal(remove(first), 0);
+    assert_int_equal(s3r_utterance_load_cached(&cached, &cache, &start, NULL, &err),
+                     S3R_OK);
+    s3r_audio_release(&cached);
+    assert_int_equal(s3r_utterance_load_cached(&cached, &cache, &part, NULL, &err),
+                     S3R_OK);
+    assert_memory_equal(cached.samples, cut.samples, cut.sample_count * sizeof(float));
+    s3r_audio_release(&cached);
+    s3r_audio_release(&cut);
+    start.offset_s = 0.1;
+    assert_int_equal(s3r_utterance_load_cached(&cached, &cache, &start, NULL, &err),
+                     S3R_OK);
+    s3r_audio_release(&cached);
+    assert_int_equal(s3r_utterance_load_cached(&cached, &cache, &part, NULL, &err),
+                     S3R_ERR_DATA);
+    assert_null(cache.path);
+    s3r_audio_cache_release(&cache);
 }
 
 /* ---- memory ---- */
@@ -354,6 +400,7 @@ int main(void)
         cmocka_unit_test(test_save_refuses_latin1),
         cmocka_unit_test(test_place),
         cmocka_unit_test(test_load_part),
+        cmocka_unit_test(test_cached_recordings),
         cmocka_unit_test(test_alloc_faults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

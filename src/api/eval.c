@@ -33,6 +33,7 @@ typedef struct eval_run {
     double done_s, total_s;
     eval_job *jobs;
     size_t job_count, reported; /* jobs of the batch; of them reported */
+    s3r_audio_cache recording;  /* the last one that an utterance was cut from */
     s3r_evaluation_item *items; /* [batch] what could be loaded */
     size_t *item_jobs;          /* [batch] its job */
 } eval_run;
@@ -105,18 +106,38 @@ static bool report_progress(void *context)
 
 /* ---- batches ---- */
 
-static void load_job(void *context, size_t task, size_t worker)
+static s3r_audio_options audio_options(const eval_run *run)
 {
-    const eval_run *run = context;
-    eval_job *job = &run->jobs[task];
     s3r_audio_options audio;
-    (void)worker;
     s3r_audio_options_init(&audio);
     audio.sample_rate_hz = (uint32_t)run->model->config.sample_rate;
     audio.allow_ffmpeg = run->options->allow_ffmpeg;
     audio.max_sample_count = LONGEST_SECONDS * run->model->config.sample_rate;
-    job->status = s3r_utterance_load(&job->audio, &run->manifest->items[job->index],
-                                     &audio, &job->error);
+    return audio;
+}
+
+/* Whole files, in parallel; what is cut from one has its turn after them. */
+static void load_job(void *context, size_t task, size_t worker)
+{
+    const eval_run *run = context;
+    eval_job *job = &run->jobs[task];
+    const s3r_utterance *utterance = &run->manifest->items[job->index];
+    s3r_audio_options audio = audio_options(run);
+    (void)worker;
+    if (utterance->offset_s <= 0)
+        job->status = s3r_utterance_load(&job->audio, utterance, &audio, &job->error);
+}
+
+static void load_cut_jobs(eval_run *run)
+{
+    s3r_audio_options audio = audio_options(run);
+    for (size_t i = 0; i < run->job_count; i++) {
+        eval_job *job = &run->jobs[i];
+        const s3r_utterance *utterance = &run->manifest->items[job->index];
+        if (utterance->offset_s > 0)
+            job->status = s3r_utterance_load_cached(&job->audio, &run->recording,
+                                                    utterance, &audio, &job->error);
+    }
 }
 
 /* Takes the next utterances that have a text; returns where the ones after begin. */
@@ -140,6 +161,7 @@ static s3r_status run_jobs(eval_run *run, s3r_error *err)
 {
     size_t count = 0;
     s3r_pool_run(run->context->pool, run->job_count, load_job, run);
+    load_cut_jobs(run);
     for (size_t i = 0; i < run->job_count; i++) {
         const eval_job *job = &run->jobs[i];
         if (job->status != S3R_OK)
@@ -271,6 +293,7 @@ s3r_status s3r_eval(s3r_context *context, const s3r_model *model,
     S3R_TRY(s3r_manifest_open(&manifest, manifest_path, err));
     s3r_status status = run_eval(&run, err);
     s3r_eval_tally_release(&run.tally);
+    s3r_audio_cache_release(&run.recording);
     s3r_free(run.seconds);
     s3r_free(run.jobs);
     s3r_free(run.items);

@@ -61,4 +61,24 @@ s3r_status s3r_manifest_save(const char *path, const s3r_utterance *items, size_
 s3r_status s3r_utterance_load(s3r_audio *out, const s3r_utterance *utterance,
                               const s3r_audio_options *options, s3r_error *err);
 
+/*
+ * The last file that an utterance was cut from, decoded: the utterances of one long
+ * recording follow each other, and decoding it for each would take far longer than all
+ * the rest.  Zeroed it is empty.  It holds what s3r_audio_load gives for that file.
+ */
+typedef struct s3r_audio_cache {
+    char *path;
+    s3r_audio audio; /* when path */
+} s3r_audio_cache;
+
+/*
+ * s3r_utterance_load, with the same bits and errors.  Only an utterance that does not
+ * begin its file makes the cache hold a file.  The caller's, for one thread at a time;
+ * options are the same in all calls with one cache.
+ */
+s3r_status s3r_utterance_load_cached(s3r_audio *out, s3r_audio_cache *cache,
+                                     const s3r_utterance *utterance,
+                                     const s3r_audio_options *options, s3r_error *err);
+void s3r_audio_cache_release(s3r_audio_cache *cache); /* a zeroed one is allowed */
+
 #endif

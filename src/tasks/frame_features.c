@@ -56,6 +56,7 @@ s3r_status s3r_frame_features_open(s3r_frame_features *out,
 void s3r_frame_features_close(s3r_frame_features *features)
 {
     s3r_mfcc_destroy(features->mfcc);
+    s3r_audio_cache_release(&features->recording);
     *features = (s3r_frame_features){0};
 }
 
@@ -76,18 +77,38 @@ typedef struct feature_batch {
     size_t first_wave, wave_count; /* the first one's number */
 } feature_batch;
 
+static s3r_audio_options audio_options(const s3r_frame_features *features)
+{
+    s3r_audio_options audio;
+    s3r_audio_options_init(&audio);
+    audio.sample_rate_hz = features->sample_rate_hz;
+    audio.allow_ffmpeg = features->allow_ffmpeg;
+    audio.max_sample_count = LONGEST_SECONDS * audio.sample_rate_hz;
+    return audio;
+}
+
+/* Whole files, in parallel; what is cut from one has its turn after them. */
 static void load_job(void *context, size_t task, size_t worker)
 {
     const feature_batch *batch = context;
     feature_job *job = &batch->jobs[task];
-    s3r_audio_options audio;
+    s3r_audio_options audio = audio_options(batch->features);
     (void)worker;
-    s3r_audio_options_init(&audio);
-    audio.sample_rate_hz = batch->features->sample_rate_hz;
-    audio.allow_ffmpeg = batch->features->allow_ffmpeg;
-    audio.max_sample_count = LONGEST_SECONDS * audio.sample_rate_hz;
-    job->status =
-        s3r_utterance_load(&job->audio, batch->items[task], &audio, &job->error);
+    if (batch->items[task]->offset_s <= 0)
+        job->status =
+            s3r_utterance_load(&job->audio, batch->items[task], &audio, &job->error);
+}
+
+static void load_cut_jobs(const feature_batch *batch, size_t count)
+{
+    s3r_audio_options audio = audio_options(batch->features);
+    for (size_t i = 0; i < count; i++) {
+        feature_job *job = &batch->jobs[i];
+        if (batch->items[i]->offset_s > 0)
+            job->status =
+                s3r_utterance_load_cached(&job->audio, &batch->features->recording,
+                                          batch->items[i], &audio, &job->error);
+    }
 }
 
 /* How many items make a batch. */
@@ -203,6 +224,7 @@ static s3r_status run_item(feature_batch *batch, size_t item, s3r_error *err)
 static s3r_status run_batch(feature_batch *batch, size_t count, s3r_error *err)
 {
     s3r_pool_run(batch->features->tape->pool, count, load_job, batch);
+    load_cut_jobs(batch, count);
     for (size_t i = 0; i < count; i++) {
         const feature_job *job = &batch->jobs[i];
         if (job->status == S3R_OK && batch->features->mfcc) {

@@ -30,6 +30,7 @@ typedef struct s3r_frame_features {
     size_t window_frames, context_frames;
     double batch_s;
     bool allow_ffmpeg;
+    s3r_audio_cache recording; /* the last one that an utterance was cut from */
 } s3r_frame_features;
 
 typedef struct s3r_frame_features_options {

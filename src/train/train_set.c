@@ -64,13 +64,14 @@ static s3r_status report_bad(const preparer *p, s3r_error *err)
 
 /* ---- audio and features ---- */
 
-static s3r_status load_wave(const s3r_train_model *model, const s3r_utterance *utterance,
-                            s3r_audio *audio, s3r_error *err)
+static s3r_status load_wave(const s3r_train_set *set, const s3r_train_model *model,
+                            const s3r_utterance *utterance, s3r_audio *audio,
+                            s3r_error *err)
 {
     s3r_audio_options options;
     s3r_audio_options_init(&options);
     options.sample_rate_hz = (uint32_t)model->config.sample_rate;
-    return s3r_utterance_load(audio, utterance, &options, err);
+    return s3r_utterance_load_cached(audio, set->recording, utterance, &options, err);
 }
 
 /* The features of one utterance from its audio; value is in the tape's arena. */
@@ -218,7 +219,7 @@ static s3r_status prepare(preparer *p, const s3r_utterance *utterance, s3r_error
     }
     s3r_status status = take_text(p, &item, &why);
     if (status == S3R_OK)
-        status = load_wave(p->model, utterance, &audio, &why);
+        status = load_wave(p->set, p->model, utterance, &audio, &why);
     if (status == S3R_ERR_DATA) {
         note_bad(p, utterance, &why);
         return S3R_OK;
@@ -273,7 +274,8 @@ static s3r_status open_all(preparer *p, s3r_error *err)
     S3R_TRY(s3r_manifest_open(&set->manifest, p->options->path, err));
     set->items = s3r_alloc(set->manifest.count, sizeof *set->items);
     set->frames = s3r_alloc(set->manifest.count, sizeof *set->frames);
-    if (!set->items || !set->frames)
+    set->recording = s3r_alloc(1, sizeof *set->recording);
+    if (!set->items || !set->frames || !set->recording)
         return s3r_fail_memory(err, p->options->path, set->manifest.count);
     S3R_TRY(open_cache(p, err));
     for (size_t i = 0; i < set->manifest.count; i++) {
@@ -281,6 +283,7 @@ static s3r_status open_all(preparer *p, s3r_error *err)
         if (!tell(p, NULL, i + 1))
             return s3r_fail(err, S3R_ERR_RUNTIME, "interrupted");
     }
+    s3r_audio_cache_release(set->recording);
     S3R_TRY(report_bad(p, err));
     if (set->count == 0)
         return s3r_fail(err, S3R_ERR_DATA, "%s: no utterance of %zu is left",
@@ -309,6 +312,9 @@ s3r_status s3r_train_set_open(s3r_train_set *out, s3r_train_model *model, s3r_ta
 void s3r_train_set_close(s3r_train_set *set)
 {
     s3r_feature_cache_destroy(set->cache);
+    if (set->recording)
+        s3r_audio_cache_release(set->recording);
+    s3r_free(set->recording);
     s3r_free(set->items);
     s3r_free(set->frames);
     s3r_manifest_close(&set->manifest);
@@ -324,7 +330,7 @@ static s3r_status copy_extracted(const s3r_train_set *set, const s3r_train_model
                                  s3r_error *err)
 {
     s3r_audio audio = {0};
-    S3R_TRY(load_wave(model, set->items[index].utterance, &audio, err));
+    S3R_TRY(load_wave(set, model, set->items[index].utterance, &audio, err));
     s3r_arena_mark mark = s3r_tape_mark(tape);
     s3r_value *value = extract(model, tape, &audio);
     s3r_audio_release(&audio);

@@ -24,9 +24,10 @@ typedef struct s3r_train_set {
     s3r_manifest manifest;
     s3r_train_item *items; /* what is used; the rest was named and left out */
     size_t count;
-    size_t *frames;           /* [count] */
-    s3r_feature_cache *cache; /* of features, NULL: they are computed anew each time; of
-                                 an unlabelled set: samples, 16 bits, one a row */
+    size_t *frames;             /* [count] */
+    s3r_feature_cache *cache;   /* of features, NULL: they are computed anew each time; of
+                                   an unlabelled set: samples, 16 bits, one a row */
+    s3r_audio_cache *recording; /* the last one that an utterance was cut from */
     double seconds;
     char hash[S3R_MODEL_HASH_BYTES]; /* of what training sees: ids, texts, lengths */
     s3r_arena owned;
