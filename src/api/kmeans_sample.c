@@ -1,9 +1,10 @@
 /*
  * The sample that centroids are learned from.
  *
- * Utterances of all manifests are ranked by seed and key; in that order their frames fill
- * the sample until it is large enough.  So the sample depends neither on the order of the
- * manifests nor on batches.
+ * Utterances of all manifests are ranked by seed and key, and the first in rank are taken
+ * until they are long enough; so the sample does not depend on the order of the
+ * manifests. They are read in the order of their ids, which keeps parts of one recording
+ * together.
  */
 #include <math.h>
 #include <stdio.h>
@@ -14,6 +15,9 @@
 #include "base/random.h"
 
 #define BLOCK_ROWS ((size_t)S3R_KMEANS_BLOCK_ROWS)
+/* Of audio whose header does not tell: what it counts for, and a bound. */
+#define USUAL_SECONDS   5.0
+#define LONGEST_SECONDS (24.0 * 3600)
 
 /* ---- the sample ---- */
 
@@ -22,19 +26,54 @@ typedef struct ranked_item {
     const s3r_utterance *utterance;
 } ranked_item;
 
-static int compare(const void *a, const void *b)
+static int compare_ids(const s3r_utterance *x, const s3r_utterance *y)
+{
+    int order = strcmp(x->id, y->id);
+    return order ? order : strcmp(x->audio_path, y->audio_path);
+}
+
+static int compare_ranks(const void *a, const void *b)
 {
     const ranked_item *x = a, *y = b;
     if (x->rank != y->rank)
         return x->rank < y->rank ? -1 : 1;
-    int order = strcmp(x->utterance->id, y->utterance->id);
-    return order ? order : strcmp(x->utterance->audio_path, y->utterance->audio_path);
+    return compare_ids(x->utterance, y->utterance);
 }
 
-/* All utterances in the order in which the sample takes them. */
-static s3r_status rank_items(s3r_kmeans_work *run, s3r_error *err)
+static int compare_items(const void *a, const void *b)
+{
+    const s3r_utterance *const *x = a, *const *y = b;
+    return compare_ids(*x, *y);
+}
+
+/* The first in rank whose audio lasts as long as is wanted, or all: run->items and
+ * run->chosen.  `expected` receives their rows as far as is known, `most` a bound. */
+static void choose(s3r_kmeans_work *run, const ranked_item *ranked, double *expected,
+                   double *most)
+{
+    const s3r_frame_features *features = &run->features;
+    double rate = (double)features->sample_rate_hz / (double)features->frame_stride;
+    double minutes = run->options->sample_minutes, sum = 0, bound = 0;
+    for (size_t i = 0; i < run->utterance_count; i++) {
+        const s3r_utterance *item = ranked[i].utterance;
+        double seconds = item->duration_s;
+        if (minutes > 0 && sum >= 60 * minutes)
+            break;
+        if (seconds < 0)
+            seconds = s3r_audio_probe_seconds(item->audio_path) - item->offset_s;
+        bool is_known = seconds > 0;
+        sum += is_known ? seconds : USUAL_SECONDS;
+        bound += is_known ? seconds + 1 : LONGEST_SECONDS;
+        run->items[run->chosen++] = item;
+    }
+    *expected = ceil(sum * rate);
+    *most = ceil(bound * rate);
+}
+
+static s3r_status choose_items(s3r_kmeans_work *run, s3r_error *err)
 {
     size_t count = 0;
+    double expected, most;
     ranked_item *ranked = s3r_alloc(run->utterance_count, sizeof *ranked);
     if (!ranked)
         return s3r_fail_memory(err, "a sample", run->utterance_count * sizeof *ranked);
@@ -44,11 +83,15 @@ static s3r_status rank_items(s3r_kmeans_work *run, s3r_error *err)
             ranked[count++] =
                 (ranked_item){s3r_random_at(run->options->seed, item->key, 0), item};
         }
-    qsort(ranked, count, sizeof *ranked, compare);
-    for (size_t i = 0; i < count; i++)
-        run->items[i] = ranked[i].utterance;
+    qsort(ranked, count, sizeof *ranked, compare_ranks);
+    choose(run, ranked, &expected, &most);
     s3r_free(ranked);
-    return S3R_OK;
+    qsort(run->items, run->chosen, sizeof *run->items, compare_items);
+    run->expected = (size_t)expected;
+    run->most = (size_t)most;
+    return s3r_feature_cache_create(
+        &run->cache, S3R_CEIL_DIV(run->most, BLOCK_ROWS), run->features.dim,
+        S3R_DTYPE_F32, run->options->memory_bytes, run->options->folder, err);
 }
 
 static s3r_status store_block(s3r_kmeans_work *run, size_t rows, s3r_error *err)
@@ -64,7 +107,7 @@ static s3r_status sample_rows(void *context, size_t item, const float *rows,
     s3r_kmeans_work *run = context;
     size_t dim = run->features.dim;
     (void)item;
-    for (size_t i = 0; i < count && run->stored < run->wanted; i++) {
+    for (size_t i = 0; i < count && run->stored < run->most; i++) {
         memcpy(run->block + run->stored % BLOCK_ROWS * dim, rows + i * stride,
                dim * sizeof *rows);
         run->stored++;
@@ -89,45 +132,22 @@ static bool tell_reading(void *context)
     const s3r_kmeans_work *run = context;
     return s3r_kmeans_tell(run, &(s3r_kmeans_event){.kind = S3R_KMEANS_READING,
                                                     .done = run->stored,
-                                                    .total = run->wanted});
-}
-
-/* Rows of the sample; at most this many when all data are wanted. */
-static s3r_status size_sample(s3r_kmeans_work *run, s3r_error *err)
-{
-    const s3r_frame_features *features = &run->features;
-    double rate = (double)features->sample_rate_hz / (double)features->frame_stride;
-    double minutes = run->options->sample_minutes, known = 0;
-    for (size_t i = 0; i < run->utterance_count; i++) {
-        double seconds = run->items[i]->duration_s;
-        if (seconds < 0)
-            seconds = s3r_audio_probe_seconds(run->items[i]->audio_path);
-        known = seconds < 0 ? INFINITY : known + seconds + 1;
-    }
-    double rows = ceil(60 * (minutes > 0 ? minutes : INFINITY) * rate);
-    rows = fmin(rows, ceil(known * rate));
-    /* A year of frames: audio whose length nobody knows. */
-    run->wanted = (size_t)fmin(rows, 366.0 * 24 * 3600 * rate);
-    return s3r_feature_cache_create(
-        &run->cache, S3R_CEIL_DIV(run->wanted, BLOCK_ROWS), features->dim, S3R_DTYPE_F32,
-        run->options->memory_bytes, run->options->folder, err);
+                                                    .total = run->expected});
 }
 
 static s3r_status read_sample(s3r_kmeans_work *run, s3r_error *err)
 {
     const s3r_frame_sink sink = {sample_rows, skip_failure, tell_reading, run};
-    S3R_TRY(rank_items(run, err));
-    S3R_TRY(size_sample(run, err));
+    S3R_TRY(choose_items(run, err));
     size_t dim = run->features.dim, taken = 0;
     run->block = s3r_alloc_raw(BLOCK_ROWS * dim, sizeof *run->block);
     if (!run->block)
         return s3r_fail_memory(err, "a sample", BLOCK_ROWS * dim * sizeof *run->block);
-    for (size_t i = 0; i < run->utterance_count && run->stored < run->wanted;
-         i += taken) {
+    for (size_t i = 0; i < run->chosen; i += taken) {
         if (!tell_reading(run))
             return s3r_fail(err, S3R_ERR_RUNTIME, "interrupted");
-        S3R_TRY(s3r_frame_features_run(&run->features, run->items + i,
-                                       run->utterance_count - i, &sink, &taken, err));
+        S3R_TRY(s3r_frame_features_run(&run->features, run->items + i, run->chosen - i,
+                                       &sink, &taken, err));
     }
     size_t rest = run->stored % BLOCK_ROWS;
     return rest > 0 ? store_block(run, rest, err) : S3R_OK;

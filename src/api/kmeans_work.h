@@ -23,7 +23,10 @@ typedef struct s3r_kmeans_work {
     /* The sample. */
     s3r_feature_cache *cache; /* blocks of BLOCK_ROWS rows */
     float *block;             /* [BLOCK_ROWS, dim], the last one as far as it is full */
-    size_t wanted, stored;    /* rows */
+    size_t chosen;            /* utterances: the first of items */
+    size_t expected;          /* rows, as far as headers tell */
+    size_t most;              /* rows that there is room for */
+    size_t stored;            /* rows */
     /* Labels of a manifest. */
     uint16_t *labels; /* [capacity] */
     size_t count, capacity;
