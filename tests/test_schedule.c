@@ -97,14 +97,15 @@ static void test_others(void **state)
     static const s3r_schedule_kind kinds[] = {S3R_SCHEDULE_LINEAR, S3R_SCHEDULE_COSINE,
                                               S3R_SCHEDULE_CONSTANT};
     for (size_t k = 0; k < 3; k++) {
-        const s3r_train_config config = make(kinds[k], 1000, 0.1);
+        const s3r_train_config config = make(kinds[k], 1001, 0.1);
         bool is_constant = kinds[k] == S3R_SCHEDULE_CONSTANT;
         expect(&config, 0, 0.01 * peak);
         expect(&config, 50, 0.01 * peak + 0.99 * peak * 0.5);
         expect(&config, 100, peak);
         /* Line and cosine cross halfway. */
         expect(&config, 550, is_constant ? peak : 0.55 * peak);
-        expect(&config, 1000, is_constant ? peak : 0.1 * peak);
+        assert_true(is_constant || s3r_schedule_rate(&config, peak, 999) > 0.1 * peak);
+        expect(&config, 1000, is_constant ? peak : 0.1 * peak); /* the last step */
         expect(&config, 5000, is_constant ? peak : 0.1 * peak);
         double last = peak;
         for (size_t i = 100; i < 1100; i++) {
@@ -113,9 +114,14 @@ static void test_others(void **state)
             last = rate;
         }
     }
-    const s3r_train_config cosine = make(S3R_SCHEDULE_COSINE, 1000, 0.1);
+    const s3r_train_config cosine = make(S3R_SCHEDULE_COSINE, 1001, 0.1);
     expect(&cosine, 325,
            peak * (0.1 + 0.9 * 0.5 * (1 + cos(3.14159265358979323846 / 4))));
+    /* One step after the warm-up, or none before it, is at the peak. */
+    for (size_t k = 0; k < 3; k++) {
+        const s3r_train_config one = make(kinds[k], 1, 0.1);
+        expect(&one, 0, peak);
+    }
 }
 
 int main(void)

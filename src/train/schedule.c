@@ -25,10 +25,11 @@ static double tri_stage(const s3r_train_config *config, size_t warm, size_t step
     return exp(log(config->schedule.final_scale) / (double)decay * (double)since);
 }
 
-/* How far the part after the warm-up is, in [0, 1]. */
+/* How far the part after the warm-up is, in [0, 1]: 1 in the last step. */
 static double progress(const s3r_train_config *config, size_t warm, size_t step)
 {
-    size_t rest = config->schedule.steps > warm ? config->schedule.steps - warm : 1;
+    size_t steps = config->schedule.steps;
+    size_t rest = steps > warm + 1 ? steps - warm - 1 : 1;
     double done = (double)(step - warm) / (double)rest;
     return done < 1.0 ? done : 1.0;
 }

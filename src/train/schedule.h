@@ -11,7 +11,7 @@
  *
  * tri_stage: warm-up from init_scale * peak in trunc(warmup * steps) updates, hold for
  * trunc(hold * steps), then exponentially to final_scale * peak in trunc(decay * steps),
- * which then stays.
+ * which then stays.  linear and cosine reach final_scale * peak in the last update.
  */
 double s3r_schedule_rate(const s3r_train_config *config, double peak, size_t step);
 
