@@ -257,7 +257,10 @@ static void test_refusals(void **state)
     (void)state;
     static const struct {
         const char *settings, *said;
-    } cases[] = {{"mask.sparsity=0.1,0.2,0.3", "sparsit"}, {"mask.blocks=1-2", "block"}};
+    } cases[] = {{"mask.sparsity=0.1,0.2,0.3", "sparsit"},
+                 {"mask.blocks=1-2", "block"},
+                 {"mask.sparsity=0,0", "mask.sparsity: "},
+                 {"mask.sparsity=0,0.5 mask.blocks=0-0", "mask.sparsity: "}};
     for (size_t i = 0; i < S3R_ARRAY_LEN(cases); i++) {
         test_run run;
         s3r_trainer *trainer = NULL;

@@ -7,6 +7,7 @@
 #ifndef S3R_TRAIN_TRAINABLE_H
 #define S3R_TRAIN_TRAINABLE_H
 
+#include "base/random.h"
 #include "route/mask.h"
 #include "train/train_model.h"
 
@@ -28,6 +29,7 @@ typedef struct s3r_masked {
     float *scores;     /* NULL: the mask is fixed */
     float *score_grad; /* where dL/d(score) goes; the weight's gradient buffer itself
                           unless the weight trains too */
+    s3r_random stream; /* of the first scores */
     size_t removed;
     s3r_mask mask;               /* in use */
     s3r_mask initial, evaluated; /* at the start and at the last evaluation */

@@ -11,7 +11,7 @@
 #include "train/adam.h"
 
 #define OWNED_CHUNK_BYTES ((size_t)64 << 20) /* arrays of many sizes share chunks */
-#define ADAPTER_STD       0.02 /* spec 1.8 */
+#define ADAPTER_STD       0.02               /* spec 1.8 */
 #define NAME_BYTES        (S3R_TENSOR_NAME_BYTES + 32)
 
 /* ---- names and modules ---- */

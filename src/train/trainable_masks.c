@@ -15,15 +15,20 @@ static double sparsity_of(const s3r_train_config *config, size_t block)
     return numbers->values[numbers->count > 1 ? block : 0];
 }
 
+/* By mask.modules and mask.blocks. */
+static bool is_chosen(const s3r_trainable_maker *m, const s3r_parameter *parameter)
+{
+    size_t block = parameter->entry->number;
+    return (s3r_parameter_module(parameter) & m->config->mask.modules) &&
+           block >= m->config->mask.first_block && block <= m->config->mask.last_block;
+}
+
 /* Per-block lists leave blocks with sparsity 0 alone: dense and frozen. (spec 6.3) */
 static bool is_masked(const s3r_trainable_maker *m, const s3r_parameter *parameter)
 {
-    size_t block = parameter->entry->number;
-    if (!(s3r_parameter_module(parameter) & m->config->mask.modules))
-        return false;
-    if (block < m->config->mask.first_block || block > m->config->mask.last_block)
-        return false;
-    return m->config->mask.sparsity.count == 1 || sparsity_of(m->config, block) > 0.0;
+    return is_chosen(m, parameter) &&
+           (m->config->mask.sparsity.count == 1 ||
+            sparsity_of(m->config, parameter->entry->number) > 0.0);
 }
 
 /* What is selected: elements, rows or columns. */
@@ -66,13 +71,51 @@ static s3r_status add_scores(s3r_trainable_maker *m, s3r_masked *masked, s3r_err
     S3R_TRY(s3r_trainable_add(m, item, "scores/%s", parameter->entry->name, err));
     masked->scores = s3r_trainable_last(m)->values;
     masked->score_grad = s3r_trainable_last(m)->grad;
-    s3r_random random = s3r_trainable_stream(m, s3r_trainable_last(m)->name);
-    S3R_TRY(s3r_scores_init(masked->scores, init_of(m->config), masked->weight,
-                            masked->dtype, item.rows, item.cols,
-                            m->config->mask.init_scale, &random, err));
+    masked->stream = s3r_trainable_stream(m, s3r_trainable_last(m)->name);
     if (!weight->grad) /* the weight itself is frozen: one buffer serves both */
         weight->grad = masked->score_grad;
     return S3R_OK;
+}
+
+/* First scores of some matrices at once: each has a stream of its own. */
+typedef struct score_maker {
+    const s3r_trainable_maker *m;
+    s3r_masked *masked;
+    s3r_error *errors; /* [matrices at once] */
+} score_maker;
+
+static void init_scores(void *context, size_t task, size_t worker)
+{
+    (void)worker;
+    const score_maker *self = context;
+    s3r_masked *masked = &self->masked[task];
+    const s3r_train_config *config = self->m->config;
+    self->errors[task] = (s3r_error){S3R_OK, ""};
+    (void)s3r_scores_init(masked->scores, init_of(config), masked->weight, masked->dtype,
+                          masked->mask.rows, masked->mask.cols, config->mask.init_scale,
+                          &masked->stream, &self->errors[task]);
+}
+
+/* Sorting takes 24 bytes an element for a while.  Half of the matrices at once stay below
+ * what training needs for all (scores, gradients, moments). */
+static s3r_status init_all_scores(s3r_trainable_maker *m, s3r_error *err)
+{
+    s3r_trainable *trainable = m->trainable;
+    size_t count = trainable->masked_count, at_once = count / 2;
+    at_once = S3R_MAX(S3R_MIN(at_once, s3r_pool_threads(m->pool)), (size_t)1);
+    s3r_error *errors = s3r_alloc(at_once, sizeof *errors);
+    s3r_status status =
+        errors ? S3R_OK : s3r_fail_memory(err, "first scores", at_once * sizeof *errors);
+    for (size_t first = 0; first < count && status == S3R_OK; first += at_once) {
+        size_t some = S3R_MIN(at_once, count - first);
+        score_maker maker = {m, trainable->masked + first, errors};
+        s3r_pool_run(m->pool, some, init_scores, &maker);
+        for (size_t i = 0; i < some && status == S3R_OK; i++)
+            if (errors[i].code != S3R_OK)
+                status = s3r_fail(err, errors[i].code, "%s", errors[i].message);
+    }
+    s3r_free(errors);
+    return status;
 }
 
 static s3r_status add_masked(s3r_trainable_maker *m, s3r_parameter *parameter,
@@ -140,6 +183,17 @@ static s3r_status select_by_magnitude(s3r_trainable_maker *m, s3r_error *err)
     return status;
 }
 
+static s3r_status fail_unmasked(const s3r_trainable_maker *m, s3r_error *err)
+{
+    for (size_t i = 0; i < m->model->parameters.count; i++)
+        if (is_chosen(m, &m->model->parameters.items[i]))
+            return s3r_fail(err, S3R_ERR_USAGE,
+                            "mask.sparsity: expected a number above 0 for one of the "
+                            "blocks of mask.blocks, found 0 for all of them");
+    return s3r_fail(err, S3R_ERR_USAGE, "mask.modules: nothing is left to mask in %s",
+                    m->model->path);
+}
+
 s3r_status s3r_trainable_add_masks(s3r_trainable_maker *m, s3r_error *err)
 {
     s3r_trainable *trainable = m->trainable;
@@ -153,8 +207,9 @@ s3r_status s3r_trainable_add_masks(s3r_trainable_maker *m, s3r_error *err)
         if (is_masked(m, &parameters->items[i]))
             S3R_TRY(add_masked(m, &parameters->items[i], err));
     if (trainable->masked_count == 0)
-        return s3r_fail(err, S3R_ERR_USAGE, "mask.modules: nothing is left to mask in %s",
-                        m->model->path);
+        return fail_unmasked(m, err);
+    if (m->config->method != S3R_METHOD_MAGNITUDE)
+        S3R_TRY(init_all_scores(m, err));
     size_t units = 0;
     for (size_t i = 0; i < trainable->masked_count; i++)
         units += units_of(trainable->structure, &trainable->masked[i].mask);
