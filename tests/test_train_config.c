@@ -73,7 +73,7 @@ static void test_defaults(void **state)
                 c.schedule.final_scale == 1e-4);
     assert_true(c.augment.time_prob == .65 && c.augment.channel_prob == .25);
     assert_int_equal(c.augment.time_length, 10);
-    assert_int_equal(c.augment.time_min_masks, 2);
+    assert_true(c.augment.time_min_masks == SIZE_MAX); /* the model's */
     assert_int_equal(c.augment.channel_length, 64);
     assert_int_equal(c.augment.channel_min_masks, 0);
     assert_true(c.dropout.hidden == 0 && c.dropout.attention == 0 &&
@@ -373,6 +373,74 @@ static void test_presets_and_compat(void **state)
     }
 }
 
+/* Weight fine-tuning ends at another rate in the original, whatever comes first; what
+ * somebody has chosen stays.  (spec 1.9) */
+static void test_compat_of_methods(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *before, *compat, *after, *final_scale;
+    } cases[] = {
+        {"method=weights", "original", "seed=1", "0.05"},
+        {"seed=1", "original", "method=weights", "0.05"},
+        {"seed=1", "none", "method=weights", "0.0001"},
+        {"method=weights", "original", "method=mask", "0.0001"},
+        {"schedule.final_scale=0.2", "original", "method=weights", "0.2"},
+        {"method=weights", "original", "schedule.final_scale=0.2", "0.2"},
+        {"seed=1", "original", "method=mask+weights", "0.0001"},
+    };
+    for (size_t i = 0; i < S3R_ARRAY_LEN(cases); i++) {
+        s3r_train_config c;
+        s3r_error err;
+        s3r_train_config_init(&c);
+        assert_int_equal(s3r_train_config_set(&c, cases[i].before, &err), S3R_OK);
+        assert_int_equal(s3r_train_config_compat(&c, cases[i].compat, &err), S3R_OK);
+        assert_int_equal(s3r_train_config_set(&c, cases[i].after, &err), S3R_OK);
+        assert_value(&c, "schedule.final_scale", cases[i].final_scale);
+    }
+    s3r_train_config c;
+    parse_onto_defaults(&c, "schedule.final_scale: 1e-4\nmethod: weights\n"
+                            "compat: original\n");
+    assert_value(&c, "schedule.final_scale", "0.0001");
+    parse_onto_defaults(&c, "method: weights\ncompat: original\n");
+    assert_value(&c, "schedule.final_scale", "0.05");
+}
+
+static void test_unused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *method, *setting;
+        bool has_dev;
+        const char *said; /* NULL = fine */
+    } cases[] = {
+        {"method=mask", "mask.sparsity=0.3", true, NULL},
+        {"method=lora", "mask.sparsity=0.3", true, "mask.sparsity: the method lora"},
+        {"method=lora", "lora.rank=3", true, NULL},
+        {"method=mask", "lora.rank=3", true, "lora.rank: the method mask "},
+        {"method=magnitude", "mask.sparsity=0.3", true, NULL},
+        {"method=magnitude", "mask.init=wmi", true, "mask.init: the method magnitude"},
+        {"method=mask", "adapter.width=3", true, "adapter.width: "},
+        {"method=mask", "pretrain.groups=3", true, "pretrain.groups: "},
+        {"method=mask", "eval.patience=3", true, NULL},
+        {"method=mask", "eval.patience=3", false, "eval.patience: there is nothing"},
+        {"method=mask", "optimizer.lr=3", false, NULL},
+    };
+    for (size_t i = 0; i < S3R_ARRAY_LEN(cases); i++) {
+        s3r_train_config c;
+        s3r_error err = {S3R_OK, ""};
+        const char *both[] = {cases[i].method, cases[i].setting};
+        s3r_train_config_init(&c);
+        for (size_t k = 0; k < 2; k++)
+            assert_int_equal(s3r_train_config_set(&c, both[k], &err), S3R_OK);
+        s3r_status status =
+            s3r_train_config_check_used(&c, both, 2, cases[i].has_dev, &err);
+        assert_int_equal(status, cases[i].said ? S3R_ERR_USAGE : S3R_OK);
+        if (cases[i].said && !strstr(err.message, cases[i].said))
+            fail_msg("expected \"%s\", found: %s", cases[i].said, err.message);
+    }
+}
+
 static void test_wrong_choices(void **state)
 {
     (void)state;
@@ -469,8 +537,11 @@ static void randomize(const s3r_config_key *key, s3r_train_config *c, s3r_random
         *(uint64_t *)place = s3r_random_bits(random);
         break;
     case S3R_CONFIG_COUNT:
+    case S3R_CONFIG_COUNT_OR_MODEL:
         *(size_t *)place =
             (size_t)(key->min + (key->max - key->min) * s3r_random_uniform(random));
+        if (key->type == S3R_CONFIG_COUNT_OR_MODEL && s3r_random_below(random, 3) == 0)
+            *(size_t *)place = SIZE_MAX;
         break;
     case S3R_CONFIG_NUMBER_OR_MODEL:
     case S3R_CONFIG_NUMBER:
@@ -573,12 +644,20 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),        cmocka_unit_test(test_table_is_sound),
-        cmocka_unit_test(test_nested_and_flat), cmocka_unit_test(test_values),
-        cmocka_unit_test(test_bad_texts),       cmocka_unit_test(test_huge_texts),
-        cmocka_unit_test(test_overrides),       cmocka_unit_test(test_presets_and_compat),
-        cmocka_unit_test(test_wrong_choices),   cmocka_unit_test(test_check),
-        cmocka_unit_test(test_text_reads_back), cmocka_unit_test(test_files),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_table_is_sound),
+        cmocka_unit_test(test_nested_and_flat),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_bad_texts),
+        cmocka_unit_test(test_huge_texts),
+        cmocka_unit_test(test_overrides),
+        cmocka_unit_test(test_presets_and_compat),
+        cmocka_unit_test(test_compat_of_methods),
+        cmocka_unit_test(test_unused),
+        cmocka_unit_test(test_wrong_choices),
+        cmocka_unit_test(test_check),
+        cmocka_unit_test(test_text_reads_back),
+        cmocka_unit_test(test_files),
         cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,6 +16,18 @@ void s3r_train_options_init(s3r_train_options *options)
     *options = (s3r_train_options){.struct_size = sizeof *options};
 }
 
+/* The command line.  The method comes first, since other values depend on it. */
+static s3r_status read_overrides(s3r_train_config *config,
+                                 const s3r_train_options *options, s3r_error *err)
+{
+    for (size_t pass = 0; pass < 2; pass++)
+        for (size_t i = 0; i < options->override_count; i++)
+            if ((strncmp(options->overrides[i], "method=", 7) == 0) == (pass == 0))
+                S3R_TRY(s3r_train_config_set(config, options->overrides[i], err));
+    return s3r_train_config_check_used(
+        config, options->overrides, options->override_count, options->dev != NULL, err);
+}
+
 /* Later sources win: --compat, --preset, the file, the command line. */
 static s3r_status read_settings(s3r_train_config *config,
                                 const s3r_train_options *options, s3r_error *err)
@@ -27,8 +39,7 @@ static s3r_status read_settings(s3r_train_config *config,
         S3R_TRY(s3r_train_config_preset(config, options->preset, err));
     if (options->config_path)
         S3R_TRY(s3r_train_config_load(config, options->config_path, err));
-    for (size_t i = 0; i < options->override_count; i++)
-        S3R_TRY(s3r_train_config_set(config, options->overrides[i], err));
+    S3R_TRY(read_overrides(config, options, err));
     return s3r_train_config_check(config, err);
 }
 

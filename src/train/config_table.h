@@ -14,7 +14,8 @@ typedef enum s3r_config_type {
     S3R_CONFIG_SWITCH, /* bool; choices: the names of false and true */
     S3R_CONFIG_SEED,   /* uint64_t */
     S3R_CONFIG_COUNT,  /* size_t */
-    S3R_CONFIG_NUMBER, /* double */
+    S3R_CONFIG_COUNT_OR_MODEL,  /* size_t; "model" = SIZE_MAX */
+    S3R_CONFIG_NUMBER,          /* double */
     S3R_CONFIG_NUMBER_OR_MODEL, /* double; "model" = -1 */
     S3R_CONFIG_BLOCK_NUMBERS,   /* s3r_block_numbers */
     S3R_CONFIG_MODULES,         /* unsigned, a set of S3R_MODULE_* */

@@ -233,6 +233,7 @@ static size_t stored_size(s3r_config_type type)
     case S3R_CONFIG_SEED:
         return sizeof(uint64_t);
     case S3R_CONFIG_COUNT:
+    case S3R_CONFIG_COUNT_OR_MODEL:
         return sizeof(size_t);
     case S3R_CONFIG_NUMBER:
     case S3R_CONFIG_NUMBER_OR_MODEL:
@@ -291,6 +292,12 @@ static bool read_value(const s3r_config_key *key, const char *text, stored_value
         return true;
     case S3R_CONFIG_SEED:
         return read_whole(text, &value->seed);
+    case S3R_CONFIG_COUNT_OR_MODEL:
+        if (strcmp(text, "model") == 0) {
+            value->count = SIZE_MAX;
+            return true;
+        }
+        return read_count(key, text, &value->count);
     case S3R_CONFIG_COUNT:
         return read_count(key, text, &value->count);
     case S3R_CONFIG_NUMBER_OR_MODEL:
@@ -400,8 +407,12 @@ void s3r_config_value_write(const s3r_config_key *key, const s3r_train_config *c
     case S3R_CONFIG_SEED:
         snprintf(text, S3R_CONFIG_VALUE_BYTES, "%llu", (unsigned long long)value.seed);
         break;
+    case S3R_CONFIG_COUNT_OR_MODEL:
     case S3R_CONFIG_COUNT:
-        snprintf(text, S3R_CONFIG_VALUE_BYTES, "%zu", value.count);
+        if (key->type == S3R_CONFIG_COUNT_OR_MODEL && value.count == SIZE_MAX)
+            strcpy(text, "model");
+        else
+            snprintf(text, S3R_CONFIG_VALUE_BYTES, "%zu", value.count);
         break;
     case S3R_CONFIG_NUMBER_OR_MODEL:
     case S3R_CONFIG_NUMBER:
@@ -460,6 +471,9 @@ void s3r_config_value_expected(const s3r_config_key *key, char *text, size_t tex
         break;
     case S3R_CONFIG_COUNT:
         expected_range(key, "a whole number", text, text_bytes);
+        break;
+    case S3R_CONFIG_COUNT_OR_MODEL:
+        expected_range(key, "model or a whole number", text, text_bytes);
         break;
     case S3R_CONFIG_NUMBER:
         expected_range(key, "a number", text, text_bytes);

@@ -27,6 +27,10 @@ static const struct {
     {"dropout.hidden", "0.1"}, {"dropout.attention", "0.1"},
 };
 
+/* What the original has for weight fine-tuning, and else the default. (spec 1.9) */
+#define FINAL_SCALE_KEY     "schedule.final_scale"
+#define FINAL_SCALE_WEIGHTS "0.05"
+
 static const struct {
     const char *presets, *key, *paper, *original; /* original NULL = as the paper */
 } preset_values[] = {
@@ -113,8 +117,28 @@ static void apply_preset(s3r_train_config *config)
     }
 }
 
+static const char *final_scale_of(bool is_original, s3r_method method)
+{
+    return is_original && method == S3R_METHOD_WEIGHTS
+               ? FINAL_SCALE_WEIGHTS
+               : s3r_config_key_at(s3r_config_key_find(FINAL_SCALE_KEY))->fallback;
+}
+
+/* The one value of compat that depends on the method: it moves with both while nobody
+ * has chosen another. */
+static void follow_method(s3r_train_config *config, bool was_original, s3r_method before)
+{
+    s3r_train_config usual = *config;
+    assign(&usual, FINAL_SCALE_KEY, final_scale_of(was_original, before));
+    if (memcmp(&usual.schedule.final_scale, &config->schedule.final_scale,
+               sizeof(double)) == 0)
+        assign(config, FINAL_SCALE_KEY,
+               final_scale_of(config->is_original, config->method));
+}
+
 static void apply_compat(s3r_train_config *config, bool was_original)
 {
+    follow_method(config, was_original, config->method);
     for (size_t i = 0; i < S3R_ARRAY_LEN(compat_values); i++) {
         const char *name = compat_values[i].key;
         if (config->is_original)
@@ -181,6 +205,18 @@ static s3r_status apply_choice(s3r_train_config *config,
     return fail_at(status, label, setting->line, name, err);
 }
 
+/* The method comes before all keys that it could change: in files by the order of the
+ * table. */
+static s3r_status read_setting(s3r_train_config *config, const s3r_config_key *key,
+                               const char *text, bool is_quoted, s3r_error *err)
+{
+    s3r_method before = config->method;
+    S3R_TRY(s3r_config_value_read(key, config, text, is_quoted, err));
+    if (config->method != before)
+        follow_method(config, config->is_original, before);
+    return S3R_OK;
+}
+
 static s3r_status apply_settings(s3r_train_config *config,
                                  const s3r_config_settings *settings, const char *label,
                                  s3r_error *err)
@@ -194,9 +230,8 @@ static s3r_status apply_settings(s3r_train_config *config,
         const s3r_config_key *key = s3r_config_key_at(i);
         if (!setting->line)
             continue;
-        S3R_TRY(fail_at(
-            s3r_config_value_read(key, config, setting->text, setting->is_quoted, err),
-            label, setting->line, key->key, err));
+        S3R_TRY(fail_at(read_setting(config, key, setting->text, setting->is_quoted, err),
+                        label, setting->line, key->key, err));
     }
     return S3R_OK;
 }
@@ -249,8 +284,58 @@ s3r_status s3r_train_config_set(s3r_train_config *config, const char *assignment
             "\"%.200s\": expected --%s (it changes other keys and comes before "
             "them), found an override",
             assignment, name);
-    return s3r_fail_prefix(
-        err, s3r_config_value_read(key, config, equals + 1, false, err), name);
+    return s3r_fail_prefix(err, read_setting(config, key, equals + 1, false, err), name);
+}
+
+/* ---- checks ---- */
+
+#define METHOD(name) (1u << S3R_METHOD_##name)
+
+/* Keys that begin so are looked at by these methods only; the first that fits. */
+static const struct {
+    const char *prefix;
+    unsigned methods;
+} users[] = {
+    {"mask.init", METHOD(MASK) | METHOD(MASK_WEIGHTS)},
+    {"mask.gradient", METHOD(MASK) | METHOD(MASK_WEIGHTS)},
+    {"mask.", METHOD(MASK) | METHOD(MASK_WEIGHTS) | METHOD(MAGNITUDE)},
+    {"adapter.", METHOD(ADAPTER)},
+    {"lora.", METHOD(LORA)},
+    {"pretrain.", METHOD(PRETRAIN)},
+};
+
+static s3r_status check_used(const s3r_train_config *config, const char *assignment,
+                             bool has_dev, s3r_error *err)
+{
+    char method[S3R_CONFIG_VALUE_BYTES];
+    int length = (int)strcspn(assignment, "=");
+    size_t i = 0;
+    while (i < S3R_ARRAY_LEN(users) &&
+           strncmp(assignment, users[i].prefix, strlen(users[i].prefix)) != 0)
+        i++;
+    if (i < S3R_ARRAY_LEN(users) && !(users[i].methods & 1u << config->method)) {
+        s3r_config_value_write(s3r_config_key_at(s3r_config_key_find("method")), config,
+                               method);
+        return s3r_fail(err, S3R_ERR_USAGE,
+                        "%.*s: the method %s has no use for it (leave it out, or choose "
+                        "another method)",
+                        length, assignment, method);
+    }
+    if (!has_dev && strncmp(assignment, "eval.", 5) == 0)
+        return s3r_fail(err, S3R_ERR_USAGE,
+                        "%.*s: there is nothing to evaluate: leave it out, or name dev "
+                        "data with --dev",
+                        length, assignment);
+    return S3R_OK;
+}
+
+s3r_status s3r_train_config_check_used(const s3r_train_config *config,
+                                       const char *const *assignments, size_t count,
+                                       bool has_dev, s3r_error *err)
+{
+    for (size_t i = 0; i < count; i++)
+        S3R_TRY(check_used(config, assignments[i], has_dev, err));
+    return S3R_OK;
 }
 
 static s3r_status check_values(const s3r_train_config *config, s3r_error *err)

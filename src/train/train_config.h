@@ -149,7 +149,8 @@ typedef struct s3r_train_config {
         double max_seconds, min_seconds; /* of an utterance; others are left out, named */
     } batch;
 
-    struct { /* spec 2.6; "the model's" stands in the table as a negative number */
+    struct { /* spec 2.6; "the model's" stands in the table as a negative number, or as
+                SIZE_MAX */
         double time_prob;
         size_t time_length, time_min_masks;
         double channel_prob;
@@ -201,9 +202,19 @@ s3r_status s3r_train_config_load(s3r_train_config *config, const char *path,
 s3r_status s3r_train_config_parse(s3r_train_config *config, const char *text, size_t size,
                                   const char *label, s3r_error *err);
 
-/* "optimizer.lr=1e-4".  The same errors. */
+/* "optimizer.lr=1e-4".  The same errors.  With --compat original schedule.final_scale
+ * follows the method as long as it has the value of the method before. */
 s3r_status s3r_train_config_set(s3r_train_config *config, const char *assignment,
                                 s3r_error *err);
+
+/*
+ * Refuses assignments (as for _set) of keys that the chosen method does not look at, or
+ * that need dev data when there is none: who types them expects an effect.  Files may
+ * have them, since they can serve several methods.  S3R_ERR_USAGE names the key.
+ */
+s3r_status s3r_train_config_check_used(const s3r_train_config *config,
+                                       const char *const *assignments, size_t count,
+                                       bool has_dev, s3r_error *err);
 
 /* What no single key can tell: sums of phases, block ranges that are empty, rates outside
  * their range.  S3R_ERR_USAGE. */

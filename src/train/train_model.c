@@ -33,7 +33,12 @@ static void apply_settings(s3r_model_config *model, const s3r_train_config *conf
     replace(&model->mask_time_prob, config->augment.time_prob);
     replace(&model->mask_feature_prob, config->augment.channel_prob);
     model->mask_time_length = config->augment.time_length;
-    model->mask_time_min_masks = config->augment.time_min_masks;
+    /* Exports of data2vec carry the default of the others; it was trained with 1.  (spec
+     * 2.6) */
+    if (config->augment.time_min_masks != SIZE_MAX)
+        model->mask_time_min_masks = config->augment.time_min_masks;
+    else if (model->family == S3R_FAMILY_DATA2VEC_AUDIO)
+        model->mask_time_min_masks = 1;
     model->mask_feature_length = config->augment.channel_length;
     model->mask_feature_min_masks = config->augment.channel_min_masks;
 }
