@@ -50,7 +50,7 @@ static const s3r_option option_table[] = {
      .type = S3R_OPTION_STRING,
      .offset = offsetof(vocab_options, folder),
      .argument = "DIR",
-     .help = "Where vocab.json, its side files and changed manifests go."},
+     .help = "Where vocab.json, its side files and the manifests to train on go."},
     {.name = "unit",
      .type = S3R_OPTION_ENUM,
      .offset = offsetof(vocab_options, unit),
@@ -88,8 +88,8 @@ static const s3r_option option_table[] = {
 };
 
 static const char *const example[] = {
-    "s3r vocab build -o vocab train.jsonl dev.jsonl",
-    "s3r vocab build --unit phone --lang fr -o phones train.jsonl", NULL};
+    "s3r vocab build -o vocab train.jsonl dev.jsonl test.jsonl",
+    "s3r vocab build --unit phone --lang fr -o phones train.jsonl dev.jsonl", NULL};
 
 const s3r_verb s3r_verb_vocab_build = {
     .name = "vocab build",
@@ -99,9 +99,8 @@ const s3r_verb s3r_verb_vocab_build = {
         "(the "
         "blank), <s>, </s>, <unk>, | (between words), then the units by code point. "
         "Punctuation is left out but for apostrophes and hyphens inside words.\n\n"
-        "Where that changes a text of NAME.jsonl, DIR/NAME.text.jsonl has all texts "
-        "as the labels spell them; for phones it is DIR/NAME.phones.jsonl. Train on "
-        "these.",
+        "DIR/NAME.text.jsonl has the texts of NAME.jsonl as the labels spell them; for "
+        "phones it is DIR/NAME.phones.jsonl. Train on these.",
     .usage = "-o DIR MANIFEST...",
     .positionals = {{"MANIFEST", NULL, "JSON lines; docs/data.md has the keys."}},
     .min_positionals = 1,

@@ -16,7 +16,7 @@ const s3r_exit_code s3r_exit_codes[] = {
     {4, "data or audio is unreadable"},
     {5, "the work would not fit: memory or a limit"},
     {6, "some inputs failed (they are listed), the others are done"},
-    {7, "training diverged (reserved: nothing trains yet)"},
+    {7, "training diverged: NaN or infinity persists"},
     {130, "interrupted (Ctrl-C)"},
     {143, "terminated (SIGTERM)"},
 };

@@ -141,7 +141,8 @@ static void test_phonemes(void **state)
     assert_int_equal(count, 2);
     assert_int_equal(s3r_vocabulary_encode(&v, "e |", &arena, &ids, &count, &err),
                      S3R_ERR_DATA);
-    assert_non_null(strstr(err.message, "1 phones without a label in test.s3m: \"e\""));
+    assert_non_null(strstr(err.message, "1 phones without a label in test.s3m: \"e\";"));
+    assert_non_null(strstr(err.message, "DIR/NAME.phones.jsonl"));
     s3r_arena_release(&arena);
     s3r_vocabulary_close(&v);
 }
@@ -156,6 +157,7 @@ static void test_missing_characters(void **state)
         {"caé c é5", "\"C\" (U+0043), \"É\" (U+00C9), \"5\" (U+0035)"},
         {"a\x1b[2J", "U+001B, \"[\" (U+005B), \"2\" (U+0032), \"J\" (U+004A)"},
         {"a\u0327", "U+0327"},
+        {"a.", "s3r vocab build writes texts that fit its labels: DIR/NAME.text.jsonl"},
         {"a|b", "\"|\" (U+007C)"},
         {"<s>", "\"<\" (U+003C), \"S\" (U+0053), \">\" (U+003E)"},
         {"ab\xff", "byte 2 of a text: expected UTF-8, found 0xff"},

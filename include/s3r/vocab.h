@@ -48,8 +48,8 @@ typedef struct s3r_vocab_report {
 /*
  * Writes vocab.json, tokenizer_config.json and special_tokens_map.json into folder (made
  * when missing): ids 0 to 4 are <pad> (the blank), <s>, </s>, <unk> and | (between
- * words), then the units by code point.  Where texts had to be changed, NAME.text.jsonl
- * (for phones NAME.phones.jsonl, always) has the manifest NAME with the texts that fit.
+ * words), then the units by code point.  NAME.text.jsonl (for phones NAME.phones.jsonl)
+ * has the manifest NAME.jsonl with the texts that fit, without what has no text.
  *
  *   manifests  [count] paths of JSON lines, of different names
  *   options    NULL means the defaults

@@ -35,7 +35,6 @@ typedef struct builder {
 typedef struct selection {
     s3r_utterance *items;
     size_t count;
-    bool is_changed; /* some text differs from the manifest's, or is not there */
 } selection;
 
 /* ---- texts ---- */
@@ -89,11 +88,9 @@ static s3r_status select_texts(builder *b, selection *out, const s3r_manifest *m
             S3R_TRY(make_text(b, &text, item.text, err));
         if (!text || is_blank(text)) {
             b->report->without_text++;
-            out->is_changed = true;
             continue;
         }
         note_digits(b, text);
-        out->is_changed = out->is_changed || strcmp(text, item.text) != 0;
         item.text = text;
         out->items[out->count++] = item;
     }
@@ -257,7 +254,7 @@ static s3r_status write_manifest(const builder *b, const selection *s, const cha
     char name[256];
     size_t length;
     const char *stem = manifest_name(path, &length);
-    if (s->count == 0 || (!is_phones && !s->is_changed))
+    if (s->count == 0)
         return S3R_OK;
     snprintf(name, sizeof name, "%.*s.%s.jsonl", (int)S3R_MIN(length, (size_t)200), stem,
              is_phones ? "phones" : "text");

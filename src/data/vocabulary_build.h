@@ -35,9 +35,9 @@ typedef struct s3r_vocabulary_report {
  * Writes vocab.json, tokenizer_config.json and special_tokens_map.json into folder: ids 0
  * to 4 are <pad> (the blank), <s>, </s>, <unk> and |, then the units by code point.
  *
- * Texts are used in their plain form (plain_text.h).  Where that differs from what a
- * manifest NAME.jsonl has, NAME.text.jsonl is written beside the vocabulary with the
- * plain texts; for phones NAME.phones.jsonl is always written.  Train on those.
+ * Texts are used in their plain form (plain_text.h).  Each manifest NAME.jsonl is written
+ * beside the vocabulary with the plain texts, as NAME.text.jsonl, or with phones, as
+ * NAME.phones.jsonl; without the utterances that have no text.  Train on those.
  *
  * S3R_ERR_USAGE: a vocabulary is there, two manifests of one name, no language for
  * phones; S3R_ERR_DATA: no text at all; what s3r_phones_make and writing say.

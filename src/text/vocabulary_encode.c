@@ -211,10 +211,12 @@ static s3r_status encode(encoder *state, const char *text, s3r_arena *arena,
     encode_words(state, folded);
     if (state->missing_count == 0)
         return S3R_OK;
-    return s3r_fail(err, S3R_ERR_DATA, "%zu %s without a label in %s: %s",
+    return s3r_fail(err, S3R_ERR_DATA,
+                    "%zu %s without a label in %s: %s; s3r vocab build writes texts that "
+                    "fit its labels: DIR/NAME.%s.jsonl",
                     state->missing_count,
                     vocabulary->is_phonemes ? "phones" : "characters", vocabulary->path,
-                    state->missing);
+                    state->missing, vocabulary->is_phonemes ? "phones" : "text");
 }
 
 s3r_status s3r_vocabulary_encode(const s3r_vocabulary *vocabulary, const char *text,

@@ -23,7 +23,7 @@ stderr_has "$work/v: 17 labels of 4 texts"
     fail "other labels: $(cat "$work/v/vocab.json")"
 grep -q '"pad_token": "<pad>"' "$work/v/tokenizer_config.json" || fail "no padding label"
 grep -q "\"text\":\"l'eau ça va\"" "$work/v/train.text.jsonl" || fail "the text is not plain"
-[ -e "$work/v/dev.text.jsonl" ] && fail "an unchanged manifest was written"
+[ -e "$work/v/dev.text.jsonl" ] || fail "an unchanged manifest was not written"
 
 expect 2 vocab build -o "$work/v" "$work/train.jsonl"
 stderr_has "found vocab.json"
