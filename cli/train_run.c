@@ -3,6 +3,7 @@
  */
 #include "train_run.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include <jansson.h>
 
 #include "interrupt.h"
+#include "line_text.h"
 #include "session.h"
 
 /* ---- settings ---- */
@@ -64,7 +66,12 @@ typedef struct watcher {
     bool has_bar;
     double loss;
     char label[96];
-    size_t first_step;
+    size_t first_step, step;
+    /* The last evaluation that was the best of the run. */
+    bool has_best;
+    double best;
+    size_t best_step;
+    char metric_name[32];
 } watcher;
 
 static void end_bar(watcher *w)
@@ -86,6 +93,16 @@ static void draw(watcher *w, s3r_train_event_kind kind, const char *label, doubl
     s3r_progress_update(&w->progress, done);
 }
 
+static void note_best(watcher *w, const s3r_train_event *event)
+{
+    if (!event->is_best || !isfinite(event->metric))
+        return;
+    w->has_best = true;
+    w->best = event->metric;
+    w->best_step = event->step;
+    snprintf(w->metric_name, sizeof w->metric_name, "%s", event->metric_name);
+}
+
 static void show_step(watcher *w, const s3r_train_event *event)
 {
     /* Smoothed for the eye; the logs have the numbers. */
@@ -100,6 +117,10 @@ static void show_step(watcher *w, const s3r_train_event *event)
 static bool watch(void *context, const s3r_train_event *event)
 {
     watcher *w = context;
+    if (event->kind == S3R_TRAIN_STARTED || event->kind == S3R_TRAIN_STEP)
+        w->step = event->step;
+    if (event->kind == S3R_TRAIN_EVALUATED)
+        note_best(w, event);
     switch (event->kind) {
     case S3R_TRAIN_PREPARING:
         draw(w, event->kind, "reading data", (double)event->done, (double)event->total);
@@ -212,21 +233,48 @@ static s3r_status run_plan(const s3r_command *command, s3r_context *context,
 
 /* ---- the run ---- */
 
+/* path NULL: the run was interrupted. */
+static s3r_status print_result_json(const watcher *w, const char *path, s3r_error *err)
+{
+    json_t *metric = w->has_best ? json_real(w->best) : json_null();
+    json_t *metric_step =
+        w->has_best ? json_integer((json_int_t)w->best_step) : json_null();
+    char *text = s3r_json_line(
+        json_pack("{s:o, s:b, s:I, s:s?, s:o, s:o}", "result", s3r_json_from_bytes(path),
+                  "finished", path != NULL, "step", (json_int_t)w->step, "metric_name",
+                  w->has_best ? w->metric_name : NULL, "metric", metric, "metric_step",
+                  metric_step));
+    if (!text)
+        return s3r_cli_fail(err, S3R_ERR_RESOURCE, "no memory");
+    fputs(text, stdout);
+    free(text);
+    return S3R_OK;
+}
+
 static s3r_status run_training(const s3r_command *command, s3r_context *context,
                                const s3r_train_options *options, const char *result,
                                s3r_error *err)
 {
     bool finished = false;
+    const watcher *w = options->watch_context;
     s3r_status status = s3r_train(context, options, &finished, err);
     if (status != S3R_OK)
         return status;
-    if (finished)
-        printf("%s/%s\n", options->folder, result);
-    else
+    size_t bytes = strlen(options->folder) + strlen(result) + 2;
+    char *path = malloc(bytes);
+    if (!path)
+        return s3r_cli_fail(err, S3R_ERR_RESOURCE, "no memory");
+    snprintf(path, bytes, "%s/%s", options->folder, result);
+    if (command->global.is_json)
+        status = print_result_json(w, finished ? path : NULL, err);
+    else if (finished)
+        puts(path);
+    free(path);
+    if (!finished)
         s3r_print_note(command->terminal,
                        "a checkpoint was written; the same command with --resume auto "
                        "goes on");
-    return S3R_OK;
+    return status;
 }
 
 s3r_status s3r_train_run(const s3r_command *command, const s3r_train_options *options,

@@ -31,7 +31,8 @@ void s3r_setting_list_release(s3r_setting_list *list);
 
 /*
  * Trains, or with is_plan prints the forecast.  The watcher of options is set here.
- * Prints FOLDER/result when the run ended.
+ * Prints FOLDER/result when the run ended; with --json an object that says more, also
+ * when the run was interrupted.
  */
 s3r_status s3r_train_run(const s3r_command *command, const s3r_train_options *options,
                          bool is_plan, const char *result, s3r_error *err);

@@ -31,6 +31,12 @@ expect 0 train -m "$tiny" --train "$data" --dev "$data" -o "$work/again" \
 cmp "$work/run/best.s3m" "$work/again/best.s3m" || fail "best.s3m differs"
 cmp "$work/run/last.s3m" "$work/again/last.s3m" || fail "last.s3m differs"
 
+# The result as JSON; of a run that only goes on to its end nothing was evaluated.
+expect 0 train -m "$tiny" --train "$data" --dev "$data" -o "$work/json" --steps 2 --json
+stdout_has "^\\{\"result\":\"$work/json/best\\.s3m\",\"finished\":true,\"step\":2,\"metric_name\":\"wer\",\"metric\":[0-9.]+,\"metric_step\":2\\}\$"
+expect 0 train -m "$tiny" --train "$data" -o "$work/json2" --steps 2 --json
+stdout_has '"step":2,"metric_name":null,"metric":null,"metric_step":null'
+
 # Forecasts leave nothing.
 expect 0 train -m "$tiny" --train "$data" --dev "$data" --plan --steps 200
 stdout_has '^training data +8 utterances, 0\.2 min$'
