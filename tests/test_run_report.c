@@ -132,7 +132,7 @@ static void test_full(void **state)
         "best dev WER</th><td class=\"n\">21.00 % at step 1000",
         "wer</th><td class=\"n\">21.25 %",
         "70 of 400 connections (17.50 %) in 2 matrices",
-        "48 utterances, 0.167 hours",
+        "48 utterances, 10 minutes",
         "<tr class=\"set\"><td>mask.sparsity</td><td class=\"n\">0.17</td>",
         "<tr><td>mask.init</td><td class=\"n\">ori</td>",
         "Loss an utterance",
@@ -152,10 +152,13 @@ static void test_full(void **state)
         "a learned binary mask on its frozen weights",
         "| content hash | 0123abcd |",
         "| sparsity | 17.50 % of the connections of 2 matrices are removed |",
-        "| training data | 0.167 hours |",
-        "one run with seed 5",
-        "| best WER | 21.00 % (step 1000) |",
-        "| wer | 21.25 % |",
+        "| training data | 10 minutes |",
+        "| dev data | 6 minutes |",
+        "at step 1000, which has the best WER, one run with seed 5:",
+        "| WER | 21.00 % |\n| CER | 10.00 % |\n| PER | 30.00 % |\n| loss (nats an "
+        "utterance) | 2 |\n",
+        "<details>\n<summary>All settings",
+        "\n    mask:\n      sparsity: 0.17\n      init: ori\n",
         "s3r transcribe -m BACKBONE --mask best.s3m a.wav",
         "That of the backbone: apache\\-2.0.",
         "trained on 10 minutes of speech",
@@ -165,6 +168,38 @@ static void test_full(void **state)
     assert_true(strlen(html) < 200000); /* many points are averaged */
     s3r_free(html);
     s3r_free(card);
+}
+
+static void test_amounts_and_names(void **state)
+{
+    (void)state;
+    static const struct {
+        double hours;
+        const char *name, *row, *base;
+    } cases[] = {
+        {9.612 / 3600, "facebook/wav2vec2-base", "| 9.61 seconds |",
+         "base_model: \"facebook/wav2vec2-base\"\n"},
+        {0.99, "Wav2Vec2Model", "| 59.4 minutes |", NULL},
+        {10, "/data/models/base", "| 10 hours |", NULL},
+        {150, "../base", "| 150 hours |", NULL},
+    };
+    for (size_t i = 0; i < S3R_ARRAY_LEN(cases); i++) {
+        const char *folder = test_folder();
+        s3r_error err;
+        json_t *facts = make_facts(cases[i].name, "mit");
+        json_object_set_new(json_object_get(facts, "data"), "hours",
+                            json_real(cases[i].hours));
+        assert_int_equal(s3r_run_report_write(folder, facts, &err), S3R_OK);
+        json_decref(facts);
+        char *card = read_text(folder, "README.md");
+        assert_has(card, cases[i].row);
+        assert_has(card, "| wer | 21.25 % |"); /* no log: what the facts say */
+        if (cases[i].base)
+            assert_has(card, cases[i].base);
+        else
+            assert_null(strstr(card, "base_model"));
+        s3r_free(card);
+    }
 }
 
 static void test_nothing_known(void **state)
@@ -301,9 +336,10 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_full),       cmocka_unit_test(test_nothing_known),
-        cmocka_unit_test(test_escaping),   cmocka_unit_test(test_text_buffer),
-        cmocka_unit_test(test_odd_charts), cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_full),          cmocka_unit_test(test_amounts_and_names),
+        cmocka_unit_test(test_nothing_known), cmocka_unit_test(test_escaping),
+        cmocka_unit_test(test_text_buffer),   cmocka_unit_test(test_odd_charts),
+        cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

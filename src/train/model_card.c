@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "base/memory.h"
 #include "train/run_summary.h"
 
 /* A JSON string is a YAML string; what is no text of one line is left out. */
@@ -43,11 +44,22 @@ static const char *method_phrase(const char *method)
     return "a trained head";
 }
 
+/* "owner/model": hubs know a model by that, and not by its architecture. */
+static bool is_hub_name(const char *name)
+{
+    const char *slash = name ? strchr(name, '/') : NULL;
+    return slash && slash != name && slash[1] && !strpbrk(slash + 1, "/ ") &&
+           name[0] != '.' && !strpbrk(name, " \\:\n");
+}
+
 static void add_top(s3r_text_buffer *out, const s3r_run_summary *s)
 {
     s3r_buffer_add_string(out, "---\n");
     add_yaml_string(out, "language", s3r_run_summary_text(s, "language", NULL, NULL));
     add_yaml_string(out, "license", s3r_run_summary_text(s, "license", NULL, NULL));
+    const char *backbone = s3r_run_summary_text(s, "backbone", "name", NULL);
+    if (is_hub_name(backbone))
+        add_yaml_string(out, "base_model", backbone);
     s3r_buffer_add_string(out, "pipeline_tag: automatic-speech-recognition\n"
                                "tags:\n  - s3r\n  - speech\n---\n\n# ");
     const char *language = s3r_run_summary_text(s, "language", NULL, NULL);
@@ -76,6 +88,15 @@ static void add_row(s3r_text_buffer *out, const char *name, const char *value)
     s3r_buffer_add_string(out, " |\n");
 }
 
+static void add_hours_row(s3r_text_buffer *out, const char *name, double hours)
+{
+    if (hours <= 0)
+        return;
+    s3r_buffer_add(out, "| %s | ", name);
+    s3r_buffer_add_hours(out, hours);
+    s3r_buffer_add_string(out, " |\n");
+}
+
 static void add_facts(s3r_text_buffer *out, const s3r_run_summary *s)
 {
     s3r_buffer_add_string(out, "| | |\n|---|---|\n");
@@ -88,33 +109,42 @@ static void add_facts(s3r_text_buffer *out, const s3r_run_summary *s)
             out,
             "| sparsity | %.2f %% of the connections of %zu matrices are removed |\n",
             100 * s->removed / s->elements, s->matrices);
-    if (s->hours > 0)
-        s3r_buffer_add(out, "| training data | %.3g hours |\n", s->hours);
-    if (s->dev_hours > 0)
-        s3r_buffer_add(out, "| dev data | %.3g hours |\n", s->dev_hours);
+    add_hours_row(out, "training data", s->hours);
+    add_hours_row(out, "dev data", s->dev_hours);
     add_row(out, "made by", s3r_run_summary_text(s, "created_by", NULL, NULL));
     s3r_buffer_add_string(out, "\n");
 }
 
-static void add_metrics(s3r_text_buffer *out, const s3r_run_summary *s)
+/* All that was measured at the best step. */
+static void add_best_metrics(s3r_text_buffer *out, const s3r_run_summary *s)
+{
+    static const struct {
+        s3r_curve_kind kind;
+        const char *name;
+        bool is_rate;
+    } metrics[] = {{S3R_CURVE_WER, "WER", true},
+                   {S3R_CURVE_CER, "CER", true},
+                   {S3R_CURVE_PER, "PER", true},
+                   {S3R_CURVE_DEV_LOSS, "loss (nats an utterance)", false},
+                   {S3R_CURVE_DEV_BLANKS, "frames that are blank", true}};
+    for (size_t i = 0; i < S3R_ARRAY_LEN(metrics); i++) {
+        const s3r_curve *curve = &s->curves.items[metrics[i].kind];
+        const s3r_point *point = NULL;
+        for (size_t j = 0; j < curve->count && !point; j++)
+            if (curve->points[j].step == s->best.step)
+                point = &curve->points[j];
+        if (point)
+            s3r_buffer_add(
+                out, metrics[i].is_rate ? "| %s | %.2f %% |\n" : "| %s | %.4g |\n",
+                metrics[i].name, metrics[i].is_rate ? 100 * point->value : point->value);
+    }
+}
+
+/* Without a log: what the facts say. */
+static void add_fact_metrics(s3r_text_buffer *out, const s3r_run_summary *s)
 {
     const char *name;
     double value;
-    const json_t *seed = json_object_get(s->facts, "seed");
-    bool has_facts = s3r_run_summary_metric(s, 0, &name, &value);
-    s3r_buffer_add_string(out, "## Results\n\n");
-    if (!has_facts && !s->has_best) {
-        s3r_buffer_add_string(out, "Not evaluated: there was no dev set.\n\n");
-        return;
-    }
-    s3r_buffer_add_string(out, "On the dev set");
-    if (json_is_integer(seed))
-        s3r_buffer_add(out, ", one run with seed %lld",
-                       (long long)json_integer_value(seed));
-    s3r_buffer_add_string(out, ":\n\n| metric | value |\n|---|---|\n");
-    if (s->has_best)
-        s3r_buffer_add(out, "| best %s | %.2f %% (step %.0f) |\n", s->metric_name,
-                       100 * s->best.value, s->best.step);
     for (size_t i = 0; s3r_run_summary_metric(s, i, &name, &value); i++) {
         bool is_rate = s3r_metric_is_rate(name);
         s3r_buffer_add_string(out, "| ");
@@ -122,6 +152,30 @@ static void add_metrics(s3r_text_buffer *out, const s3r_run_summary *s)
         s3r_buffer_add(out, is_rate ? " | %.2f %% |\n" : " | %.6g |\n",
                        is_rate ? 100 * value : value);
     }
+}
+
+static void add_metrics(s3r_text_buffer *out, const s3r_run_summary *s)
+{
+    const char *name;
+    double value;
+    const json_t *seed = json_object_get(s->facts, "seed");
+    s3r_buffer_add_string(out, "## Results\n\n");
+    if (!s->has_best && !s3r_run_summary_metric(s, 0, &name, &value)) {
+        s3r_buffer_add_string(out, "Not evaluated: there was no dev set.\n\n");
+        return;
+    }
+    s3r_buffer_add_string(out, "On the dev set");
+    if (s->has_best)
+        s3r_buffer_add(out, " at step %.0f, which has the best %s", s->best.step,
+                       s->metric_name);
+    if (json_is_integer(seed))
+        s3r_buffer_add(out, ", one run with seed %lld",
+                       (long long)json_integer_value(seed));
+    s3r_buffer_add_string(out, ":\n\n| metric | value |\n|---|---|\n");
+    if (s->has_best)
+        add_best_metrics(out, s);
+    else
+        add_fact_metrics(out, s);
     s3r_buffer_add_string(out,
                           "\nThe best step was chosen on this same set, so the numbers "
                           "are a little optimistic; measure on a test set with\n\n"
@@ -129,11 +183,38 @@ static void add_metrics(s3r_text_buffer *out, const s3r_run_summary *s)
                           "--metrics wer,cer\n\n");
 }
 
+/* The settings without their comments, folded away.  Indented lines are code whatever
+ * stands in them. */
+static void add_settings(s3r_text_buffer *out, const s3r_run_summary *s)
+{
+    char *text = NULL;
+    if (!s->has_config)
+        return;
+    if (s3r_train_config_text(&s->config, &text, NULL) != S3R_OK) {
+        out->has_failed = true;
+        return;
+    }
+    s3r_buffer_add_string(out, "## Settings\n\n<details>\n<summary>All settings, as s3r "
+                               "train -c reads them</summary>\n\n");
+    for (const char *line = text; *line;) {
+        size_t length = strcspn(line, "\n");
+        if (length > 0 && line[strspn(line, " ")] != '#') {
+            s3r_buffer_add_string(out, "    ");
+            s3r_buffer_add_bytes(out, line, length);
+            s3r_buffer_add_string(out, "\n");
+        }
+        line += length + (line[length] == '\n');
+    }
+    s3r_buffer_add_string(out, "\n</details>\n\n");
+    s3r_free(text);
+}
+
 void s3r_model_card(s3r_text_buffer *out, const s3r_run_summary *s)
 {
     add_top(out, s);
     add_facts(out, s);
     add_metrics(out, s);
+    add_settings(out, s);
     s3r_buffer_add_string(
         out,
         "## Use\n\n    s3r transcribe -m BACKBONE --mask best.s3m a.wav\n\n"
@@ -159,12 +240,12 @@ void s3r_model_card(s3r_text_buffer *out, const s3r_run_summary *s)
         "have.\n"
         "* The numbers are of one run; another seed gives others.\n"
         "* A mask makes the file small, not the network fast.\n");
-    if (s->hours > 0 && s->hours < 1)
-        s3r_buffer_add(
-            out,
-            "* It was trained on %.0f minutes of speech: good enough to help a "
-            "person who transcribes, not to replace one.\n",
-            60 * s->hours);
+    if (s->hours > 0 && s->hours < 1) {
+        s3r_buffer_add_string(out, "* It was trained on ");
+        s3r_buffer_add_hours(out, s->hours);
+        s3r_buffer_add_string(out, " of speech: good enough to help a person who "
+                                   "transcribes, not to replace one.\n");
+    }
     s3r_buffer_add_string(out, "\n`report.html` has the curves and `config.yaml` all "
                                "settings of the run.\n");
 }

@@ -92,12 +92,10 @@ static void add_data_rows(s3r_text_buffer *out, const s3r_run_summary *s,
     const json_t *data = json_object_get(s->facts, group);
     if (!json_is_object(data))
         return;
-    s3r_buffer_add(out,
-                   "<tr><th>%s</th><td class=\"n\">%lld utterances, %.3g hours</td>"
-                   "</tr>\n",
-                   title,
-                   (long long)json_integer_value(json_object_get(data, "utterances")),
-                   json_number_value(json_object_get(data, "hours")));
+    s3r_buffer_add(out, "<tr><th>%s</th><td class=\"n\">%lld utterances, ", title,
+                   (long long)json_integer_value(json_object_get(data, "utterances")));
+    s3r_buffer_add_hours(out, json_number_value(json_object_get(data, "hours")));
+    s3r_buffer_add_string(out, "</td></tr>\n");
     add_row(out, "hash of its list", s3r_run_summary_text(s, group, "hash", NULL));
 }
 

@@ -47,6 +47,17 @@ bool s3r_metric_is_rate(const char *name)
     return false;
 }
 
+void s3r_buffer_add_hours(s3r_text_buffer *out, double hours)
+{
+    double seconds = 3600 * hours;
+    if (seconds < 120)
+        s3r_buffer_add(out, "%.3g seconds", seconds);
+    else if (hours < 2)
+        s3r_buffer_add(out, "%.3g minutes", seconds / 60);
+    else
+        s3r_buffer_add(out, "%.3g hours", hours);
+}
+
 /* config.yaml of the folder, else the recipe of the facts; neither is not a failure. */
 static s3r_status read_config(s3r_run_summary *summary, const char *folder,
                               s3r_error *err)

@@ -38,6 +38,8 @@ void s3r_model_card(s3r_text_buffer *out, const s3r_run_summary *summary);
  * Error rates are parts of 1. */
 bool s3r_run_summary_metric(const s3r_run_summary *summary, size_t index,
                             const char **name, double *value);
+/* A length of audio in the unit that suits it: "9.6 seconds", "10 minutes". */
+void s3r_buffer_add_hours(s3r_text_buffer *out, double hours);
 /* Whether a metric is an error rate, which is shown in percent. */
 bool s3r_metric_is_rate(const char *name);
 
