@@ -36,16 +36,19 @@ static s3r_value *run_layer(s3r_tape *tape, const s3r_model_config *config,
     s3r_conv_shape shape = conv_shape(config, layer);
     bool is_group = has_group_norm(config, layer);
     bool is_layer = config->extractor_norm == S3R_EXTRACTOR_LAYER;
-    x = s3r_op_conv(tape, x, *frames, &shape, s3r_weight_present(&conv->weight),
+    s3r_value *y =
+        s3r_op_conv(tape, x, *frames, &shape, s3r_weight_present(&conv->weight),
                     s3r_weight_present(&conv->bias), !is_group && !is_layer, frames);
+    if (layer > 0)
+        s3r_tape_forget(tape, x);
     if (is_layer)
-        return s3r_op_layer_norm(tape, x, s3r_weight_present(&conv->norm.gain),
+        return s3r_op_layer_norm(tape, y, s3r_weight_present(&conv->norm.gain),
                                  s3r_weight_present(&conv->norm.bias), NORM_EPS, true);
     if (!is_group)
-        return x;
+        return y;
     if (stats)
-        return s3r_op_channel_affine(tape, x, stats->scale, stats->shift, true);
-    return s3r_op_group_norm(tape, x, *frames, s3r_weight_present(&conv->norm.gain),
+        return s3r_op_channel_affine(tape, y, stats->scale, stats->shift, true);
+    return s3r_op_group_norm(tape, y, *frames, s3r_weight_present(&conv->norm.gain),
                              s3r_weight_present(&conv->norm.bias), NORM_EPS, true);
 }
 

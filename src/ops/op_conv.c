@@ -11,6 +11,7 @@
  *   dx   stride 1: the product of padded dz with the weight turned around;
  *        else tap by tap, dx[t * stride + tap] += dz[t] W[tap]
  *   dW   dz^T times the same overlapping rows
+ * With GELU z is kept, from which a forgotten y can be made again.
  */
 #include "ops/op_conv.h"
 
@@ -294,6 +295,28 @@ static bool make_out_frames(s3r_tape *tape, const s3r_conv_shape *shape,
 
 static void conv_backward(s3r_tape *tape, s3r_node *node);
 
+typedef struct rebuild_run {
+    const s3r_kernels *kernels;
+    const float *pre_activation;
+    const s3r_value *y;
+} rebuild_run;
+
+static void rebuild_rows(void *context, size_t row, size_t row_end, size_t worker)
+{
+    const rebuild_run *run = context;
+    (void)worker;
+    for (size_t i = row; i < row_end; i++)
+        run->kernels->gelu(run->y->cols, run->pre_activation + i * run->y->stride,
+                           run->y->data + i * run->y->stride);
+}
+
+static void conv_rebuild(s3r_tape *tape, s3r_node *node)
+{
+    const s3r_value *y = node->output;
+    rebuild_run run = {tape->kernels, ((const conv_node *)node)->pre_activation, y};
+    s3r_tape_rows(tape, y->rows, 2 * y->cols, rebuild_rows, &run);
+}
+
 s3r_value *s3r_op_conv(s3r_tape *tape, s3r_value *x, s3r_ragged frames,
                        const s3r_conv_shape *shape, s3r_weight *weight, s3r_weight *bias,
                        bool gelu, s3r_ragged *out_frames)
@@ -330,6 +353,8 @@ s3r_value *s3r_op_conv(s3r_tape *tape, s3r_value *x, s3r_ragged frames,
     if (node) {
         conv.node = *node;
         *(conv_node *)node = conv;
+        if (conv.pre_activation)
+            node->rebuild = conv_rebuild;
         if (weight->grad && reads_in_place(shape))
             s3r_tape_need(x);
     }
@@ -530,6 +555,7 @@ static void conv_backward(s3r_tape *tape, s3r_node *node)
     if (conv->pre_activation)
         s3r_gelu_grad_rows(tape, conv->pre_activation, &dz);
     s3r_tape_give(tape, conv->pre_activation, dz.rows * dz.stride);
+    node->rebuild = NULL; /* the readers of y have run */
     float *dx = s3r_tape_grad(tape, conv->x);
     size_t stride; /* staged before the mark: it outlives the scope */
     if (dx && tape->is_bf16 && reads_in_place(&conv->shape))

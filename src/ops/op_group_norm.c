@@ -273,6 +273,20 @@ static void norm_backward(s3r_tape *tape, s3r_node *node)
     s3r_arena_rewind(&tape->arena, mark);
 }
 
+static void norm_rebuild(s3r_tape *tape, s3r_node *node)
+{
+    const norm_node *norm = (const norm_node *)node;
+    row_run run = {.tape = tape,
+                   .frames = norm->frames,
+                   .x = norm->x,
+                   .y = node->output,
+                   .scale = norm->scale,
+                   .shift = norm->shift,
+                   .gelu = norm->gelu};
+    if (s3r_tape_data(tape, norm->x))
+        s3r_tape_rows(tape, norm->x->rows, 2 * norm->x->cols, forward_rows, &run);
+}
+
 /* The statistics and what follows from them, all in the arena. */
 static bool measure(s3r_tape *tape, norm_node *norm)
 {
@@ -323,6 +337,7 @@ s3r_value *s3r_op_group_norm(s3r_tape *tape, s3r_value *x, s3r_ragged frames,
     if (node) {
         norm.node = node->node;
         *node = norm;
+        node->node.rebuild = norm_rebuild;
         s3r_tape_need(x);
     }
     return y;

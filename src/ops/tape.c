@@ -62,20 +62,33 @@ void *s3r_tape_alloc(s3r_tape *tape, size_t count, size_t size)
 
 /* ---- buffers that go from hand to hand ---- */
 
-/* The smallest free one that is large enough, but not wastefully large. */
+#define LINE_ELEMENTS (S3R_ALIGNMENT / sizeof(float))
+
+/* Up to the next cache line, where another buffer may begin. */
+static size_t whole_lines(size_t elements)
+{
+    return S3R_CEIL_DIV(elements, LINE_ELEMENTS) * LINE_ELEMENTS;
+}
+
+/* From the smallest free buffer that is large enough; the rest of it stays free. */
 static float *take_free(s3r_tape *tape, size_t elements)
 {
     s3r_free_buffer **best = NULL;
-    for (s3r_free_buffer **link = &tape->free_buffers; *link; link = &(*link)->next) {
-        size_t size = (*link)->elements;
-        if (size >= elements && size <= 2 * elements &&
-            (!best || size < (*best)->elements))
+    for (s3r_free_buffer **link = &tape->free_buffers; *link; link = &(*link)->next)
+        if ((*link)->elements >= elements &&
+            (!best || (*link)->elements < (*best)->elements))
             best = link;
-    }
     if (!best)
         return NULL;
     s3r_free_buffer *taken = *best;
+    size_t used = whole_lines(elements);
     *best = taken->next;
+    if (taken->elements >= used + LINE_ELEMENTS) {
+        s3r_free_buffer *rest =
+            (s3r_free_buffer *)(void *)((float *)(void *)taken + used);
+        *rest = (s3r_free_buffer){taken->next, taken->elements - used};
+        *best = rest;
+    }
     return (float *)(void *)taken;
 }
 
@@ -85,13 +98,34 @@ float *s3r_tape_take(s3r_tape *tape, size_t elements)
     return data ? data : s3r_tape_alloc(tape, elements, sizeof *data);
 }
 
+/* Joins a buffer with the one behind it when they were one before: blocks of the arena
+ * have a spare line between them. */
+static void join_next(s3r_free_buffer *buffer)
+{
+    s3r_free_buffer *next = buffer->next;
+    size_t lines = whole_lines(buffer->elements);
+    if ((float *)(void *)buffer + lines != (float *)(void *)next)
+        return;
+    buffer->elements = lines + next->elements;
+    buffer->next = next->next;
+}
+
+/* Free buffers are in the order of their addresses. */
 void s3r_tape_give(s3r_tape *tape, float *data, size_t elements)
 {
     if (!data || elements * sizeof *data < sizeof(s3r_free_buffer))
         return;
-    s3r_free_buffer *buffer = (s3r_free_buffer *)(void *)data;
-    *buffer = (s3r_free_buffer){tape->free_buffers, elements};
-    tape->free_buffers = buffer;
+    s3r_free_buffer *buffer = (s3r_free_buffer *)(void *)data, *before = NULL;
+    s3r_free_buffer **link = &tape->free_buffers;
+    while (*link && (uintptr_t)*link < (uintptr_t)buffer) {
+        before = *link;
+        link = &before->next;
+    }
+    *buffer = (s3r_free_buffer){*link, elements};
+    *link = buffer;
+    join_next(buffer);
+    if (before)
+        join_next(before);
 }
 
 s3r_value *s3r_tape_wrap(s3r_tape *tape, float *data, size_t rows, size_t cols,
