@@ -165,7 +165,7 @@ static void test_one_bad_utterance(void **state)
     assert_int_equal(run.steps, 16);
     assert_int_equal(trainer->state.updates, 14);
     assert_int_equal(run.warning_count, 2);
-    snprintf(said, sizeof said, "the loss is not finite (1 utterances, first %s)", id);
+    snprintf(said, sizeof said, "the loss is not finite (%s)", id);
     if (!strstr(run.warnings, said))
         fail_msg("expected \"%s\", found: %s", said, run.warnings);
     for (size_t i = 0; i < trainer->trainable.count; i++)
@@ -212,6 +212,84 @@ static void test_skip_changes_nothing(void **state)
     test_run_release(&run);
 }
 
+static char *read_text(const char *path)
+{
+    s3r_file_map map;
+    assert_int_equal(s3r_file_map_open(&map, path, S3R_ERR_DATA, NULL), S3R_OK);
+    char *text = s3r_strndup((const char *)map.data, map.size);
+    assert_non_null(text);
+    s3r_file_map_close(&map);
+    return text;
+}
+
+static void expect_in(const char *text, const char *wanted)
+{
+    if (!strstr(text, wanted))
+        fail_msg("expected \"%s\", found: %s", wanted, text);
+}
+
+/* All bad utterances of a step are named; the log has them, and no loss of 0. */
+static void test_skipped_steps_are_logged(void **state)
+{
+    (void)state;
+    test_run run;
+    s3r_error err;
+    bool finished = false;
+    char said[512];
+    const char *folder = test_path(test_folder(), "run");
+    /* Two micro-batches a step are one epoch. */
+    test_run_init(&run, folder, 1,
+                  "schedule.steps=2 batch.seconds=6 batch.accumulate=2 run.log_every=1");
+    run.options.dev = NULL;
+    s3r_trainer *trainer = test_run_open(&run);
+    (void)spoil(trainer);
+    trainer->train.items[5].labels = trainer->train.items[2].labels;
+    trainer->train.items[5].label_count = trainer->train.items[2].label_count;
+    assert_int_equal(s3r_trainer_run(trainer, &finished, &err), S3R_OK);
+    assert_int_equal(run.warning_count, 2);
+    assert_non_null(strstr(run.warnings, trainer->train.items[2].utterance->id));
+    assert_non_null(strstr(run.warnings, trainer->train.items[5].utterance->id));
+    char *text = read_text(test_path(folder, "metrics.jsonl"));
+    snprintf(said, sizeof said,
+             "{\"step\": 1, \"skipped\": {\"because\": \"loss\", "
+             "\"utterances\": 2, \"ids\": [\"");
+    expect_in(text, said);
+    expect_in(text, trainer->train.items[5].utterance->id);
+    expect_in(text, "{\"step\": 1, \"train\": {\"loss\": null, ");
+    s3r_free(text);
+    text = read_text(test_path(folder, "report.html")); /* copes with it */
+    s3r_free(text);
+    s3r_trainer_close(trainer);
+    test_run_release(&run);
+}
+
+/* Of a gradient all utterances of all micro-batches are suspects. */
+static void test_bad_gradient(void **state)
+{
+    (void)state;
+    test_run run;
+    s3r_error err;
+    test_run_init(&run, test_path(test_folder(), "run"), 1,
+                  "method=weights schedule.steps=1 batch.seconds=6 batch.accumulate=2 "
+                  "optimizer.clip_norm=5");
+    run.options.dev = NULL;
+    s3r_trainer *trainer = test_run_open(&run);
+    s3r_step_result result;
+    assert_int_equal(s3r_trainer_gradient(trainer, &trainer->state, &result, &err),
+                     S3R_OK);
+    assert_true(trainer->step_count >= 8); /* both of them */
+    s3r_run_log *log = NULL;
+    assert_int_equal(s3r_run_log_open(&log, run.options.folder, 0, &err), S3R_OK);
+    assert_int_equal(s3r_trainer_skip_step(trainer, log, &result, &err), S3R_OK);
+    assert_int_equal(s3r_run_log_sync(log, &err), S3R_OK);
+    assert_int_equal(s3r_run_log_close(log, &err), S3R_OK);
+    expect_in(run.warnings, "a gradient is not finite (among ");
+    for (size_t i = 0; i < trainer->train.count; i++)
+        expect_in(run.warnings, trainer->train.items[i].utterance->id);
+    s3r_trainer_close(trainer);
+    test_run_release(&run);
+}
+
 static void test_diverges(void **state)
 {
     (void)state;
@@ -245,6 +323,40 @@ static void test_collapse(void **state)
     test_run_release(&run);
 }
 
+/* One evaluation at the end is enough; the count of a run that was stopped goes on. */
+static void test_collapse_at_the_end(void **state)
+{
+    (void)state;
+    static const char collapsing[] = "method=lora lora.modules=both optimizer.lr=2e-2 "
+                                     "schedule.steps=70 ";
+    const char *root = test_folder();
+    test_run run;
+    test_run_init(&run, test_path(root, "once"), 2, TEST_RECIPE);
+    test_run_set(&run, collapsing);
+    test_run_set(&run, "eval.every=1000");
+    test_run_to_end(&run);
+    assert_int_equal(run.evaluations, 1);
+    assert_int_equal(run.warning_count, 1);
+    expect_in(run.warnings, "nothing but blanks");
+    test_run_release(&run);
+
+    size_t warnings = 0;
+    for (size_t i = 0; i < 2; i++) {
+        bool finished;
+        s3r_error err;
+        test_run_init(&run, test_path(root, "stopped"), 2, TEST_RECIPE);
+        test_run_set(&run, collapsing);
+        test_run_set(&run, "eval.every=20");
+        run.options.may_resume = true;
+        run.stop_at = i == 0 ? 25 : 45;
+        assert_int_equal(test_run_go(&run, &finished, &err), S3R_OK);
+        warnings += run.warning_count;
+        assert_int_equal(run.evaluations, 1); /* at 20, at 40 */
+        test_run_release(&run);
+    }
+    assert_int_equal(warnings, 1);
+}
+
 /* Without a better evaluation the run ends early, and is finished. */
 static void test_patience(void **state)
 {
@@ -274,8 +386,11 @@ int main(void)
         cmocka_unit_test(test_interrupted_preparation),
         cmocka_unit_test(test_one_bad_utterance),
         cmocka_unit_test(test_skip_changes_nothing),
+        cmocka_unit_test(test_skipped_steps_are_logged),
+        cmocka_unit_test(test_bad_gradient),
         cmocka_unit_test(test_diverges),
         cmocka_unit_test(test_collapse),
+        cmocka_unit_test(test_collapse_at_the_end),
         cmocka_unit_test(test_patience),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -171,6 +171,30 @@ static void test_resumed(void **state)
     }
 }
 
+static bool stop_at_once(void *context, const s3r_train_event *event)
+{
+    (void)context;
+    return event->kind != S3R_TRAIN_STARTED;
+}
+
+/* A run that is stopped before its first step leaves a checkpoint, too. */
+static void test_stopped_before_the_first_step(void **state)
+{
+    (void)state;
+    const char *folder = test_path(test_folder(), "run");
+    test_run run;
+    s3r_error err;
+    bool finished = true;
+    test_run_init(&run, folder, 1, busy);
+    run.options.watch = stop_at_once;
+    assert_int_equal(test_run_go(&run, &finished, &err), S3R_OK);
+    assert_false(finished);
+    test_run_release(&run);
+    assert_true(s3r_path_exists(test_path(folder, "checkpoint-00000000.s3c")));
+    check_resumed(folder, NULL, 0, "");
+    expect_same_run(undisturbed(), folder);
+}
+
 /* The other kinds of state: values and moments, low-rank updates, adapters. */
 static void test_resumed_methods(void **state)
 {
@@ -398,6 +422,7 @@ int main(void)
         cmocka_unit_test(test_other_seed),
         cmocka_unit_test(test_unrelated_settings),
         cmocka_unit_test(test_resumed),
+        cmocka_unit_test(test_stopped_before_the_first_step),
         cmocka_unit_test(test_resumed_methods),
         cmocka_unit_test(test_resumed_at_end),
         cmocka_unit_test(test_refused),

@@ -27,7 +27,8 @@ typedef struct s3r_train_event {
     const char *text; /* valid during the call */
     size_t done, total;
     size_t step, steps; /* updates done, of all */
-    double loss;        /* of the step: nats an utterance */
+    double loss; /* of the step: nats an utterance; of the one before when the step was
+                    skipped */
     double learning_rate;
     double blank_ratio; /* part of frames whose best label is the blank */
     double frames_per_second;

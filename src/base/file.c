@@ -284,3 +284,10 @@ s3r_status s3r_file_write_all(const char *path, const void *bytes, size_t size,
     s3r_file_writer_abort(writer);
     return status;
 }
+
+s3r_status s3r_stream_sync(FILE *stream, const char *path, s3r_error *err)
+{
+    if (fflush(stream) == 0 && (fsync(fileno(stream)) == 0 || errno == EINVAL))
+        return S3R_OK;
+    return s3r_fail(err, S3R_ERR_RUNTIME, "%s: cannot sync: %s", path, strerror(errno));
+}

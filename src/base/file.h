@@ -5,6 +5,8 @@
 #ifndef S3R_BASE_FILE_H
 #define S3R_BASE_FILE_H
 
+#include <stdio.h>
+
 #include "base/error.h"
 
 typedef struct s3r_file_map {
@@ -51,5 +53,9 @@ void s3r_file_writer_abort(s3r_file_writer *writer);
 /* The three steps above for one buffer. */
 s3r_status s3r_file_write_all(const char *path, const void *bytes, size_t size,
                               s3r_error *err);
+
+/* Flushes a stream that is appended to, and waits until the disk has it.  path is for the
+ * message.  S3R_ERR_RUNTIME. */
+s3r_status s3r_stream_sync(FILE *stream, const char *path, s3r_error *err);
 
 #endif

@@ -183,12 +183,14 @@ static void run_network(pretrain_pass *pass, s3r_value *features, s3r_step_resul
         contrast(pass, hidden, features, &masking, options.utterance_keys, result);
 }
 
+/* The loss of a batch is one number: all of its utterances are suspects. */
 static void note_bad(s3r_step_result *result, const s3r_micro_batch *batch)
 {
     if (isfinite(result->loss))
         return;
-    result->bad = batch->count;
-    result->first_bad = batch->indices[0];
+    result->loss = 0.0;
+    for (size_t u = 0; u < batch->count; u++)
+        s3r_step_note_bad(result, batch->indices[u]);
 }
 
 s3r_status s3r_pretrain_step_run(s3r_step_result *result, s3r_train_model *model,
@@ -211,9 +213,12 @@ s3r_status s3r_pretrain_step_run(s3r_step_result *result, s3r_train_model *model
                                                 wave, samples, &pass.step.frames);
     features = s3r_op_grad_scale(tape, features, (float)config->pretrain.feature_grad);
     S3R_TRY(s3r_tape_status(tape, err));
+    double before = result->loss;
+    result->loss = 0.0;
     run_network(&pass, features, result);
     S3R_TRY(s3r_tape_status(tape, err));
     note_bad(result, batch);
+    result->loss += before;
     if (is_training)
         s3r_tape_backward(tape);
     result->utterances += batch->count;

@@ -206,6 +206,12 @@ s3r_status s3r_run_log_write(s3r_run_log *log, const json_t *object, s3r_error *
                                 log->scalars, log->scalar_count, err);
 }
 
+s3r_status s3r_run_log_sync(s3r_run_log *log, s3r_error *err)
+{
+    S3R_TRY(s3r_stream_sync(log->stream, log->path, err));
+    return s3r_event_file_sync(log->events, err);
+}
+
 s3r_status s3r_run_log_close(s3r_run_log *log, s3r_error *err)
 {
     if (!log)

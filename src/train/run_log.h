@@ -25,6 +25,10 @@ s3r_status s3r_run_log_open(s3r_run_log **out, const char *folder, size_t step,
  * line is flushed to the system. */
 s3r_status s3r_run_log_write(s3r_run_log *log, const json_t *object, s3r_error *err);
 
+/* Waits until the disk has all lines, so that no checkpoint is ahead of them after a
+ * crash of the machine.  S3R_ERR_RUNTIME. */
+s3r_status s3r_run_log_sync(s3r_run_log *log, s3r_error *err);
+
 s3r_status s3r_run_log_close(s3r_run_log *log, s3r_error *err); /* NULL is allowed */
 
 /* report.html (self-contained: inline SVG curves of metrics.jsonl, settings, result) and

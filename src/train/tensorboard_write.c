@@ -180,6 +180,11 @@ s3r_status s3r_event_file_write(s3r_event_file *file, size_t step,
     return write_event(file, err);
 }
 
+s3r_status s3r_event_file_sync(s3r_event_file *file, s3r_error *err)
+{
+    return s3r_stream_sync(file->stream, file->path, err);
+}
+
 s3r_status s3r_event_file_close(s3r_event_file *file, s3r_error *err)
 {
     s3r_status status = S3R_OK;

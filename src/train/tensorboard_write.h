@@ -28,6 +28,8 @@ s3r_status s3r_event_file_open(s3r_event_file **out, const char *folder,
 /* One event with all scalars, flushed to the system. */
 s3r_status s3r_event_file_write(s3r_event_file *file, size_t step,
                                 const s3r_scalar *scalars, size_t count, s3r_error *err);
+/* Waits until the disk has it. */
+s3r_status s3r_event_file_sync(s3r_event_file *file, s3r_error *err);
 /* Gone in every case; NULL is allowed. */
 s3r_status s3r_event_file_close(s3r_event_file *file, s3r_error *err);
 

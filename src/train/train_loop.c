@@ -4,27 +4,14 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/process_memory.h"
 #include "train/adam.h"
-#include "train/run_log.h"
 #include "train/schedule.h"
 #include "train/trainer_parts.h"
-
-/* A sign of it in so many evaluations in a row, after this part of the run, is a
- * collapse. */
-#define COLLAPSE_EVALUATIONS 2u
-#define COLLAPSE_PART        0.15
-
-double s3r_trainer_clock(void)
-{
-    struct timespec now;
-    timespec_get(&now, TIME_UTC);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 /* ---- one step ---- */
 
@@ -49,6 +36,15 @@ static void next_batch(s3r_trainer *trainer, s3r_train_state *state,
     state->micro++;
 }
 
+static void note_items(s3r_trainer *trainer, const s3r_micro_batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        if (trainer->step_count < S3R_STEP_NAMED)
+            trainer->step_items[trainer->step_count] = batch->indices[i];
+        trainer->step_count++;
+    }
+}
+
 s3r_status s3r_trainer_gradient(s3r_trainer *trainer, s3r_train_state *state,
                                 s3r_step_result *result, s3r_error *err)
 {
@@ -57,9 +53,11 @@ s3r_status s3r_trainer_gradient(s3r_trainer *trainer, s3r_train_state *state,
         s3r_trainable_select(&trainer->trainable, trainer->pool);
     trainer->is_selected = true;
     s3r_trainable_clear_grads(&trainer->trainable, trainer->pool);
+    trainer->step_count = 0;
     for (size_t i = 0; i < trainer->config.batch.accumulate; i++) {
         s3r_micro_batch batch;
         next_batch(trainer, state, &batch);
+        note_items(trainer, &batch);
         S3R_TRY(trainer->task->run_batch(trainer, result, &batch, err));
     }
     s3r_trainable_finish_grads(&trainer->trainable, trainer->pool);
@@ -91,67 +89,6 @@ void s3r_trainer_update(s3r_trainer *trainer, size_t step, size_t update, double
     trainer->is_selected = false;
 }
 
-/* ---- alarms ---- */
-
-static void warn(s3r_trainer *trainer, const char *text)
-{
-    s3r_trainer_tell(trainer,
-                     &(s3r_train_event){.kind = S3R_TRAIN_WARNING,
-                                        .text = text,
-                                        .step = trainer->state.step,
-                                        .steps = trainer->config.schedule.steps});
-}
-
-/* The utterances of the step that just ran, the first few by name. */
-static void name_utterances(const s3r_trainer *trainer, char *text, size_t text_bytes)
-{
-    const s3r_batch_plan *plan = &trainer->batches;
-    size_t last =
-        trainer->state.batch; /* the micro-batch before it was the step's last */
-    size_t first = plan->offset[last - 1], end = plan->offset[last], used = 0;
-    text[0] = '\0';
-    for (size_t i = first; i < end && i < first + 5; i++) {
-        int more = snprintf(text + used, text_bytes - used, "%s%s", i > first ? ", " : "",
-                            trainer->train.items[plan->order[i]].utterance->id);
-        if (more < 0 || used + (size_t)more >= text_bytes)
-            break;
-        used += (size_t)more;
-    }
-}
-
-/* A step whose loss or gradient is not finite changes nothing. */
-static s3r_status skip_step(s3r_trainer *trainer, const s3r_step_result *result,
-                            s3r_error *err)
-{
-    char names[512], text[1024];
-    s3r_train_state *state = &trainer->state;
-    if (result->bad > 0)
-        snprintf(names, sizeof names, "%zu utterances, first %s", result->bad,
-                 trainer->train.items[result->first_bad].utterance->id);
-    else
-        name_utterances(trainer, names, sizeof names);
-    snprintf(text, sizeof text,
-             "step %zu skipped: %s not finite (%s). Look at that audio; a lower "
-             "optimizer.lr or optimizer.clip_norm=1 helps when it goes on",
-             state->step + 1, result->bad > 0 ? "the loss is" : "a gradient is", names);
-    warn(trainer, text);
-    state->step++;
-    if (++state->skipped < trainer->config.run.max_skipped)
-        return S3R_OK;
-    return s3r_fail(err, S3R_ERR_DIVERGED,
-                    "diverged: %zu steps in a row were not finite, the last with %s",
-                    state->skipped, names);
-}
-
-static void check_collapse(s3r_trainer *trainer, const s3r_run_score *score)
-{
-    double part = (double)trainer->state.step / (double)trainer->config.schedule.steps;
-    bool is_late = part >= COLLAPSE_PART;
-    trainer->collapsed = score->is_collapsed && is_late ? trainer->collapsed + 1 : 0;
-    if (trainer->collapsed == COLLAPSE_EVALUATIONS)
-        warn(trainer, trainer->task->collapse_advice);
-}
-
 /* ---- telling ---- */
 
 static double changed_part(const s3r_trainable *trainable, bool since_start)
@@ -168,7 +105,7 @@ static void tell_step(s3r_trainer *trainer, const s3r_step_result *result, doubl
     s3r_train_event event = {.kind = S3R_TRAIN_STEP,
                              .step = trainer->state.step,
                              .steps = config->schedule.steps,
-                             .loss = result->loss / S3R_MAX(result->units, 1.0),
+                             .loss = trainer->last_loss,
                              .learning_rate = s3r_schedule_rate(
                                  config, config->optimizer.lr, trainer->state.step - 1),
                              .blank_ratio = (double)result->counted_frames /
@@ -178,8 +115,14 @@ static void tell_step(s3r_trainer *trainer, const s3r_step_result *result, doubl
     s3r_trainer_tell(trainer, &event);
 }
 
-static s3r_status log_step(s3r_trainer *trainer, s3r_run_log *log, double seconds,
-                           s3r_error *err)
+/* null when all steps since the last line were skipped. */
+static json_t *window_loss(const s3r_train_state *state)
+{
+    return state->window_units > 0.0 ? json_real(state->window_loss / state->window_units)
+                                     : json_null();
+}
+
+static s3r_status log_step(s3r_trainer *trainer, s3r_run_log *log, s3r_error *err)
 {
     s3r_train_state *state = &trainer->state;
     const s3r_train_config *config = &trainer->config;
@@ -188,15 +131,17 @@ static s3r_status log_step(s3r_trainer *trainer, s3r_run_log *log, double second
         return S3R_OK;
     double of = (double)S3R_MAX(state->window_of, (size_t)1);
     json_t *line =
-        json_pack("{sI, s{sf, sf, sf, sI, sf, sI}}", "step", (json_int_t)state->step,
-                  "train", "loss", state->window_loss / S3R_MAX(state->window_units, 1.0),
-                  "lr", s3r_schedule_rate(config, config->optimizer.lr, state->step - 1),
+        json_pack("{sI, s{so, sf, sf, sI, sf, sI}}", "step", (json_int_t)state->step,
+                  "train", "loss", window_loss(state), "lr",
+                  s3r_schedule_rate(config, config->optimizer.lr, state->step - 1),
                   trainer->task->counted_name, (double)state->window_counted / of,
                   "epoch", (json_int_t)state->epoch, "frames_per_second",
-                  (double)state->window_frames / S3R_MAX(seconds, 1e-9), "memory_bytes",
-                  (json_int_t)s3r_process_peak_bytes());
+                  (double)trainer->speed_frames / S3R_MAX(trainer->speed_seconds, 1e-9),
+                  "memory_bytes", (json_int_t)s3r_process_peak_bytes());
     state->window_loss = state->window_units = 0;
-    state->window_frames = state->window_counted = state->window_of = 0;
+    state->window_counted = state->window_of = 0;
+    trainer->speed_frames = 0;
+    trainer->speed_seconds = 0.0;
     if (!line)
         return s3r_fail_memory(err, "metrics.jsonl", 0);
     s3r_status status = s3r_run_log_write(log, line, err);
@@ -205,6 +150,13 @@ static s3r_status log_step(s3r_trainer *trainer, s3r_run_log *log, double second
 }
 
 /* ---- evaluation ---- */
+
+static bool is_finished(const s3r_trainer *trainer)
+{
+    const s3r_train_config *config = &trainer->config;
+    return trainer->state.step >= config->schedule.steps ||
+           (config->eval.patience > 0 && trainer->state.stale >= config->eval.patience);
+}
 
 /* Sparsity of each matrix, by name. */
 static json_t *sparsity_json(const s3r_trainable *trainable)
@@ -285,7 +237,7 @@ static s3r_status take_score(s3r_trainer *trainer, s3r_run_log *log,
     s3r_trainable_mark_evaluated(&trainer->trainable);
     S3R_TRY(keep_if_good(trainer, score, &event.is_best, err));
     s3r_trainer_tell(trainer, &event);
-    check_collapse(trainer, score);
+    s3r_trainer_check_collapse(trainer, score, is_finished(trainer));
     return S3R_OK;
 }
 
@@ -304,8 +256,9 @@ static s3r_status evaluate(s3r_trainer *trainer, s3r_run_log *log, s3r_error *er
 
 /* ---- the loop ---- */
 
-static s3r_status save_state(s3r_trainer *trainer, s3r_error *err)
+static s3r_status save_state(s3r_trainer *trainer, s3r_run_log *log, s3r_error *err)
 {
+    S3R_TRY(s3r_run_log_sync(log, err));
     const s3r_train_identity identity = {.config = &trainer->config,
                                          .backbone_hash = trainer->model.hash,
                                          .train_hash = trainer->train.hash,
@@ -320,27 +273,21 @@ static bool is_due(size_t step, size_t every)
     return every > 0 && step % every == 0;
 }
 
-static bool is_finished(const s3r_trainer *trainer)
-{
-    const s3r_train_config *config = &trainer->config;
-    return trainer->state.step >= config->schedule.steps ||
-           (config->eval.patience > 0 && trainer->state.stale >= config->eval.patience);
-}
-
-static s3r_status run_step(s3r_trainer *trainer, s3r_step_result *result, s3r_error *err)
+static s3r_status run_step(s3r_trainer *trainer, s3r_run_log *log,
+                           s3r_step_result *result, s3r_error *err)
 {
     s3r_train_state *state = &trainer->state;
     S3R_TRY(s3r_trainer_gradient(trainer, state, result, err));
     double squares = s3r_trainable_square_sum(&trainer->trainable, trainer->pool);
     if (result->bad > 0 || !isfinite(squares))
-        return skip_step(trainer, result, err);
+        return s3r_trainer_skip_step(trainer, log, result, err);
     s3r_trainer_update(trainer, state->step, state->updates + 1, result->units, squares);
     state->step++;
     state->updates++;
     state->skipped = 0;
     state->window_loss += result->loss;
     state->window_units += result->units;
-    state->window_frames += result->frames;
+    trainer->last_loss = result->loss / S3R_MAX(result->units, 1.0);
     state->window_counted += result->counted_frames;
     state->window_of += result->of_frames;
     return S3R_OK;
@@ -356,23 +303,21 @@ static s3r_status after_step(s3r_trainer *trainer, s3r_run_log *log, s3r_error *
         (is_due(step, config->eval.every) || is_last))
         S3R_TRY(evaluate(trainer, log, err));
     if (is_due(step, config->checkpoint.every) || is_last || is_finished(trainer))
-        S3R_TRY(save_state(trainer, err));
+        S3R_TRY(save_state(trainer, log, err));
     return S3R_OK;
 }
 
 static s3r_status run_steps(s3r_trainer *trainer, s3r_run_log *log, s3r_error *err)
 {
-    double window_start = s3r_trainer_clock();
     while (!is_finished(trainer) && !trainer->is_stopped) {
         s3r_step_result result;
-        double start = s3r_trainer_clock();
-        S3R_TRY(run_step(trainer, &result, err));
-        double now = s3r_trainer_clock();
-        tell_step(trainer, &result, now - start);
-        size_t frames = trainer->state.window_frames;
-        S3R_TRY(log_step(trainer, log, now - window_start, err));
-        if (trainer->state.window_frames < frames)
-            window_start = now;
+        double start = s3r_clock_seconds();
+        S3R_TRY(run_step(trainer, log, &result, err));
+        double seconds = S3R_MAX(s3r_clock_seconds() - start, 1e-9);
+        trainer->speed_frames += result.frames;
+        trainer->speed_seconds += seconds;
+        tell_step(trainer, &result, seconds);
+        S3R_TRY(log_step(trainer, log, err));
         S3R_TRY(after_step(trainer, log, err));
     }
     return S3R_OK;
@@ -399,8 +344,9 @@ s3r_status s3r_trainer_run(s3r_trainer *trainer, bool *finished, s3r_error *err)
     size_t start = trainer->state.step;
     s3r_status status = run_steps(trainer, log, err);
     *finished = status == S3R_OK && is_finished(trainer);
-    if (status == S3R_OK && !*finished && trainer->state.step > start)
-        status = save_state(trainer, err);
+    /* A run that was stopped before its first step can go on, too. */
+    if (status == S3R_OK && !*finished && (trainer->state.step > start || start == 0))
+        status = save_state(trainer, log, err);
     s3r_status closed = s3r_run_log_close(log, status == S3R_OK ? err : NULL);
     if (status == S3R_OK)
         status = closed;

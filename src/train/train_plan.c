@@ -5,6 +5,7 @@
  * with the frames), so that a run that does not fit is found without running out; then
  * real steps for the time.
  */
+#include "base/clock.h"
 #include "base/process_memory.h"
 #include "train/trainer_parts.h"
 
@@ -84,12 +85,12 @@ static s3r_status forecast_memory(s3r_trainer *trainer, s3r_train_forecast *fore
 /* Everything in a step but the micro-batches. */
 static double time_fixed_part(s3r_trainer *trainer)
 {
-    double start = s3r_trainer_clock();
+    double start = s3r_clock_seconds();
     s3r_trainable_select(&trainer->trainable, trainer->pool);
     s3r_trainable_clear_grads(&trainer->trainable, trainer->pool);
     s3r_trainable_finish_grads(&trainer->trainable, trainer->pool);
     (void)s3r_trainable_square_sum(&trainer->trainable, trainer->pool);
-    return s3r_trainer_clock() - start;
+    return s3r_clock_seconds() - start;
 }
 
 /* The optimiser reads and writes seven arrays where finishing gradients and their norms
@@ -106,10 +107,10 @@ static s3r_status time_step(s3r_trainer *trainer, double *seconds, s3r_error *er
         total += trainer->train.frames[i];
     S3R_TRY(run_batch(trainer, 0, plan->offset[1], 0, err)); /* finds its memory */
     for (size_t b = 0; b < batches; b++) {
-        double start = s3r_trainer_clock();
+        double start = s3r_clock_seconds();
         S3R_TRY(run_batch(trainer, plan->offset[b], plan->offset[b + 1] - plan->offset[b],
                           b + 1, err));
-        elapsed += s3r_trainer_clock() - start;
+        elapsed += s3r_clock_seconds() - start;
         for (size_t i = plan->offset[b]; i < plan->offset[b + 1]; i++)
             frames += trainer->train.frames[plan->order[i]];
     }
@@ -127,10 +128,10 @@ static s3r_status time_evaluation(s3r_trainer *trainer, s3r_train_forecast *fore
     s3r_run_score score;
     if (!trainer->has_dev)
         return S3R_OK;
-    double start = s3r_trainer_clock();
+    double start = s3r_clock_seconds();
     S3R_TRY(trainer->task->evaluate(trainer, &score, err));
     json_decref(score.metrics);
-    forecast->evaluation_s = s3r_trainer_clock() - start;
+    forecast->evaluation_s = s3r_clock_seconds() - start;
     size_t every = S3R_MAX(config->eval.every, (size_t)1);
     size_t last = config->schedule.steps;
     for (size_t step = every; step < last; step += every)

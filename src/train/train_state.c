@@ -141,12 +141,12 @@ static json_t *make_facts(const s3r_train_state *state,
     if (!best)
         return NULL;
     return json_pack(
-        "{sI, sI, sI, sI, sI, sI, sI, sf, sf, sI, sI, sI, so, ss, ss, ss, ss}", "step",
+        "{sI, sI, sI, sI, sI, sI, sI, sI, sf, sf, sI, sI, so, ss, ss, ss, ss}", "step",
         (json_int_t)state->step, "updates", (json_int_t)state->updates, "epoch",
         (json_int_t)state->epoch, "batch", (json_int_t)state->batch, "micro",
         (json_int_t)state->micro, "stale", (json_int_t)state->stale, "skipped",
-        (json_int_t)state->skipped, "window_loss", state->window_loss, "window_units",
-        state->window_units, "window_frames", (json_int_t)state->window_frames,
+        (json_int_t)state->skipped, "collapsed", (json_int_t)state->collapsed,
+        "window_loss", state->window_loss, "window_units", state->window_units,
         "window_counted", (json_int_t)state->window_counted, "window_of",
         (json_int_t)state->window_of, "best", best, "settings", settings, "backbone",
         identity->backbone_hash, "train", identity->train_hash, "dev",
@@ -175,10 +175,10 @@ static s3r_status read_state(s3r_train_state *state, const json_t *facts,
     S3R_TRY(read_number(facts, path, "micro", &micro, err));
     S3R_TRY(read_number(facts, path, "stale", &state->stale, err));
     S3R_TRY(read_number(facts, path, "skipped", &state->skipped, err));
+    S3R_TRY(read_number(facts, path, "collapsed", &state->collapsed, err));
     state->micro = micro;
     state->window_loss = json_number_value(json_object_get(facts, "window_loss"));
     state->window_units = json_number_value(json_object_get(facts, "window_units"));
-    S3R_TRY(read_number(facts, path, "window_frames", &state->window_frames, err));
     S3R_TRY(read_number(facts, path, "window_counted", &state->window_counted, err));
     S3R_TRY(read_number(facts, path, "window_of", &state->window_of, err));
     const json_t *best = json_object_get(facts, "best");

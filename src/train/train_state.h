@@ -26,11 +26,12 @@ typedef struct s3r_train_state {
     uint64_t micro;              /* micro-batches done */
     s3r_best best[S3R_MAX_BEST]; /* sorted, the best first */
     size_t best_count;
-    size_t stale;   /* evaluations since the best one */
-    size_t skipped; /* steps skipped for NaN in a row */
+    size_t stale;     /* evaluations since the best one */
+    size_t skipped;   /* steps skipped for NaN in a row */
+    size_t collapsed; /* evaluations in a row that show that nothing is learned */
     /* Since the last line of metrics.jsonl. */
     double window_loss, window_units;
-    size_t window_frames, window_counted, window_of;
+    size_t window_counted, window_of;
 } s3r_train_state;
 
 /* What a checkpoint must agree with. */

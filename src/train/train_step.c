@@ -32,6 +32,13 @@ static bool make_targets(const s3r_step_pass *pass, s3r_ctc_targets *targets)
     return labels != NULL;
 }
 
+void s3r_step_note_bad(s3r_step_result *result, size_t item)
+{
+    if (result->bad < S3R_STEP_NAMED)
+        result->bad_items[result->bad] = item;
+    result->bad++;
+}
+
 static void take_losses(s3r_step_result *result, const s3r_micro_batch *batch,
                         const double *losses, const size_t *blanks)
 {
@@ -41,8 +48,7 @@ static void take_losses(s3r_step_result *result, const s3r_micro_batch *batch,
             result->loss += losses[u];
             continue;
         }
-        if (result->bad++ == 0)
-            result->first_bad = batch->indices[u];
+        s3r_step_note_bad(result, batch->indices[u]);
     }
 }
 

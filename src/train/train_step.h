@@ -6,14 +6,18 @@
 
 #include "train/step_draws.h"
 
+#define S3R_STEP_NAMED 10u /* items that a result can name */
+
 typedef struct s3r_step_result {
     double loss;  /* sum over units, natural log */
     double units; /* that the loss is a sum over: utterances for CTC */
     size_t utterances, frames;
     size_t counted_frames, of_frames; /* CTC: frames with a blank as best label, frames */
     size_t bad;                       /* utterances whose loss is not finite */
-    size_t first_bad;                 /* index in the set */
+    size_t bad_items[S3R_STEP_NAMED]; /* the first of them, indices in the set */
 } s3r_step_result;
+
+void s3r_step_note_bad(s3r_step_result *result, size_t item);
 
 /*
  * Adds the gradient of the summed loss to the trained arrays.  The result is added to

@@ -6,7 +6,6 @@
 
 #include "base/file.h"
 #include "base/memory.h"
-#include "train/run_log.h"
 #include "train/trainer_parts.h"
 
 /* So many blanks on dev are a sign that nothing is learned. */

@@ -1,12 +1,13 @@
 /*
  * The parts of a trainer, shared by its files: trainer.c (opening), train_loop.c (steps),
- * train_plan.c (the forecast), and what differs from task to task: trainer_ctc.c,
- * trainer_pretrain.c.
+ * train_alarms.c, train_plan.c (the forecast), and what differs from task to task:
+ * trainer_ctc.c, trainer_pretrain.c.
  */
 #ifndef S3R_TRAIN_TRAINER_PARTS_H
 #define S3R_TRAIN_TRAINER_PARTS_H
 
 #include "train/batch_plan.h"
+#include "train/run_log.h"
 #include "train/train_evaluate.h"
 #include "train/train_result.h"
 #include "train/train_step.h"
@@ -62,9 +63,14 @@ struct s3r_trainer {
     s3r_batch_plan batches;
     size_t batch_frames; /* of a micro-batch at most */
     s3r_train_state state;
-    bool is_selected; /* the masks are those of the scores */
-    bool is_stopped;  /* the watcher asked for it */
-    size_t collapsed; /* evaluations in a row with nothing but blanks */
+    bool is_selected;                  /* the masks are those of the scores */
+    bool is_stopped;                   /* the watcher asked for it */
+    size_t step_items[S3R_STEP_NAMED]; /* the first utterances of the step, by index */
+    size_t step_count;                 /* all of them */
+    double last_loss;                  /* an utterance, of the last step that counted */
+    /* Of the steps since the last line of the log, without what comes between. */
+    size_t speed_frames;
+    double speed_seconds;
 };
 
 /* Plans the epoch that the state is in. */
@@ -88,7 +94,17 @@ void s3r_trainer_tell(s3r_trainer *trainer, const s3r_train_event *event);
 /* A progress callback for evaluations: context is the trainer. */
 bool s3r_trainer_tell_progress(void *context, const s3r_train_event *event);
 
-/* Wall-clock seconds. */
-double s3r_trainer_clock(void);
+/* ---- train_alarms.c ---- */
+
+void s3r_trainer_warn(s3r_trainer *trainer, const char *text);
+
+/* A step whose loss or gradient is not finite changes nothing but counters; it is told
+ * and logged with the utterances.  S3R_ERR_DIVERGED after too many in a row. */
+s3r_status s3r_trainer_skip_step(s3r_trainer *trainer, s3r_run_log *log,
+                                 const s3r_step_result *result, s3r_error *err);
+
+/* Warns, once, when evaluations show that nothing is learned. */
+void s3r_trainer_check_collapse(s3r_trainer *trainer, const s3r_run_score *score,
+                                bool is_last);
 
 #endif

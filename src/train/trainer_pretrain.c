@@ -10,7 +10,6 @@
 #include "base/memory.h"
 #include "model/model_save_trained.h"
 #include "train/pretrain_step.h"
-#include "train/run_log.h"
 #include "train/trainer_parts.h"
 
 /* Frame labels of train (0) and dev (1), matched with the sets. */
