@@ -24,6 +24,7 @@ typedef struct prepare_options {
 
 /* What the library reports, printed or as JSON. */
 typedef struct prepared {
+    s3r_terminal *terminal;
     bool is_json, has_row, has_dropped;
     json_t *rows, *dropped; /* NULL without --json, or without memory */
     double seconds;
@@ -73,6 +74,17 @@ static void on_dropped(void *context, const char *reason, size_t count)
     printf("%8zu  %s\n", count, reason);
 }
 
+static void on_other_length(void *context, size_t count, const char *first_id)
+{
+    const prepared *p = context;
+    char *id = s3r_line_from_text(first_id);
+    s3r_print_warning(p->terminal,
+                      "%zu utterances are longer or shorter than the layout's table "
+                      "says, the first is %s: is it the right audio?",
+                      count, id ? id : "");
+    free(id);
+}
+
 static s3r_status print_end(prepared *p, s3r_error *err)
 {
     if (!p->is_json) {
@@ -95,8 +107,8 @@ static s3r_status prepare(const s3r_command *command, const s3r_session *session
 {
     const prepare_options *options = command->options;
     s3r_file_bar bar = {.terminal = command->terminal, .label = "measuring"};
-    prepared p = {.is_json = command->global.is_json};
-    s3r_prepare_data_result result = {on_row, on_dropped, &p};
+    prepared p = {.is_json = command->global.is_json, .terminal = command->terminal};
+    s3r_prepare_data_result result = {on_row, on_dropped, &p, on_other_length};
     s3r_prepare_data_options library;
     s3r_prepare_data_options_init(&library);
     library.layouts = command->positionals[0];

@@ -182,6 +182,7 @@ static void test_prepare_refuses(void **state)
         const char *said;
     } cases[] = {
         {"huggingfac", "", NULL, S3R_ERR_USAGE, "layout: expected one of librispeech, "},
+        {"huggingfac", "", NULL, S3R_ERR_USAGE, "(did you mean \"huggingface\"?)"},
         {"kaldi", NULL, NULL, S3R_ERR_USAGE, "layout kaldi: expected the folder"},
         {"kaldi", "no/such", NULL, S3R_ERR_DATA, "no/such: expected data in the layout"},
         {"huggingface", "", "fr", S3R_ERR_DATA,

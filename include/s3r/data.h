@@ -63,11 +63,15 @@ typedef struct s3r_data_row {
     double seconds;
 } s3r_data_row;
 
-/* Called when all is written, for each row and for each reason to leave something out. */
+/* Called when all is written, for each row and for each reason to leave something out.
+ * Any of the functions may be NULL. */
 typedef struct s3r_prepare_data_result {
     void (*row)(void *context, const s3r_data_row *row);
     void (*dropped)(void *context, const char *reason, size_t count);
     void *context;
+    /* Utterances that stay although their audio is longer or shorter, by more than a
+     * frame, than the layout's table says; not called when there are none. */
+    void (*other_length)(void *context, size_t count, const char *first_id);
 } s3r_prepare_data_result;
 
 /*

@@ -57,6 +57,9 @@ static void report_prepared(const s3r_prepare_report *report,
     for (const s3r_drop_count *drop = report->corpus.dropped_reasons;
          result->dropped && drop; drop = drop->next)
         result->dropped(result->context, drop->reason, drop->count);
+    if (result->other_length && report->other_length > 0)
+        result->other_length(result->context, report->other_length,
+                             report->other_length_id);
 }
 
 s3r_status s3r_data_prepare(s3r_context *context, const s3r_prepare_data_options *options,

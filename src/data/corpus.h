@@ -11,8 +11,9 @@
 
 typedef struct s3r_corpus_item {
     s3r_utterance utterance; /* audio_path absolute or relative to the working folder */
-    const char *split;  /* "train", "dev", "test", a layout's own name; "" = not split */
-    const char *source; /* a short name of where it is from: "tuxpaint" */
+    const char *split;   /* "train", "dev", "test", a layout's own name; "" = not split */
+    const char *source;  /* a short name of where it is from: "tuxpaint" */
+    double told_samples; /* length as the layout's table tells it; 0 = it does not */
 } s3r_corpus_item;
 
 /* How often something was left out, and why. */

@@ -4,8 +4,8 @@
  * SPLIT.phn (phones). (spec 3.3)
  *
  * Words are preferred to letters, letters to phones; to have another choice, the source
- * is the label file itself.  Numbers of samples are not believed, audio is measured
- * anyway.
+ * is the label file itself.  Numbers of samples are compared with the audio, which is
+ * measured anyway.
  */
 #include <stdio.h>
 #include <string.h>
@@ -67,6 +67,7 @@ static s3r_status add_pair(pair_reader *p, s3r_error *err)
                              "columns",
                              fields[0], count);
     s3r_corpus_item item = p->base;
+    item.told_samples = samples;
     if (p->has_labels) {
         if (p->are_letters)
             join_letters(p->labels.text);

@@ -3,12 +3,16 @@
  */
 #include "data/prepare.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/closest_name.h"
 #include "data/clean_text.h"
 #include "data/prepare_write.h"
 #include "data/text_split.h"
+
+#define FRAME_S 0.02
 
 #define DROP_LANGUAGE   "another language"
 #define DROP_UNREADABLE "unreadable audio"
@@ -35,15 +39,18 @@ typedef struct preparation {
 static s3r_status fail_layout(const char *name, s3r_error *err)
 {
     char known[512] = "";
+    const char *meant = NULL;
     size_t used = 0;
     const s3r_layout *layout;
     for (size_t i = 0; (layout = s3r_layout_at(i)) && used < sizeof known; i++) {
         int more = snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "",
                             layout->name);
         used += more > 0 ? (size_t)more : 0;
+        meant = s3r_closest_name(name, meant, layout->name);
     }
-    return s3r_fail(err, S3R_ERR_USAGE, "layout: expected one of %s, found \"%s\"", known,
-                    name);
+    return s3r_fail(err, S3R_ERR_USAGE, "layout: expected one of %s, found \"%s\"%s%s%s",
+                    known, name, meant ? " (did you mean \"" : "", meant ? meant : "",
+                    meant ? "\"?)" : "");
 }
 
 static s3r_status read_layout(preparation *p, const s3r_layout *layout, s3r_error *err)
@@ -164,6 +171,23 @@ static s3r_status judge(preparation *p, s3r_corpus_item *item, const char **reas
     return S3R_OK;
 }
 
+/* Remembers an item whose file is longer or shorter than the layout's table says, by more
+ * than a frame.  The table does not name the rate: any usual one will do. */
+static void compare_length(preparation *p, const s3r_corpus_item *item)
+{
+    static const double rates_hz[] = {16000, 8000,  11025, 22050,
+                                      24000, 32000, 44100, 48000};
+    const s3r_audio_fact *fact =
+        s3r_audio_facts_get(&p->facts, item->utterance.audio_path);
+    if (item->told_samples <= 0)
+        return;
+    for (size_t i = 0; i < S3R_ARRAY_LEN(rates_hz); i++)
+        if (fabs(item->told_samples / rates_hz[i] - fact->seconds) <= FRAME_S)
+            return;
+    if (p->report->other_length++ == 0)
+        p->report->other_length_id = item->utterance.id;
+}
+
 /* Items that go are logged and closed up. */
 static s3r_status sift(preparation *p, s3r_error *err)
 {
@@ -174,6 +198,7 @@ static s3r_status sift(preparation *p, s3r_error *err)
         const char *reason, *detail;
         S3R_TRY(judge(p, &item, &reason, &detail, err));
         if (!reason) {
+            compare_length(p, &item);
             corpus->items[kept++] = item;
             continue;
         }

@@ -38,7 +38,9 @@ typedef struct s3r_prepare_row {
 typedef struct s3r_prepare_report {
     s3r_prepare_row *rows;
     size_t row_count;
-    s3r_corpus corpus; /* owns the strings; its items are what was written */
+    s3r_corpus corpus;           /* owns the strings; its items are what was written */
+    size_t other_length;         /* items whose audio is not as long as the layout says */
+    const char *other_length_id; /* the first of them */
 } s3r_prepare_report;
 
 /*

@@ -55,6 +55,18 @@ stdout_has '"dropped":\{"unreadable audio":1\}\}$'
 expect 0 data prepare commonvoice "$corpus" -o "$work/out3" --per-language
 [ -f "$work/out3/cs/train.jsonl" ] || fail "no folder of the language"
 
+# A table that tells the lengths: two fit within a frame, at 8 or 16 kHz.
+printf '%s/clips\nd.wav\t4100\ne.wav\t4000\nf.wav\t4400\ng.wav\t3200\n' "$corpus" \
+    >"$work/train.tsv"
+printf 'A\nB\nC\nD\n' >"$work/train.wrd"
+wav "$corpus/clips/d.wav" 8000 4000
+for name in e f g; do wav "$corpus/clips/$name.wav" 16000 4000; done
+expect 0 data prepare fairseq "$work/train.tsv" -o "$work/out4"
+stdout_has '^- +train +0\.0 +4 +4$'
+stderr_is "s3r: warning: 2 utterances are longer or shorter than the layout's table says, the first is f.wav: is it the right audio?"
+expect 2 data prepare librispech "$corpus" -o "$work/out5"
+stderr_has 'found "librispech" \(did you mean "librispeech"\?\)$'
+
 expect 2 data prepare commonvoice "$corpus"
 stderr_is 's3r: data prepare: expected -o DIR (see s3r help data prepare)'
 expect 2 data prepare
