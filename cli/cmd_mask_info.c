@@ -1,6 +1,7 @@
 /*
  * s3r mask info: what a mask file says of itself.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,21 @@ static json_int_t number_of(const json_t *object, const char *key)
     return json_integer_value(json_object_get(object, key));
 }
 
+/* "each" beside the sparsity of all: from the densest matrix to the sparsest. */
+static void print_sparsity_range(const json_t *matrices)
+{
+    double least = 1, most = 0;
+    size_t index;
+    json_t *matrix;
+    json_array_foreach(matrices, index, matrix)
+    {
+        double sparsity = json_number_value(json_object_get(matrix, "sparsity"));
+        least = fmin(least, sparsity);
+        most = fmax(most, sparsity);
+    }
+    printf("sparsity     %.2f to %.2f %% a matrix\n", 100 * least, 100 * most);
+}
+
 static void print_parts(const json_t *info)
 {
     const json_t *facts = json_object_get(info, "facts");
@@ -44,6 +60,8 @@ static void print_parts(const json_t *info)
         printf("masked       %zu matrices, %lld of %lld connections removed (%.1f %%)\n",
                matrices, (long long)removed, (long long)masked,
                100 * (double)removed / (double)masked);
+    if (matrices > 0)
+        print_sparsity_range(json_object_get(facts, "matrices"));
     if (values > 0)
         printf("replaced     %zu parameters\n", values);
     if (json_is_object(json_object_get(facts, "lora")))
@@ -53,6 +71,21 @@ static void print_parts(const json_t *info)
         printf("adapters     of width %lld\n",
                (long long)number_of(json_object_get(facts, "adapter"), "width"));
     printf("head         CTC, %lld labels\n", (long long)number_of(info, "label_count"));
+}
+
+static void print_vocabulary(const json_t *vocabulary)
+{
+    size_t labels = json_array_size(json_object_get(vocabulary, "labels"));
+    bool are_phonemes = json_is_true(json_object_get(vocabulary, "phonemes"));
+    if (labels > 0)
+        printf("vocabulary   %zu labels, %s\n", labels,
+               are_phonemes ? "phonemes" : "characters");
+}
+
+static void print_whole_number(const char *title, const json_t *number)
+{
+    if (json_is_integer(number))
+        printf("%-12s %lld\n", title, (long long)json_integer_value(number));
 }
 
 static void print_numbers(const char *title, json_t *numbers)
@@ -94,7 +127,11 @@ static void print_text(const json_t *info)
                                                              : "not normalised");
     putchar('\n');
     print_parts(info);
+    print_vocabulary(json_object_get(facts, "vocabulary"));
+    print_whole_number("seed", json_object_get(facts, "seed"));
+    print_whole_number("step", json_object_get(facts, "step"));
     print_numbers("data", json_object_get(facts, "data"));
+    print_line("data hash", json_object_get(json_object_get(facts, "data"), "hash"));
     print_numbers("metrics", json_object_get(facts, "metrics"));
 }
 

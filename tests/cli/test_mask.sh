@@ -16,6 +16,8 @@ stdout_has '^family       wav2vec2$'
 stdout_has '^hash         [0-9a-f]{64}$'
 stdout_has '^masked       12 matrices, [0-9]+ of 65536 connections removed \((49|50)\.[0-9] %\)$'
 stdout_has '^head         CTC, 20 labels$'
+stdout_has '^sparsity     [0-9.]+ to [0-9.]+ % a matrix$'
+stdout_has '^vocabulary   20 labels, characters$'
 stdout_has '^metrics      wer 0.5$'
 expect 0 mask info "$work/bias.s3m"
 stdout_has '^replaced     [0-9]+ parameters$'

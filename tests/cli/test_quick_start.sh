@@ -33,6 +33,11 @@ grep -q '"text":"agent logged in"' vocab/ky/train.text.jsonl || fail "other text
 expect 0 train -m model --vocab vocab/ky --preset 10m --train vocab/ky/train.text.jsonl \
     --dev vocab/ky/dev.text.jsonl -o run/ky schedule.steps=4
 stdout_is run/ky/best.s3m
+expect 0 mask info run/ky/best.s3m
+stdout_has '^seed         1$'
+stdout_has '^step         4$'
+stdout_has '^data hash    [0-9a-f]{64}$'
+stdout_has '^sparsity     10\.[0-9]+ to 10\.[0-9]+ % a matrix$'
 expect 0 eval -m model --mask run/ky/best.s3m --data vocab/ky/test.text.jsonl
 stdout_has '^wer '
 expect 0 transcribe -m model --mask run/ky/best.s3m cv-corpus/ky/clips/calling.g722
