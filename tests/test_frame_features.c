@@ -110,7 +110,7 @@ static void check_counts(const taken_rows *t, const s3r_model_config *config)
 
 static void batches_do_not_matter(void **state)
 {
-    static const size_t layers[] = {SIZE_MAX, 0, 1, 2}; /* cepstra first */
+    static const size_t layers[] = {SIZE_MAX, 1}; /* cepstra first */
     test_model model;
     (void)state;
     make_items();

@@ -92,23 +92,26 @@ static void can_be_interrupted_anywhere(void **state)
 static void survives_lack_of_memory(void **state)
 {
     test_api api;
-    s3r_status status = S3R_ERR_RESOURCE;
     const char *folder = test_folder();
     s3r_frame_labels labels;
-    size_t n = 0;
     (void)state;
     make_data();
     test_api_open(&api, MODEL, 1, NULL);
     s3r_kmeans_options options = options_for(&api, folder);
-    while (status != S3R_OK) {
+    size_t before = s3r_alloc_count();
+    assert_int_equal(s3r_kmeans_run(api.context, &options, NULL), S3R_OK);
+    size_t count = s3r_alloc_count() - before, failures = 0;
+    for (size_t n = 1; n <= count; n++) {
         s3r_error err = {S3R_OK, ""};
-        s3r_alloc_fail_at(++n);
-        status = s3r_kmeans_run(api.context, &options, &err);
+        s3r_alloc_fail_at(n);
+        s3r_status status = s3r_kmeans_run(api.context, &options, &err);
         s3r_alloc_fail_at(0);
         if (status != S3R_OK)
             test_expect_failure(status, &err, S3R_ERR_RESOURCE, "");
+        failures += status != S3R_OK;
     }
-    assert_true(n > 20);
+    /* Some do without: a folder is not synced, audio of unknown length is measured. */
+    assert_true(failures > 50 && failures + 10 >= count);
     assert_int_equal(
         s3r_frame_labels_open(&labels, test_path(folder, "speech.labels"), NULL), S3R_OK);
     assert_int_equal(labels.frame_count, 3 * 24); /* of 8000 samples each */
