@@ -14,7 +14,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "support_alloc_faults.h"
-#include "tasks/kmeans.h"
+#include "tasks/kmeans_clusters.h"
 
 #define MAX_ROWS 10000u
 #define MAX_DIM  40u

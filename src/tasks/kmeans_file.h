@@ -9,7 +9,7 @@
 
 #include "checkpoint/sealed_file.h"
 #include "model/model_hash.h"
-#include "tasks/kmeans.h"
+#include "tasks/kmeans_clusters.h"
 
 #define S3R_KMEANS_KIND   "s3r.kmeans"
 #define S3R_KMEANS_FORMAT 1u

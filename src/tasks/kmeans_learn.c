@@ -5,7 +5,7 @@
  * range of columns a task and the rows in their order.  Every distance of the last pass
  * is kept (4 bytes a row) to find where an empty cluster goes.
  */
-#include "tasks/kmeans.h"
+#include "tasks/kmeans_clusters.h"
 
 #include <math.h>
 #include <string.h>

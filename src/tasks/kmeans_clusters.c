@@ -6,7 +6,7 @@
  * so the nearest is where x.c - |c|^2 / 2 is greatest.  A task standardises some rows,
  * multiplies them with all centroids and looks along each row of the product.
  */
-#include "tasks/kmeans.h"
+#include "tasks/kmeans_clusters.h"
 
 #include <string.h>
 

@@ -7,8 +7,8 @@
  * was found is then computed exactly.  Sums run over the rows in their order, so results
  * do not depend on the threads.
  */
-#ifndef S3R_TASKS_KMEANS_H
-#define S3R_TASKS_KMEANS_H
+#ifndef S3R_TASKS_KMEANS_CLUSTERS_H
+#define S3R_TASKS_KMEANS_CLUSTERS_H
 
 #include "base/thread_pool.h"
 #include "ops/kernels.h"
