@@ -7,6 +7,7 @@
 
 #include "data/clean_text.h"
 #include "data/manifest.h"
+#include "text/unicode_text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -14,6 +14,7 @@
 #include "data/clean_text.h"
 #include "data/line_reader.h"
 #include "data/string_map.h"
+#include "text/unicode_text.h"
 
 #define KEYS 1000u
 

@@ -4,31 +4,10 @@
 #include "data/clean_text.h"
 
 #include <string.h>
-#include <utf8proc.h>
 
 #include "text/unicode_text.h"
 
 #define ARENA_CHUNK_BYTES ((size_t)4 << 10)
-
-static size_t character_at(const char *text, size_t size, utf8proc_int32_t *character)
-{
-    utf8proc_ssize_t used = utf8proc_iterate((const utf8proc_uint8_t *)text,
-                                             (utf8proc_ssize_t)size, character);
-    return used > 0 ? (size_t)used : 0;
-}
-
-size_t s3r_utf8_prefix(const char *text, size_t size)
-{
-    size_t at = 0, used = 1;
-    utf8proc_int32_t character;
-    while (at < size && used > 0 && text[at] != '\0') {
-        used = (unsigned char)text[at] < 0x80
-                   ? 1
-                   : character_at(text + at, size - at, &character);
-        at += used;
-    }
-    return at;
-}
 
 s3r_status s3r_fail_utf8(s3r_error *err, const char *text, size_t at)
 {
@@ -36,13 +15,6 @@ s3r_status s3r_fail_utf8(s3r_error *err, const char *text, size_t at)
     return s3r_fail(err, S3R_ERR_DATA,
                     "byte %zu: expected UTF-8, found the byte 0x%02x (%s)", at + 1, byte,
                     byte == 0 ? "UTF-16, or not a text" : "Latin-1?");
-}
-
-static bool is_ascii(const char *text)
-{
-    while (*text != '\0' && (unsigned char)*text < 0x80)
-        text++;
-    return *text == '\0';
 }
 
 /* Text is UTF-8. */
@@ -80,7 +52,7 @@ s3r_status s3r_text_clean(char **out, const char *text, s3r_error *err)
     size_t size = strlen(text), valid = s3r_utf8_prefix(text, size);
     if (valid < size)
         return s3r_fail_utf8(err, text, valid);
-    if (is_ascii(text)) {
+    if (s3r_text_is_ascii(text)) {
         *out = s3r_strndup(text, size);
         if (!*out)
             return s3r_fail_memory(err, "a text", size);

@@ -7,10 +7,6 @@
 #include "base/compiler.h"
 #include "base/error.h"
 
-/* Bytes at the beginning of text that are UTF-8 without a zero byte; size when all are.
- */
-size_t s3r_utf8_prefix(const char *text, size_t size);
-
 /* A new string (s3r_free) in NFC, trimmed of white space as Unicode knows it.
  * S3R_ERR_DATA names the first byte that is not UTF-8; S3R_ERR_RESOURCE. */
 s3r_status s3r_text_clean(char **out, const char *text, s3r_error *err);

@@ -9,6 +9,7 @@
 
 #include "base/memory.h"
 #include "data/clean_text.h"
+#include "text/unicode_text.h"
 
 s3r_status s3r_line_reader_from_bytes(s3r_line_reader *out, const char *bytes,
                                       size_t size, const char *label, s3r_error *err)

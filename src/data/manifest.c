@@ -14,6 +14,7 @@
 #include "data/clean_text.h"
 #include "data/line_reader.h"
 #include "data/string_map.h"
+#include "text/unicode_text.h"
 
 #define ARENA_CHUNK_BYTES ((size_t)256 << 10)
 #define MAX_DURATION_S    (24.0 * 3600)

@@ -46,14 +46,33 @@ bool s3r_character_is_letter(int32_t character)
     return category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_ME;
 }
 
+bool s3r_text_is_ascii(const char *text)
+{
+    while (*text && (unsigned char)*text < 0x80)
+        text++;
+    return !*text;
+}
+
+size_t s3r_utf8_prefix(const char *text, size_t size)
+{
+    size_t at = 0;
+    utf8proc_int32_t character;
+    while (at < size && text[at]) {
+        utf8proc_ssize_t used = 1;
+        if ((unsigned char)text[at] >= 0x80)
+            used = utf8proc_iterate((const utf8proc_uint8_t *)text + at,
+                                    (utf8proc_ssize_t)(size - at), &character);
+        if (used <= 0)
+            break;
+        at += (size_t)used;
+    }
+    return at;
+}
+
 size_t s3r_text_find_wrong_byte(const char *text)
 {
-    for (const char *at = text; *at;) {
-        const char *start = at;
-        if (s3r_character_next(&at) < 0)
-            return (size_t)(start - text);
-    }
-    return SIZE_MAX;
+    size_t size = strlen(text), valid = s3r_utf8_prefix(text, size);
+    return valid < size ? valid : SIZE_MAX;
 }
 
 static char *change_case(s3r_arena *arena, const char *text, s3r_text_case text_case)

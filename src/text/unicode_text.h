@@ -23,6 +23,11 @@ bool s3r_character_is_space(int32_t character);
 bool s3r_character_is_digit(int32_t character);  /* decimal digits of any script */
 bool s3r_character_is_letter(int32_t character); /* letters and marks: L*, M* */
 
+bool s3r_text_is_ascii(const char *text);
+
+/* Bytes at the beginning of text that are UTF-8 without a zero byte; size when all are.
+ */
+size_t s3r_utf8_prefix(const char *text, size_t size);
 /* Where the first byte of text that is not UTF-8 is; SIZE_MAX when all of it is. */
 size_t s3r_text_find_wrong_byte(const char *text);
 

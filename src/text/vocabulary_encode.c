@@ -66,13 +66,6 @@ static void note_case(label_index *index, const char *label)
     }
 }
 
-static bool is_ascii(const char *text)
-{
-    while (*text && (unsigned char)*text < 0x80)
-        text++;
-    return !*text;
-}
-
 /* A label that comes twice keeps its first id. */
 static s3r_status index_labels(label_index *index, const s3r_vocabulary *vocabulary,
                                s3r_arena *arena, s3r_error *err)
@@ -89,7 +82,7 @@ static s3r_status index_labels(label_index *index, const s3r_vocabulary *vocabul
             (id == vocabulary->delimiter_id && !vocabulary->is_phonemes))
             continue;
         char *composed = NULL;
-        if (!is_ascii(label))
+        if (!s3r_text_is_ascii(label))
             S3R_TRY(s3r_text_normalize(&composed, arena, label, S3R_CASE_KEEP, err));
         const char *text = composed ? composed : label;
         size_t length = strlen(text);
