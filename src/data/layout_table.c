@@ -6,18 +6,10 @@
 #include "data/layouts.h"
 
 static const s3r_layout *const layouts[] = {
-    &s3r_layout_librispeech,
-    &s3r_layout_commonvoice,
-    &s3r_layout_fleurs,
-    &s3r_layout_fairseq,
-    &s3r_layout_kaldi,
-    &s3r_layout_huggingface,
-    &s3r_layout_folder,
-    &s3r_layout_tuxpaint,
-    &s3r_layout_fillets,
-    &s3r_layout_asterisk,
-    &s3r_layout_debian,
-    NULL,
+    &s3r_layout_librispeech, &s3r_layout_commonvoice, &s3r_layout_fleurs,
+    &s3r_layout_fairseq,     &s3r_layout_kaldi,       &s3r_layout_huggingface,
+    &s3r_layout_folder,      &s3r_layout_tuxpaint,    &s3r_layout_fillets,
+    &s3r_layout_asterisk,    &s3r_layout_debian,      NULL,
 };
 
 const s3r_layout *s3r_layout_find(const char *name)

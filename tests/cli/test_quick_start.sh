@@ -17,7 +17,7 @@ split() # NAME, then "FILE SENTENCE" lines
 }
 split train <<END
 activated Activated!
-agent-loginok Agent “logged in”.
+agent-loginok Agent «logged in».
 auth-thankyou Thank you,
 call-waiting Call, waiting...
 calling Calling?
