@@ -13,6 +13,9 @@
 
 #define BLOCK ((size_t)64 << 20)
 
+/* The system counts pages for each processor and adds them up now and then. */
+#define SLACK ((size_t)4 << 20)
+
 static void test_peak(void **state)
 {
     (void)state;
@@ -25,8 +28,8 @@ static void test_peak(void **state)
     assert_true(block[BLOCK - 1] == 1);
     s3r_free(block);
     /* The peak before may have been above what was held. */
-    assert_true(during >= BLOCK && during >= before);
-    assert_true(s3r_process_peak_bytes() >= during);
+    assert_true(during >= BLOCK && during + SLACK >= before);
+    assert_true(s3r_process_peak_bytes() + SLACK >= during);
 }
 
 static void test_available(void **state)
