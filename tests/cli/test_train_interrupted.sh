@@ -43,7 +43,7 @@ train "$work/whole" || fail "exit code $?"
 for signal in INT:130 TERM:143; do
     run=$work/${signal%:*}
     last="train -o $run, then SIG${signal%:*}"
-    become_train "$run" &
+    become_train "$run" --json &
     process=$!
     while [ ! -s "$run/metrics.jsonl" ]; do sleep 0.02; done
     kill -"${signal%:*}" "$process"
@@ -51,6 +51,7 @@ for signal in INT:130 TERM:143; do
     wait "$process" || found=$?
     [ "$found" -eq "${signal#*:}" ] || fail "exit code $found after SIG${signal%:*}"
     stderr_has 'a checkpoint was written; .*--resume auto'
+    stdout_has '^\{"result":null,"finished":false,"step":[0-9]+,"metric_name":.*\}$'
     train "$run" --resume auto --threads 2 || fail "exit code $?"
     stderr_has '^s3r: going on after step [0-9]+ of 100$'
     expect_same "$run"
