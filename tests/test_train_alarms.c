@@ -109,6 +109,33 @@ static void test_left_out(void **state)
     test_run_release(&run);
 }
 
+/* What no model can write is an error of dev, and said; letters compare without case. */
+static void test_dev_remarks(void **state)
+{
+    (void)state;
+    static char endless[2000];
+    const char *root = test_folder();
+    memset(endless, 'a', sizeof endless - 1);
+    const test_line lines[] = {{speech("calling"), "Calling"},
+                               {speech("activated"), "activ\xc3\xa4ted"},
+                               {speech("cancelled"), endless},
+                               {NULL, NULL}};
+    static const char *const said[] = {"dev.jsonl:2: ", "U+00C4",
+                                       "dev.jsonl:3: ", "its text needs "};
+    test_run run;
+    test_run_init(&run, test_path(root, "run"), 1, "schedule.steps=2");
+    run.options.dev = test_write_manifest(root, "dev.jsonl", lines);
+    s3r_trainer *trainer = test_run_open(&run);
+    assert_int_equal(trainer->dev.count, 3);
+    if (run.warning_count != 2)
+        fail_msg("expected two warnings, found: %s", run.warnings);
+    for (size_t i = 0; i < S3R_ARRAY_LEN(said); i++)
+        if (!strstr(run.warnings, said[i]))
+            fail_msg("expected \"%s\", found: %s", said[i], run.warnings);
+    s3r_trainer_close(trainer);
+    test_run_release(&run);
+}
+
 static bool refuse_preparation(void *context, const s3r_train_event *event)
 {
     size_t *count = context;
@@ -383,6 +410,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bad_data),
         cmocka_unit_test(test_left_out),
+        cmocka_unit_test(test_dev_remarks),
         cmocka_unit_test(test_interrupted_preparation),
         cmocka_unit_test(test_one_bad_utterance),
         cmocka_unit_test(test_skip_changes_nothing),

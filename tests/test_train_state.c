@@ -10,6 +10,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "base/file.h"
 #include "base/folder_list.h"
 #include "support_files.h"
 #include "support_train.h"
@@ -94,12 +95,48 @@ static void test_kept_files(void **state)
         }
 }
 
+/* Results of pretraining are folders. */
+static void test_outdated_folders(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        bool is_kept;
+    } cases[] = {{"step-00000005", false},
+                 {"step-00000007", true},
+                 {"step-00000009", false},
+                 {"step-notes", true},
+                 {"best", true}};
+    const char *folder = test_path(test_folder(), "run");
+    test_run run;
+    s3r_error err;
+    test_run_init(&run, folder, 1, "schedule.steps=12 method=head");
+    s3r_trainer *trainer = test_run_open(&run);
+    for (size_t i = 0; i < S3R_ARRAY_LEN(cases); i++) {
+        const char *one = test_path(folder, cases[i].name);
+        assert_int_equal(s3r_folder_create(one, &err), S3R_OK);
+        test_write_file(test_path(one, "config.json"), "{}", 2);
+    }
+    trainer->state.step = 10;
+    trainer->state.best[0] = (s3r_best){7, 0.5};
+    trainer->state.best_count = 1;
+    assert_int_equal(s3r_train_state_save(&trainer->state, &trainer->trainable,
+                                          &trainer->identity, folder, 2, &err),
+                     S3R_OK);
+    for (size_t i = 0; i < S3R_ARRAY_LEN(cases); i++)
+        if (s3r_path_exists(test_path(folder, cases[i].name)) != cases[i].is_kept)
+            fail_msg("%s: expected %d", cases[i].name, cases[i].is_kept);
+    s3r_trainer_close(trainer);
+    test_run_release(&run);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rank),
         cmocka_unit_test(test_rank_limits),
         cmocka_unit_test(test_kept_files),
+        cmocka_unit_test(test_outdated_folders),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

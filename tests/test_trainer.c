@@ -13,7 +13,6 @@
 
 #include "base/file.h"
 #include "base/memory.h"
-#include "checkpoint/sealed_file.h"
 #include "support_api.h"
 #include "support_files.h"
 #include "support_tiny_model.h"
@@ -84,27 +83,6 @@ static void test_other_seed(void **state)
     assert_false(test_is_same_file(undisturbed(), folder, last_checkpoint));
 }
 
-/* The masks and values of a result; its facts hold the settings, which may differ. */
-static void expect_same_values(const char *folder_a, const char *folder_b)
-{
-    s3r_sealed_file a, b;
-    s3r_error err;
-    if (s3r_sealed_file_open(&a, test_path(folder_a, "last.s3m"), "s3r.mask", 1, &err) !=
-            S3R_OK ||
-        s3r_sealed_file_open(&b, test_path(folder_b, "last.s3m"), "s3r.mask", 1, &err) !=
-            S3R_OK)
-        fail_msg("%s", err.message);
-    assert_int_equal(a.container.tensor_count, b.container.tensor_count);
-    for (size_t i = 0; i < a.container.tensor_count; i++) {
-        const s3r_tensor *one = &a.container.tensors[i], *other = &b.container.tensors[i];
-        assert_string_equal(one->name, other->name);
-        assert_int_equal(one->size_bytes, other->size_bytes);
-        assert_memory_equal(one->data, other->data, one->size_bytes);
-    }
-    s3r_sealed_file_close(&a);
-    s3r_sealed_file_close(&b);
-}
-
 /* How often things are saved and where features lie does not change what is learned. */
 static void test_unrelated_settings(void **state)
 {
@@ -125,7 +103,8 @@ static void test_unrelated_settings(void **state)
         test_run_set(&run, cases[i].settings);
         test_run_to_end(&run);
         test_run_release(&run);
-        expect_same_values(undisturbed(), folder);
+        test_expect_same_file(undisturbed(), folder, "last.s3m");
+        test_expect_same_file(undisturbed(), folder, "best.s3m");
     }
 }
 
@@ -321,6 +300,105 @@ static void test_refused(void **state)
     expect_same_run(undisturbed(), folder);
 }
 
+/* ---- what a run is made of ---- */
+
+static bool count_preparing(void *context, const s3r_train_event *event)
+{
+    *(size_t *)context += event->kind == S3R_TRAIN_PREPARING;
+    return true;
+}
+
+static void copy_model(const char *from, const char *to, const char *name,
+                       const char *found, const char *replacement)
+{
+    s3r_file_map map;
+    assert_int_equal(s3r_file_map_open(&map, test_path(from, name), S3R_ERR_DATA, NULL),
+                     S3R_OK);
+    char *text = s3r_alloc_raw(map.size + 256, 1);
+    size_t size = map.size;
+    assert_non_null(text);
+    memcpy(text, map.data, map.size);
+    text[size] = '\0';
+    s3r_file_map_close(&map);
+    if (found) {
+        char *at = strstr(text, found);
+        if (!at)
+            fail_msg("%s: no \"%s\" in %s", name, found, text);
+        size_t tail = strlen(at + strlen(found));
+        memmove(at + strlen(replacement), at + strlen(found), tail + 1);
+        memcpy(at, replacement, strlen(replacement));
+        size = strlen(text);
+    }
+    test_write_file(test_path(to, name), text, size);
+    s3r_free(text);
+}
+
+/* Labels in another order, another normalisation: the weights are the same, the run is
+ * not.  Nothing is decoded before it is refused. */
+static void test_identity(void **state)
+{
+    (void)state;
+    static const char *const files[] = {"config.json", "preprocessor_config.json",
+                                        "vocab.json", "model.safetensors"};
+    static const struct {
+        const char *name, *found, *replacement, *said;
+    } cases[] = {
+        {"vocab.json", "\"Q\"", "\"~\"", "another vocabulary: expected "},
+        {"preprocessor_config.json", "\"do_normalize\": true", "\"do_normalize\": false",
+         "\"do_normalize\": expected true, found false"},
+        {"config.json", "\"layer_norm_eps\": 1e-05", "\"layer_norm_eps\": 1e-06",
+         "\"layer_norm_eps\": expected "},
+    };
+    const char *root = test_folder(), *folder = test_path(root, "run");
+    stop_at(folder, 2);
+    for (size_t i = 0; i < S3R_ARRAY_LEN(cases); i++) {
+        char name[32];
+        test_run run;
+        size_t prepared = 0;
+        snprintf(name, sizeof name, "model-%zu", i);
+        const char *model = test_path(root, name);
+        assert_int_equal(s3r_folder_create(model, NULL), S3R_OK);
+        for (size_t k = 0; k < S3R_ARRAY_LEN(files); k++) {
+            bool is_other = strcmp(files[k], cases[i].name) == 0;
+            if (s3r_path_exists(test_path(test_tiny_model(), files[k])))
+                copy_model(test_tiny_model(), model, files[k],
+                           is_other ? cases[i].found : NULL, cases[i].replacement);
+        }
+        test_run_init(&run, folder, 1, busy);
+        run.options.may_resume = true;
+        run.options.model = model;
+        run.options.watch = count_preparing;
+        run.options.watch_context = &prepared;
+        expect_refused(&run, S3R_ERR_USAGE, cases[i].said);
+        assert_int_equal(prepared, 0);
+    }
+}
+
+/* One run a folder, and what a killed one left is removed. */
+static void test_lock(void **state)
+{
+    (void)state;
+    const char *folder = test_path(test_folder(), "run");
+    static const char *const leftovers[] = {"checkpoint-00000100.s3c.tmp-1-1",
+                                            "best.s3m.tmp-7-2"};
+    test_run one, other;
+    assert_int_equal(s3r_folder_create(folder, NULL), S3R_OK);
+    for (size_t i = 0; i < 2; i++)
+        test_write_file(test_path(folder, leftovers[i]), "x", 1);
+    test_write_file(test_path(folder, "notes.tmp-1"), "x", 1);
+    test_run_init(&one, folder, 1, busy);
+    s3r_trainer *trainer = test_run_open(&one);
+    for (size_t i = 0; i < 2; i++)
+        assert_false(s3r_path_exists(test_path(folder, leftovers[i])));
+    assert_true(s3r_path_exists(test_path(folder, "notes.tmp-1"))); /* not ours */
+    test_run_init(&other, folder, 1, busy);
+    expect_refused(&other, S3R_ERR_USAGE, "run: another run is writing");
+    s3r_trainer_close(trainer);
+    test_run_release(&one);
+    run_busy(folder, 1, "");
+    expect_same_run(undisturbed(), folder);
+}
+
 /* ---- damage ---- */
 
 static void test_damaged_checkpoints(void **state)
@@ -426,6 +504,8 @@ int main(void)
         cmocka_unit_test(test_resumed_methods),
         cmocka_unit_test(test_resumed_at_end),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_identity),
+        cmocka_unit_test(test_lock),
         cmocka_unit_test(test_damaged_checkpoints),
         cmocka_unit_test(test_backbone_is_untouched),
         cmocka_unit_test(test_no_heap_calls),

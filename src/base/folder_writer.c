@@ -170,3 +170,8 @@ void s3r_folder_writer_abort(s3r_folder_writer *writer)
         remove_folder(writer->temporary_path, NULL);
     release(writer);
 }
+
+void s3r_folder_remove(const char *folder)
+{
+    remove_folder(folder, NULL);
+}

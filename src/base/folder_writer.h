@@ -31,4 +31,8 @@ s3r_status s3r_folder_writer_commit(s3r_folder_writer *writer,
 /* Removes the new folder with its files.  An empty (zeroed) writer is allowed. */
 void s3r_folder_writer_abort(s3r_folder_writer *writer);
 
+/* Removes a folder with its files (not with folders in it).  What cannot be removed
+ * stays. */
+void s3r_folder_remove(const char *folder);
+
 #endif

@@ -225,6 +225,12 @@ s3r_status s3r_train_config_check(const s3r_train_config *config, s3r_error *err
 s3r_status s3r_train_config_text(const s3r_train_config *config, char **text,
                                  s3r_error *err);
 
+/* The same without what does not touch the result: checkpoint.*, cache.memory_mb,
+ * run.log_every, and cache.features when it is what precision asks for.  Equal for runs
+ * that learn the same. */
+s3r_status s3r_train_config_recipe(const s3r_train_config *config, char **text,
+                                   s3r_error *err);
+
 /* The index-th key of the table with its default and its help; false past the last. */
 bool s3r_train_config_key(size_t index, const char **key, const char **fallback,
                           const char **help);

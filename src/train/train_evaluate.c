@@ -60,6 +60,8 @@ static s3r_status run_items(dev_run *run, const s3r_evaluation_item *items,
                                  .config = &run->model->config,
                                  .weights = &run->model->weights,
                                  .vocabulary = &run->model->vocabulary,
+                                 /* As s3r eval does: both give the same numbers. */
+                                 .normalization = S3R_NORMALIZE_CASE,
                                  .wants_unit = {[S3R_UNIT_WORD] = true,
                                                 [S3R_UNIT_CHARACTER] = true,
                                                 [S3R_UNIT_PHONE] = true},
@@ -90,7 +92,7 @@ s3r_status s3r_train_evaluate(s3r_train_score *score, s3r_train_model *model,
         return s3r_fail_memory(err, "the evaluation", set->count * sizeof *items);
     for (size_t i = 0; i < set->count; i++)
         items[i] = (s3r_evaluation_item){.frames = set->items[i].frames,
-                                         .reference = set->items[i].reference,
+                                         .reference = set->items[i].utterance->text,
                                          .labels = set->items[i].labels,
                                          .label_count = set->items[i].label_count};
     s3r_status status = run_items(&run, items, batch_frames, err);

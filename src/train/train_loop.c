@@ -259,12 +259,7 @@ static s3r_status evaluate(s3r_trainer *trainer, s3r_run_log *log, s3r_error *er
 static s3r_status save_state(s3r_trainer *trainer, s3r_run_log *log, s3r_error *err)
 {
     S3R_TRY(s3r_run_log_sync(log, err));
-    const s3r_train_identity identity = {.config = &trainer->config,
-                                         .backbone_hash = trainer->model.hash,
-                                         .train_hash = trainer->train.hash,
-                                         .dev_hash =
-                                             trainer->has_dev ? trainer->dev.hash : ""};
-    return s3r_train_state_save(&trainer->state, &trainer->trainable, &identity,
+    return s3r_train_state_save(&trainer->state, &trainer->trainable, &trainer->identity,
                                 trainer->folder, trainer->config.checkpoint.keep, err);
 }
 

@@ -90,7 +90,7 @@ json_t *s3r_train_result_facts(const s3r_train_result *result)
 {
     const s3r_train_model *model = result->model;
     char *recipe = NULL;
-    if (s3r_train_config_text(result->config, &recipe, NULL) != S3R_OK)
+    if (s3r_train_config_recipe(result->config, &recipe, NULL) != S3R_OK)
         return NULL;
     json_t *facts = json_pack(
         "{s{ss, ss, ss}, ss, ss, ss, so, sb, sI, so, ss, so, so, sO*, sI, sI, ss, ss}",

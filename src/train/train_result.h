@@ -7,6 +7,7 @@
 
 #include <jansson.h>
 
+#include "train/train_set.h"
 #include "train/train_state.h"
 
 typedef struct s3r_train_result {

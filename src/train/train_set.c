@@ -17,13 +17,15 @@
 
 typedef struct preparer {
     s3r_train_set *set;
-    s3r_train_model *model;
+    const s3r_train_model *model;
     s3r_tape *tape;
     const s3r_train_config *config;
     const s3r_train_set_options *options;
     size_t bad;      /* utterances with an error */
     char list[4096]; /* the first of them */
     size_t list_length;
+    size_t remarks; /* on utterances that stay, of evaluation */
+    struct sha256_ctx hash;
 } preparer;
 
 static bool tell(const preparer *p, const char *text, size_t done)
@@ -32,12 +34,38 @@ static bool tell(const preparer *p, const char *text, size_t done)
            p->options->tell(p->options->tell_context, text, done, p->set->manifest.count);
 }
 
-static void warn(const preparer *p, const s3r_utterance *utterance, const char *reason)
+static void tell_about(const preparer *p, const s3r_utterance *utterance,
+                       const char *what, const char *reason)
 {
     char text[WARNING_BYTES];
-    snprintf(text, sizeof text, "%s:%zu: %s: left out: %s", p->options->path,
-             utterance->line, utterance->id, reason);
+    snprintf(text, sizeof text, "%.300s:%zu: %.200s: %s%.400s", p->options->path,
+             utterance->line, utterance->id, what, reason);
     (void)tell(p, text, 0);
+}
+
+static void warn(const preparer *p, const s3r_utterance *utterance, const char *reason)
+{
+    tell_about(p, utterance, "left out: ", reason);
+}
+
+/* An utterance of evaluation that no model can get right; the first few are named. */
+static void remark(preparer *p, const s3r_utterance *utterance, const char *reason)
+{
+    if (p->remarks++ < MAX_NAMED)
+        tell_about(p, utterance, "it cannot be got right: ", reason);
+}
+
+static void end_remarks(preparer *p)
+{
+    char text[WARNING_BYTES];
+    if (p->remarks > MAX_NAMED) {
+        snprintf(text, sizeof text,
+                 "%.300s: %zu more utterances cannot be got right (s3r data check lists "
+                 "them)",
+                 p->options->path, p->remarks - MAX_NAMED);
+        (void)tell(p, text, 0);
+    }
+    p->remarks = 0;
 }
 
 /* Collects an error, so that one run names several. */
@@ -100,7 +128,7 @@ static s3r_status fill_cache(preparer *p, const s3r_audio *audio, s3r_error *err
                                  value->stride, err);
 }
 
-/* ---- one utterance ---- */
+/* ---- what is wanted ---- */
 
 static bool is_length_wanted(const preparer *p, const s3r_utterance *utterance,
                              double seconds)
@@ -118,18 +146,60 @@ static bool is_length_wanted(const preparer *p, const s3r_utterance *utterance,
     return false;
 }
 
-static bool is_target_possible(const preparer *p, const s3r_train_item *item)
+static bool is_target_possible(preparer *p, const s3r_train_item *item)
 {
     char reason[160];
     size_t needed = s3r_ctc_frames_needed(item->labels, item->label_count);
-    if (item->frames > 0 && (p->options->is_evaluation || needed <= item->frames))
+    if (item->frames > 0 && needed <= item->frames)
         return true;
     snprintf(reason, sizeof reason,
              "its text needs %zu frames, its audio has %zu: is it the right text?",
              S3R_MAX(needed, (size_t)1), item->frames);
+    if (item->frames > 0 && p->options->is_evaluation) {
+        remark(p, item->utterance, reason);
+        return true;
+    }
     warn(p, item->utterance, reason);
     return false;
 }
+
+/* ---- identity ---- */
+
+static void hash_text(struct sha256_ctx *hash, const char *text)
+{
+    sha256_update(hash, strlen(text) + 1, (const uint8_t *)text);
+}
+
+/* One utterance that is used. */
+static void hash_item(preparer *p, const s3r_train_item *item, const s3r_audio *audio)
+{
+    char number[32];
+    hash_text(&p->hash, item->utterance->id);
+    hash_text(&p->hash, item->utterance->text ? item->utterance->text : "");
+    snprintf(number, sizeof number, "%zu", audio->sample_count);
+    hash_text(&p->hash, number);
+    sha256_update(&p->hash, audio->sample_count * sizeof *audio->samples,
+                  (const uint8_t *)audio->samples);
+}
+
+static void finish_hash(preparer *p)
+{
+    uint8_t digest[SHA256_DIGEST_SIZE];
+    sha256_digest(&p->hash, sizeof digest, digest);
+    for (size_t i = 0; i < sizeof digest; i++)
+        snprintf(p->set->hash + 2 * i, 3, "%02x", digest[i]);
+}
+
+/* Keeps an utterance; those before it may have been left out. */
+static void keep_item(preparer *p, const s3r_train_item *item, const s3r_audio *audio)
+{
+    hash_item(p, item, audio);
+    p->set->items[p->set->count] = *item;
+    p->set->frames[p->set->count++] = item->frames;
+    p->set->seconds += (double)audio->sample_count / (double)audio->sample_rate_hz;
+}
+
+/* ---- one utterance ---- */
 
 /* Pretraining keeps the samples, since its extractor changes. */
 static s3r_status take_samples(preparer *p, s3r_train_item *item, const s3r_audio *audio,
@@ -147,9 +217,7 @@ static s3r_status take_samples(preparer *p, s3r_train_item *item, const s3r_audi
     }
     S3R_TRY(s3r_feature_cache_put(p->set->cache, p->set->count, audio->samples,
                                   audio->sample_count, 1, err));
-    p->set->items[p->set->count] = *item;
-    p->set->frames[p->set->count++] = item->frames;
-    p->set->seconds += seconds;
+    keep_item(p, item, audio);
     return S3R_OK;
 }
 
@@ -161,67 +229,49 @@ static s3r_status take_audio(preparer *p, s3r_train_item *item, const s3r_audio 
     if (!is_length_wanted(p, item->utterance, seconds) || !is_target_possible(p, item))
         return S3R_OK;
     S3R_TRY(fill_cache(p, audio, err));
-    p->set->items[p->set->count] = *item;
-    p->set->frames[p->set->count++] = item->frames;
-    p->set->seconds += seconds;
+    keep_item(p, item, audio);
     return S3R_OK;
 }
 
-/* What a perfect model would write: letters in the vocabulary's case. */
-static s3r_status write_reference(const preparer *p, s3r_train_item *item, s3r_error *err)
-{
-    char *text = NULL;
-    item->reference = item->utterance->text;
-    if (!item->labels)
-        return S3R_OK;
-    s3r_label_span *spans =
-        s3r_arena_alloc(&p->set->owned, item->label_count, sizeof *spans);
-    if (!spans)
-        return s3r_fail_memory(err, p->options->path, item->label_count * sizeof *spans);
-    for (size_t i = 0; i < item->label_count; i++)
-        spans[i] = (s3r_label_span){.label = item->labels[i]};
-    S3R_TRY(
-        s3r_vocabulary_text(&p->model->vocabulary, &text, spans, item->label_count, err));
-    size_t bytes = strlen(text) + 1;
-    char *copy = s3r_arena_alloc(&p->set->owned, bytes, 1);
-    if (copy)
-        memcpy(copy, text, bytes);
-    s3r_free(text);
-    item->reference = copy;
-    return copy ? S3R_OK : s3r_fail_memory(err, p->options->path, bytes);
-}
-
-/* Labels and reference of the text; unlabelled data has none. */
-static s3r_status take_text(preparer *p, s3r_train_item *item, s3r_error *err)
+/* Labels of the text, and a place in the list; unlabelled data has none. */
+static s3r_status take_text(preparer *p, const s3r_utterance *utterance, s3r_error *err)
 {
     uint32_t *labels = NULL;
-    if (p->options->is_unlabelled)
-        return S3R_OK;
-    s3r_status status =
-        s3r_vocabulary_encode(&p->model->vocabulary, item->utterance->text,
-                              &p->set->owned, &labels, &item->label_count, err);
-    /* Evaluation compares texts: characters that cannot be written are errors there. */
-    if (status == S3R_ERR_DATA && p->options->is_evaluation)
-        status = S3R_OK;
-    else
-        item->labels = labels;
-    return status == S3R_OK ? write_reference(p, item, err) : status;
-}
-
-static s3r_status prepare(preparer *p, const s3r_utterance *utterance, s3r_error *err)
-{
     s3r_error why = {S3R_OK, ""};
     s3r_train_item item = {.utterance = utterance};
-    s3r_audio audio = {0};
+    s3r_status status = S3R_OK;
     if (!p->options->is_unlabelled && (!utterance->text || !*utterance->text)) {
         warn(p, utterance, "it has no text");
         return S3R_OK;
     }
-    s3r_status status = take_text(p, &item, &why);
-    if (status == S3R_OK)
-        status = load_wave(p->set, p->model, utterance, &audio, &why);
+    if (!p->options->is_unlabelled)
+        status = s3r_vocabulary_encode(&p->model->vocabulary, utterance->text,
+                                       &p->set->owned, &labels, &item.label_count, &why);
+    if (status == S3R_ERR_DATA && p->options->is_evaluation) {
+        /* Texts are compared: what cannot be written is an error of the model. */
+        remark(p, utterance, why.message);
+        status = S3R_OK;
+        labels = NULL;
+        item.label_count = 0;
+    }
     if (status == S3R_ERR_DATA) {
         note_bad(p, utterance, &why);
+        return S3R_OK;
+    }
+    if (status != S3R_OK)
+        return s3r_fail(err, status, "%s", why.message);
+    item.labels = labels;
+    p->set->items[p->set->count++] = item;
+    return S3R_OK;
+}
+
+static s3r_status load_one(preparer *p, s3r_train_item item, s3r_error *err)
+{
+    s3r_error why = {S3R_OK, ""};
+    s3r_audio audio = {0};
+    s3r_status status = load_wave(p->set, p->model, item.utterance, &audio, &why);
+    if (status == S3R_ERR_DATA) {
+        note_bad(p, item.utterance, &why);
         return S3R_OK;
     }
     if (status != S3R_OK)
@@ -234,29 +284,6 @@ static s3r_status prepare(preparer *p, const s3r_utterance *utterance, s3r_error
 
 /* ---- all ---- */
 
-static void hash_text(struct sha256_ctx *hash, const char *text)
-{
-    sha256_update(hash, strlen(text) + 1, (const uint8_t *)text);
-}
-
-static void make_hash(s3r_train_set *set)
-{
-    struct sha256_ctx hash;
-    uint8_t digest[SHA256_DIGEST_SIZE];
-    char number[32];
-    sha256_init(&hash);
-    for (size_t i = 0; i < set->count; i++) {
-        hash_text(&hash, set->items[i].utterance->id);
-        hash_text(&hash,
-                  set->items[i].utterance->text ? set->items[i].utterance->text : "");
-        snprintf(number, sizeof number, "%zu", set->items[i].frames);
-        hash_text(&hash, number);
-    }
-    sha256_digest(&hash, sizeof digest, digest);
-    for (size_t i = 0; i < sizeof digest; i++)
-        snprintf(set->hash + 2 * i, 3, "%02x", digest[i]);
-}
-
 static s3r_status open_cache(preparer *p, s3r_error *err)
 {
     const s3r_model_config *config = &p->model->config;
@@ -268,6 +295,15 @@ static s3r_status open_cache(preparer *p, s3r_error *err)
         p->options->cache_dtype, p->options->cache_bytes, p->options->cache_folder, err);
 }
 
+static s3r_status check_left(const preparer *p, s3r_error *err)
+{
+    S3R_TRY(report_bad(p, err));
+    if (p->set->count > 0)
+        return S3R_OK;
+    return s3r_fail(err, S3R_ERR_DATA, "%s: no utterance of %zu is left",
+                    p->options->path, p->set->manifest.count);
+}
+
 static s3r_status open_all(preparer *p, s3r_error *err)
 {
     s3r_train_set *set = p->set;
@@ -277,35 +313,53 @@ static s3r_status open_all(preparer *p, s3r_error *err)
     set->recording = s3r_alloc(1, sizeof *set->recording);
     if (!set->items || !set->frames || !set->recording)
         return s3r_fail_memory(err, p->options->path, set->manifest.count);
+    for (size_t i = 0; i < set->manifest.count; i++)
+        S3R_TRY(take_text(p, &set->manifest.items[i], err));
+    end_remarks(p);
+    return check_left(p, err);
+}
+
+s3r_status s3r_train_set_open(s3r_train_set *out, const s3r_train_model *model,
+                              const s3r_train_set_options *options, s3r_error *err)
+{
+    preparer p = {.set = out, .model = model, .options = options};
+    *out = (s3r_train_set){0};
+    s3r_arena_init(&out->owned, OWNED_CHUNK_BYTES);
+    s3r_status status = open_all(&p, err);
+    if (status != S3R_OK)
+        s3r_train_set_close(out);
+    return status;
+}
+
+static s3r_status load_all(preparer *p, s3r_error *err)
+{
+    s3r_train_set *set = p->set;
+    size_t count = set->count;
     S3R_TRY(open_cache(p, err));
-    for (size_t i = 0; i < set->manifest.count; i++) {
-        S3R_TRY(prepare(p, &set->manifest.items[i], err));
+    sha256_init(&p->hash);
+    set->count = 0; /* those that stay move to the front */
+    for (size_t i = 0; i < count; i++) {
+        S3R_TRY(load_one(p, set->items[i], err));
         if (!tell(p, NULL, i + 1))
             return s3r_fail(err, S3R_ERR_RUNTIME, "interrupted");
     }
     s3r_audio_cache_release(set->recording);
-    S3R_TRY(report_bad(p, err));
-    if (set->count == 0)
-        return s3r_fail(err, S3R_ERR_DATA, "%s: no utterance of %zu is left",
-                        p->options->path, set->manifest.count);
-    make_hash(set);
+    end_remarks(p);
+    S3R_TRY(check_left(p, err));
+    finish_hash(p);
     return S3R_OK;
 }
 
-s3r_status s3r_train_set_open(s3r_train_set *out, s3r_train_model *model, s3r_tape *tape,
+s3r_status s3r_train_set_load(s3r_train_set *set, s3r_train_model *model, s3r_tape *tape,
                               const s3r_train_config *config,
                               const s3r_train_set_options *options, s3r_error *err)
 {
     preparer p = {
-        .set = out, .model = model, .tape = tape, .config = config, .options = options};
-    *out = (s3r_train_set){0};
-    s3r_arena_init(&out->owned, OWNED_CHUNK_BYTES);
+        .set = set, .model = model, .tape = tape, .config = config, .options = options};
     bool was_recording = tape->is_recording;
     tape->is_recording = tape->is_training = false;
-    s3r_status status = open_all(&p, err);
+    s3r_status status = load_all(&p, err);
     tape->is_recording = was_recording;
-    if (status != S3R_OK)
-        s3r_train_set_close(out);
     return status;
 }
 

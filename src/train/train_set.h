@@ -15,7 +15,6 @@ typedef struct s3r_train_item {
     const s3r_utterance *utterance;
     const uint32_t *labels; /* [label_count]; NULL when the vocabulary lacks some */
     size_t label_count;
-    const char *reference; /* the text as the vocabulary writes it, to compare with */
     size_t frames;  /* unlabelled: at most those of batch.max_seconds, which are drawn */
     size_t samples; /* of the whole utterance */
 } s3r_train_item;
@@ -29,7 +28,7 @@ typedef struct s3r_train_set {
                                    an unlabelled set: samples, 16 bits, one a row */
     s3r_audio_cache *recording; /* the last one that an utterance was cut from */
     double seconds;
-    char hash[S3R_MODEL_HASH_BYTES]; /* of what training sees: ids, texts, lengths */
+    char hash[S3R_MODEL_HASH_BYTES]; /* of what training sees: ids, texts, samples */
     s3r_arena owned;
 } s3r_train_set;
 
@@ -51,13 +50,23 @@ typedef struct s3r_train_set_options {
 } s3r_train_set_options;
 
 /*
- * Reads the manifest, encodes the texts, decodes all audio once and fills the cache.
- * Left out, each with a warning: empty texts, utterances outside of batch.min_seconds ..
- * max_seconds, targets that need more frames than there are.  S3R_ERR_DATA: unreadable
- * audio, characters outside the vocabulary (the first ones are listed), nothing left;
- * S3R_ERR_RESOURCE, S3R_ERR_RUNTIME ("interrupted").
+ * Reads the manifest and encodes the texts, which is quick: what is wrong with them is
+ * known before any audio is decoded.  Utterances without text are left out, with a
+ * warning.  S3R_ERR_DATA: characters outside the vocabulary (the first ones are listed;
+ * for evaluation they are warnings, and count as errors), nothing left; S3R_ERR_RESOURCE.
+ *
+ * options is borrowed until the set is loaded.
  */
-s3r_status s3r_train_set_open(s3r_train_set *out, s3r_train_model *model, s3r_tape *tape,
+s3r_status s3r_train_set_open(s3r_train_set *out, const s3r_train_model *model,
+                              const s3r_train_set_options *options, s3r_error *err);
+
+/*
+ * Decodes all audio of an open set once and fills the cache.  Left out, each with a
+ * warning: utterances outside of batch.min_seconds .. max_seconds, targets that need more
+ * frames than there are (for evaluation: a warning only).  S3R_ERR_DATA: unreadable
+ * audio, nothing left; S3R_ERR_RESOURCE, S3R_ERR_RUNTIME ("interrupted").
+ */
+s3r_status s3r_train_set_load(s3r_train_set *set, s3r_train_model *model, s3r_tape *tape,
                               const s3r_train_config *config,
                               const s3r_train_set_options *options, s3r_error *err);
 void s3r_train_set_close(s3r_train_set *set); /* a zeroed one is allowed */

@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/folder_list.h"
+#include "base/folder_writer.h"
 #include "checkpoint/sealed_file.h"
 
 #define KIND        "s3r.checkpoint"
@@ -80,45 +82,6 @@ static s3r_status list_make(tensor_list *list, const s3r_trainable *trainable,
     return s3r_fail_memory(err, "the checkpoint", capacity * sizeof(s3r_tensor));
 }
 
-/* ---- settings ---- */
-
-/* Settings that a resumed run may change: they do not touch the result. */
-static void neutralize(s3r_train_config *config)
-{
-    s3r_train_config defaults;
-    s3r_train_config_init(&defaults);
-    config->checkpoint = defaults.checkpoint;
-    config->cache.memory_mb = defaults.cache.memory_mb;
-    config->run.log_every = defaults.run.log_every;
-}
-
-static s3r_status settings_text(const s3r_train_config *config, char **text,
-                                s3r_error *err)
-{
-    s3r_train_config copy = *config;
-    neutralize(&copy);
-    return s3r_train_config_text(&copy, text, err);
-}
-
-/* The first line in which two texts differ, of each; false when they are equal. */
-static bool find_difference(const char *a, const char *b, char line_a[128],
-                            char line_b[128])
-{
-    while (*a && *b) {
-        size_t length_a = strcspn(a, "\n"), length_b = strcspn(b, "\n");
-        if (length_a != length_b || memcmp(a, b, length_a) != 0) {
-            snprintf(line_a, 128, "%.*s", (int)S3R_MIN(length_a, (size_t)127), a);
-            snprintf(line_b, 128, "%.*s", (int)S3R_MIN(length_b, (size_t)127), b);
-            return true;
-        }
-        a += length_a + (a[length_a] == '\n');
-        b += length_b + (b[length_b] == '\n');
-    }
-    snprintf(line_a, 128, "%.100s", *a ? a : "(end)");
-    snprintf(line_b, 128, "%.100s", *b ? b : "(end)");
-    return *a || *b;
-}
-
 /* ---- facts ---- */
 
 static json_t *make_best(const s3r_train_state *state)
@@ -135,22 +98,25 @@ static json_t *make_best(const s3r_train_state *state)
 }
 
 static json_t *make_facts(const s3r_train_state *state,
-                          const s3r_train_identity *identity, const char *settings)
+                          const s3r_train_identity *identity)
 {
     json_t *best = make_best(state);
     if (!best)
         return NULL;
-    return json_pack(
-        "{sI, sI, sI, sI, sI, sI, sI, sI, sf, sf, sI, sI, so, ss, ss, ss, ss}", "step",
-        (json_int_t)state->step, "updates", (json_int_t)state->updates, "epoch",
-        (json_int_t)state->epoch, "batch", (json_int_t)state->batch, "micro",
-        (json_int_t)state->micro, "stale", (json_int_t)state->stale, "skipped",
-        (json_int_t)state->skipped, "collapsed", (json_int_t)state->collapsed,
-        "window_loss", state->window_loss, "window_units", state->window_units,
-        "window_counted", (json_int_t)state->window_counted, "window_of",
-        (json_int_t)state->window_of, "best", best, "settings", settings, "backbone",
-        identity->backbone_hash, "train", identity->train_hash, "dev",
-        identity->dev_hash);
+    json_t *facts =
+        json_pack("{sI, sI, sI, sI, sI, sI, sI, sI, sf, sf, sI, sI, so}", "step",
+                  (json_int_t)state->step, "updates", (json_int_t)state->updates, "epoch",
+                  (json_int_t)state->epoch, "batch", (json_int_t)state->batch, "micro",
+                  (json_int_t)state->micro, "stale", (json_int_t)state->stale, "skipped",
+                  (json_int_t)state->skipped, "collapsed", (json_int_t)state->collapsed,
+                  "window_loss", state->window_loss, "window_units", state->window_units,
+                  "window_counted", (json_int_t)state->window_counted, "window_of",
+                  (json_int_t)state->window_of, "best", best);
+    if (facts && !s3r_train_identity_write(identity, facts)) {
+        json_decref(facts);
+        return NULL;
+    }
+    return facts;
 }
 
 static s3r_status read_number(const json_t *facts, const char *path, const char *key,
@@ -191,39 +157,6 @@ static s3r_status read_state(s3r_train_state *state, const json_t *facts,
     return S3R_OK;
 }
 
-static s3r_status check_text(const char *path, const char *what, const json_t *facts,
-                             const char *key, const char *now, s3r_error *err)
-{
-    const char *then = json_string_value(json_object_get(facts, key));
-    if (then && strcmp(then, now) == 0)
-        return S3R_OK;
-    return s3r_fail(err, S3R_ERR_USAGE,
-                    "%s: cannot resume: it was made with %s: expected %.64s, found "
-                    "%.64s (start a new run folder, or give what it was made with)",
-                    path, what, then ? then : "nothing", now);
-}
-
-static s3r_status check_identity(const s3r_train_identity *identity, const json_t *facts,
-                                 const char *path, s3r_error *err)
-{
-    char then_line[128], now_line[128], *now = NULL;
-    const char *then = json_string_value(json_object_get(facts, "settings"));
-    S3R_TRY(settings_text(identity->config, &now, err));
-    bool differs = !then || find_difference(then, now, then_line, now_line);
-    s3r_free(now);
-    if (differs)
-        return s3r_fail(err, S3R_ERR_USAGE,
-                        "%s: cannot resume with other settings: expected \"%s\", found "
-                        "\"%s\" (start a new run folder, or give the settings it was "
-                        "made with)",
-                        path, then ? then_line : "", then ? now_line : "");
-    S3R_TRY(check_text(path, "another backbone", facts, "backbone",
-                       identity->backbone_hash, err));
-    S3R_TRY(check_text(path, "other training data", facts, "train", identity->train_hash,
-                       err));
-    return check_text(path, "other dev data", facts, "dev", identity->dev_hash, err);
-}
-
 /* ---- saving ---- */
 
 static s3r_status write_checkpoint(const s3r_train_state *state,
@@ -232,10 +165,7 @@ static s3r_status write_checkpoint(const s3r_train_state *state,
                                    s3r_error *err)
 {
     tensor_list list;
-    char *settings = NULL;
-    S3R_TRY(settings_text(identity->config, &settings, err));
-    json_t *facts = make_facts(state, identity, settings);
-    s3r_free(settings);
+    json_t *facts = make_facts(state, identity);
     if (!facts)
         return s3r_fail_memory(err, path, 0);
     s3r_status status = list_make(&list, trainable, err);
@@ -248,26 +178,36 @@ static s3r_status write_checkpoint(const s3r_train_state *state,
     return status;
 }
 
-/* "step-00000500.s3m" of a step that is not among the best. */
-static bool is_outdated_mask(const s3r_train_state *state, const char *name)
+/* A result of a step, "step-00000500.s3m" or a folder "step-00000500", that is not among
+ * the best. */
+static bool is_outdated_result(const s3r_train_state *state, const char *name)
 {
+    static const char prefix[] = "step-";
     char wanted[64];
-    if (strncmp(name, "step-", 5) != 0)
+    size_t digits = strncmp(name, prefix, sizeof prefix - 1) == 0
+                        ? strspn(name + sizeof prefix - 1, "0123456789")
+                        : 0;
+    const char *end = digits ? name + sizeof prefix - 1 + digits : name;
+    if (digits == 0 || (*end && strcmp(end, ".s3m") != 0))
         return false;
     for (size_t i = 0; i < state->best_count; i++) {
-        snprintf(wanted, sizeof wanted, "step-%08zu.s3m", state->best[i].step);
+        snprintf(wanted, sizeof wanted, "%s%08zu%s", prefix, state->best[i].step, end);
         if (strcmp(name, wanted) == 0)
             return false;
     }
     return true;
 }
 
-static s3r_status remove_file(const char *folder, const char *name, s3r_error *err)
+static s3r_status remove_result(const char *folder, const char *name, s3r_error *err)
 {
     char *path = s3r_path_join(folder, name);
     if (!path)
         return s3r_fail_memory(err, name, 0);
-    (void)remove(path); /* left-overs do no harm */
+    /* Left-overs do no harm. */
+    if (s3r_path_is_folder(path))
+        s3r_folder_remove(path);
+    else
+        (void)remove(path);
     s3r_free(path);
     return S3R_OK;
 }
@@ -275,22 +215,22 @@ static s3r_status remove_file(const char *folder, const char *name, s3r_error *e
 static s3r_status remove_outdated(const s3r_train_state *state, const char *folder,
                                   size_t keep, s3r_error *err)
 {
-    s3r_folder_list checkpoints, masks;
+    s3r_folder_list checkpoints, all;
     s3r_status status =
         s3r_folder_list_read(&checkpoints, folder, SUFFIX, S3R_ERR_RUNTIME, err);
     if (status != S3R_OK)
         return status;
     for (size_t i = 0; i + keep < checkpoints.count && status == S3R_OK; i++)
-        status = remove_file(folder, checkpoints.names[i], err);
+        status = remove_result(folder, checkpoints.names[i], err);
     s3r_folder_list_release(&checkpoints);
     if (status == S3R_OK)
-        status = s3r_folder_list_read(&masks, folder, ".s3m", S3R_ERR_RUNTIME, err);
+        status = s3r_folder_list_read(&all, folder, "", S3R_ERR_RUNTIME, err);
     if (status != S3R_OK)
         return status;
-    for (size_t i = 0; i < masks.count && status == S3R_OK; i++)
-        if (is_outdated_mask(state, masks.names[i]))
-            status = remove_file(folder, masks.names[i], err);
-    s3r_folder_list_release(&masks);
+    for (size_t i = 0; i < all.count && status == S3R_OK; i++)
+        if (is_outdated_result(state, all.names[i]))
+            status = remove_result(folder, all.names[i], err);
+    s3r_folder_list_release(&all);
     return status;
 }
 
@@ -338,25 +278,27 @@ static s3r_status restore(const s3r_trainable *trainable, const s3r_sealed_file 
 
 static s3r_status load_file(s3r_train_state *state, const s3r_trainable *trainable,
                             const s3r_train_identity *identity, const char *path,
-                            s3r_error *err)
+                            json_t **facts, s3r_error *err)
 {
     s3r_sealed_file file;
     s3r_train_state loaded;
     S3R_TRY(s3r_sealed_file_open(&file, path, KIND, VERSION, err));
-    s3r_status status = check_identity(identity, file.facts, path, err);
+    s3r_status status = s3r_train_identity_check(identity, file.facts, false, path, err);
     if (status == S3R_OK)
         status = read_state(&loaded, file.facts, path, err);
     if (status == S3R_OK)
         status = restore(trainable, &file, path, err);
-    if (status == S3R_OK)
+    if (status == S3R_OK) {
         *state = loaded;
+        *facts = json_incref(file.facts);
+    }
     s3r_sealed_file_close(&file);
     return status;
 }
 
 static s3r_status load_newest(s3r_train_state *state, s3r_trainable *trainable,
                               const s3r_train_identity *identity, const char *folder,
-                              const s3r_folder_list *list, bool *found, char *warning,
+                              const s3r_folder_list *list, json_t **facts, char *warning,
                               size_t warning_bytes, s3r_error *err)
 {
     s3r_error why = {S3R_OK, ""};
@@ -364,12 +306,10 @@ static s3r_status load_newest(s3r_train_state *state, s3r_trainable *trainable,
         char *path = s3r_path_join(folder, list->names[i]);
         if (!path)
             return s3r_fail_memory(err, list->names[i], 0);
-        s3r_status status = load_file(state, trainable, identity, path, &why);
+        s3r_status status = load_file(state, trainable, identity, path, facts, &why);
         s3r_free(path);
-        if (status == S3R_OK) {
-            *found = true;
+        if (status == S3R_OK)
             return S3R_OK;
-        }
         if (status != S3R_ERR_MODEL)
             return s3r_fail(err, status, "%s", why.message);
         snprintf(warning, warning_bytes, "%s", why.message);
@@ -379,14 +319,14 @@ static s3r_status load_newest(s3r_train_state *state, s3r_trainable *trainable,
 
 s3r_status s3r_train_state_load(s3r_train_state *state, s3r_trainable *trainable,
                                 const s3r_train_identity *identity, const char *folder,
-                                bool *found, char *warning, size_t warning_bytes,
+                                json_t **facts, char *warning, size_t warning_bytes,
                                 s3r_error *err)
 {
     s3r_folder_list list;
-    *found = false;
+    *facts = NULL;
     warning[0] = '\0';
     S3R_TRY(s3r_folder_list_read(&list, folder, SUFFIX, S3R_ERR_RUNTIME, err));
-    s3r_status status = load_newest(state, trainable, identity, folder, &list, found,
+    s3r_status status = load_newest(state, trainable, identity, folder, &list, facts,
                                     warning, warning_bytes, err);
     s3r_folder_list_release(&list);
     return status;

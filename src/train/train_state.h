@@ -8,8 +8,7 @@
 #ifndef S3R_TRAIN_TRAIN_STATE_H
 #define S3R_TRAIN_TRAIN_STATE_H
 
-#include "train/train_set.h"
-#include "train/trainable.h"
+#include "train/train_identity.h"
 
 #define S3R_MAX_BEST 16u
 
@@ -34,30 +33,25 @@ typedef struct s3r_train_state {
     size_t window_counted, window_of;
 } s3r_train_state;
 
-/* What a checkpoint must agree with. */
-typedef struct s3r_train_identity {
-    const s3r_train_config *config;
-    const char *backbone_hash, *train_hash, *dev_hash; /* dev_hash: "" without */
-} s3r_train_identity;
-
-/* Writes FOLDER/checkpoint-STEP.s3c, then removes all but the newest `keep` and the mask
- * files of steps that are no longer among the best.  S3R_ERR_RUNTIME (disk full: what was
- * there stays), S3R_ERR_RESOURCE. */
+/* Writes FOLDER/checkpoint-STEP.s3c, then removes all but the newest `keep` and the
+ * results (files and folders) of steps that are no longer among the best. S3R_ERR_RUNTIME
+ * (disk full: what was there stays), S3R_ERR_RESOURCE. */
 s3r_status s3r_train_state_save(const s3r_train_state *state,
                                 const s3r_trainable *trainable,
                                 const s3r_train_identity *identity, const char *folder,
                                 size_t keep, s3r_error *err);
 
 /*
- * Loads the newest checkpoint of the folder into state and trainable.  *found is false
- * when there is none.  A damaged one is passed over (named in warning [warning_bytes],
+ * Loads the newest checkpoint of the folder into state and trainable.  *facts receives
+ * what it says (json_decref), for s3r_train_identity_check of the data; NULL when there
+ * is no checkpoint.  A damaged one is passed over (named in warning [warning_bytes],
  * else ""), for the one before.  S3R_ERR_USAGE: the checkpoint was made with other
- * settings, data or backbone (what differs is named); S3R_ERR_MODEL: all are damaged;
+ * settings, backbone, vocabulary (what differs is named); S3R_ERR_MODEL: all are damaged;
  * S3R_ERR_RESOURCE.
  */
 s3r_status s3r_train_state_load(s3r_train_state *state, s3r_trainable *trainable,
                                 const s3r_train_identity *identity, const char *folder,
-                                bool *found, char *warning, size_t warning_bytes,
+                                json_t **facts, char *warning, size_t warning_bytes,
                                 s3r_error *err);
 
 /* Puts an evaluation among the best `keep`; true when it is now the best of all. */

@@ -5,11 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/folder_list.h"
+#include "base/folder_writer.h"
 #include "base/memory.h"
 #include "base/process_memory.h"
 #include "train/trainer_parts.h"
+
+#define LOCK_NAME "run.lock"
 
 void s3r_trainer_tell(s3r_trainer *trainer, const s3r_train_event *event)
 {
@@ -53,6 +57,24 @@ static s3r_status check_folder(const s3r_trainer_options *options, s3r_error *er
                     options->folder, count);
 }
 
+/* Two runs in one folder would mix. */
+static s3r_status lock_folder(s3r_trainer *trainer, s3r_error *err)
+{
+    S3R_TRY(s3r_folder_create(trainer->folder, err));
+    char *path = s3r_path_join(trainer->folder, LOCK_NAME);
+    if (!path)
+        return s3r_fail_memory(err, trainer->folder, 0);
+    s3r_status status = s3r_file_lock_take(&trainer->lock, path, err);
+    s3r_free(path);
+    S3R_TRY(status);
+    if (!trainer->lock)
+        return s3r_fail(err, S3R_ERR_USAGE,
+                        "%s: another run is writing into this folder: wait for its end, "
+                        "or name another folder",
+                        trainer->folder);
+    return check_folder(&trainer->options, err); /* again: one may just have ended */
+}
+
 static s3r_status write_settings(const s3r_trainer *trainer, s3r_error *err)
 {
     char *text = NULL, *path = s3r_path_join(trainer->folder, "config.yaml");
@@ -74,42 +96,46 @@ static const char *temporary_folder(void)
     return folder && *folder ? folder : "/tmp";
 }
 
-static s3r_status open_set(s3r_trainer *trainer, s3r_train_set *set, const char *path,
-                           bool is_evaluation, size_t cache_bytes, s3r_error *err)
+static s3r_train_set_options set_options(s3r_trainer *trainer, bool is_evaluation)
 {
     s3r_cache_choice choice = trainer->config.cache.features;
     bool is_bf16 = trainer->config.precision == S3R_PRECISION_BF16;
-    s3r_train_set_options options = {
-        .path = path,
+    bool is_unlabelled = trainer->task->is_unlabelled;
+    s3r_dtype dtype = choice == S3R_CACHE_BF16 || (choice == S3R_CACHE_AUTO && is_bf16)
+                          ? S3R_DTYPE_BF16
+                          : S3R_DTYPE_F32;
+    return (s3r_train_set_options){
+        .path = is_evaluation ? trainer->options.dev : trainer->options.train,
         .is_evaluation = is_evaluation,
-        .is_unlabelled = trainer->task->is_unlabelled,
-        .has_cache = choice != S3R_CACHE_NONE || trainer->task->is_unlabelled,
-        .cache_dtype = choice == S3R_CACHE_BF16 || (choice == S3R_CACHE_AUTO && is_bf16)
-                           ? S3R_DTYPE_BF16
-                           : S3R_DTYPE_F32,
-        .cache_bytes = cache_bytes,
+        .is_unlabelled = is_unlabelled,
+        .has_cache = choice != S3R_CACHE_NONE || is_unlabelled,
+        .cache_dtype = is_unlabelled ? S3R_DTYPE_I16 : dtype,
+        .cache_bytes = trainer->config.cache.memory_mb << 20,
         .cache_folder = trainer->options.is_plan ? temporary_folder() : trainer->folder,
         .tell = tell_preparation,
         .tell_context = trainer};
-    if (options.is_unlabelled)
-        options.cache_dtype = S3R_DTYPE_I16;
-    return s3r_train_set_open(set, &trainer->model, &trainer->tape, &trainer->config,
-                              &options, err);
 }
 
+/* All texts first: they are quick, and audio is not. */
 static s3r_status open_data(s3r_trainer *trainer, s3r_error *err)
 {
-    size_t cache_bytes = trainer->config.cache.memory_mb << 20;
-    S3R_TRY(open_set(trainer, &trainer->train, trainer->options.train, false, cache_bytes,
-                     err));
-    if (trainer->options.dev) {
-        size_t used = trainer->train.cache
-                          ? s3r_feature_cache_memory_bytes(trainer->train.cache)
-                          : 0;
-        size_t left = cache_bytes > used ? cache_bytes - used : 0;
-        S3R_TRY(open_set(trainer, &trainer->dev, trainer->options.dev, true, left, err));
-        trainer->has_dev = true;
+    s3r_train_set_options train = set_options(trainer, false);
+    s3r_train_set_options dev = set_options(trainer, true);
+    trainer->has_dev = trainer->options.dev != NULL;
+    S3R_TRY(s3r_train_set_open(&trainer->train, &trainer->model, &train, err));
+    if (trainer->has_dev)
+        S3R_TRY(s3r_train_set_open(&trainer->dev, &trainer->model, &dev, err));
+    double start = s3r_clock_seconds();
+    S3R_TRY(s3r_train_set_load(&trainer->train, &trainer->model, &trainer->tape,
+                               &trainer->config, &train, err));
+    if (trainer->has_dev) {
+        const s3r_feature_cache *cache = trainer->train.cache;
+        size_t used = cache ? s3r_feature_cache_memory_bytes(cache) : 0;
+        dev.cache_bytes -= S3R_MIN(dev.cache_bytes, used);
+        S3R_TRY(s3r_train_set_load(&trainer->dev, &trainer->model, &trainer->tape,
+                                   &trainer->config, &dev, err));
     }
+    trainer->prepare_s = s3r_clock_seconds() - start;
     const s3r_model_config *config = &trainer->model.config;
     trainer->batch_frames =
         (size_t)(trainer->config.batch.seconds * (double)config->sample_rate /
@@ -125,44 +151,73 @@ void s3r_trainer_plan_epoch(s3r_trainer *trainer)
 
 /* ---- resuming ---- */
 
-/* What a run that was killed within a write left there (base/file.h): as large as a
- * checkpoint, and nobody's any more. */
+static bool is_leftover(const char *name)
+{
+    static const char *const ours[] = {"checkpoint-", "best",        "last",
+                                       "step-",       "config.yaml", "metrics.jsonl",
+                                       "report.html", "README.md",   "start"};
+    bool is_ours = false;
+    for (size_t i = 0; i < S3R_ARRAY_LEN(ours); i++)
+        is_ours = is_ours || strncmp(name, ours[i], strlen(ours[i])) == 0;
+    return is_ours && strstr(name, ".tmp-") != NULL;
+}
+
+/* What a run that was killed within a write left there (base/file.h,
+ * base/folder_writer.h): as large as a checkpoint, and nobody's any more, since we hold
+ * the lock. */
 static s3r_status remove_leftovers(const char *folder, s3r_error *err)
 {
     s3r_folder_list list;
     s3r_status status = S3R_OK;
     S3R_TRY(s3r_folder_list_read(&list, folder, "", S3R_ERR_RUNTIME, err));
     for (size_t i = 0; i < list.count && status == S3R_OK; i++) {
-        if (!strstr(list.names[i], ".tmp-"))
+        if (!is_leftover(list.names[i]))
             continue;
         char *path = s3r_path_join(folder, list.names[i]);
-        if (path)
-            (void)remove(path); /* they do no harm */
-        else
+        if (!path)
             status = s3r_fail_memory(err, folder, 0);
+        else if (s3r_path_is_folder(path))
+            s3r_folder_remove(path);
+        else
+            (void)remove(path); /* they do no harm */
         s3r_free(path);
     }
     s3r_folder_list_release(&list);
     return status;
 }
 
+static s3r_status identify(s3r_trainer *trainer, s3r_error *err)
+{
+    S3R_TRY(s3r_train_identity_make(&trainer->identity, &trainer->config, &trainer->model,
+                                    &trainer->trainable, err));
+    if (trainer->task->identify)
+        trainer->task->identify(trainer, &trainer->identity);
+    return S3R_OK;
+}
+
+/* Before the data is read: a checkpoint of something else is refused at once. */
 static s3r_status resume(s3r_trainer *trainer, s3r_error *err)
 {
     char warning[512];
-    bool found = false;
-    const s3r_train_identity identity = {.config = &trainer->config,
-                                         .backbone_hash = trainer->model.hash,
-                                         .train_hash = trainer->train.hash,
-                                         .dev_hash =
-                                             trainer->has_dev ? trainer->dev.hash : ""};
-    S3R_TRY(s3r_train_state_load(&trainer->state, &trainer->trainable, &identity,
-                                 trainer->folder, &found, warning, sizeof warning, err));
+    S3R_TRY(s3r_train_state_load(&trainer->state, &trainer->trainable, &trainer->identity,
+                                 trainer->folder, &trainer->resumed, warning,
+                                 sizeof warning, err));
     if (warning[0])
-        s3r_trainer_tell(trainer,
-                         &(s3r_train_event){.kind = S3R_TRAIN_WARNING, .text = warning});
-    if (found)
+        s3r_trainer_warn(trainer, warning);
+    if (trainer->resumed)
         s3r_trainable_select(&trainer->trainable, trainer->pool);
-    return remove_leftovers(trainer->folder, err);
+    return S3R_OK;
+}
+
+static s3r_status identify_data(s3r_trainer *trainer, s3r_error *err)
+{
+    s3r_train_identity_set(&trainer->identity, S3R_IDENTITY_TRAIN, trainer->train.hash);
+    if (trainer->has_dev)
+        s3r_train_identity_set(&trainer->identity, S3R_IDENTITY_DEV, trainer->dev.hash);
+    if (!trainer->resumed)
+        return S3R_OK;
+    return s3r_train_identity_check(&trainer->identity, trainer->resumed, true,
+                                    trainer->folder, err);
 }
 
 /* ---- all ---- */
@@ -190,12 +245,16 @@ static s3r_status open_parts(s3r_trainer *trainer, s3r_error *err)
     S3R_TRY(s3r_trainable_make(&trainer->trainable, &trainer->model, options->pool,
                                &trainer->config, limit, err));
     if (!options->is_plan)
-        S3R_TRY(s3r_folder_create(trainer->folder, err));
+        S3R_TRY(lock_folder(trainer, err));
+    if (!options->is_plan)
+        S3R_TRY(remove_leftovers(trainer->folder, err));
+    S3R_TRY(identify(trainer, err));
+    if (options->may_resume && !options->is_plan)
+        S3R_TRY(resume(trainer, err));
     S3R_TRY(open_data(trainer, err));
     if (trainer->task->match_data)
         S3R_TRY(trainer->task->match_data(trainer, err));
-    if (options->may_resume && !options->is_plan)
-        S3R_TRY(resume(trainer, err));
+    S3R_TRY(identify_data(trainer, err));
     trainer->is_selected = true;
     s3r_trainer_plan_epoch(trainer);
     return options->is_plan ? S3R_OK : write_settings(trainer, err);
@@ -233,6 +292,9 @@ void s3r_trainer_close(s3r_trainer *trainer)
     s3r_train_model_close(&trainer->model);
     if (trainer->has_tape)
         s3r_tape_release(&trainer->tape);
+    s3r_train_identity_release(&trainer->identity);
+    json_decref(trainer->resumed);
+    s3r_file_lock_release(trainer->lock);
     s3r_free(trainer->folder);
     s3r_free(trainer);
 }

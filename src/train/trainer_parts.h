@@ -6,10 +6,12 @@
 #ifndef S3R_TRAIN_TRAINER_PARTS_H
 #define S3R_TRAIN_TRAINER_PARTS_H
 
+#include "base/file_lock.h"
 #include "train/batch_plan.h"
 #include "train/run_log.h"
 #include "train/train_evaluate.h"
 #include "train/train_result.h"
+#include "train/train_state.h"
 #include "train/train_step.h"
 #include "train/trainer.h"
 
@@ -29,6 +31,8 @@ typedef struct s3r_trainer_task {
     const char *collapse_advice;
     /* What must be known before trained arrays are made; NULL = nothing. */
     s3r_status (*open)(s3r_trainer *trainer, s3r_error *err);
+    /* What the identity of the run has beside that of others; NULL = nothing. */
+    void (*identify)(const s3r_trainer *trainer, s3r_train_identity *identity);
     /* After the data is there; NULL = nothing. */
     s3r_status (*match_data)(s3r_trainer *trainer, s3r_error *err);
     void (*close)(s3r_trainer *trainer); /* NULL = nothing */
@@ -52,6 +56,9 @@ struct s3r_trainer {
     s3r_trainer_options options; /* strings are borrowed until open returns */
     s3r_train_config config;
     char *folder;
+    s3r_file_lock *lock; /* of the folder */
+    s3r_train_identity identity;
+    json_t *resumed; /* the facts of the checkpoint that it goes on from; NULL = none */
     s3r_pool *pool;
     s3r_tape tape;
     bool has_tape;
@@ -59,6 +66,7 @@ struct s3r_trainer {
     struct s3r_pretrain_data *pretrain; /* of trainer_pretrain.c; NULL for others */
     s3r_train_set train, dev;
     bool has_dev;
+    double prepare_s; /* that decoding and extraction took */
     s3r_trainable trainable;
     s3r_batch_plan batches;
     size_t batch_frames; /* of a micro-batch at most */

@@ -67,6 +67,19 @@ static s3r_status open_task(s3r_trainer *trainer, s3r_error *err)
                     trainer->options.train_labels, trainer->pretrain->files[1].clusters);
 }
 
+/* The seal of the labels' files. */
+static void identify(const s3r_trainer *trainer, s3r_train_identity *identity)
+{
+    static const s3r_identity_part parts[] = {S3R_IDENTITY_LABELS,
+                                              S3R_IDENTITY_DEV_LABELS};
+    for (size_t i = 0; i < 2; i++) {
+        const json_t *metadata = trainer->pretrain->files[i].sealed.container.metadata;
+        const char *seal = json_string_value(json_object_get(metadata, "s3r.sha256"));
+        if (seal)
+            s3r_train_identity_set(identity, parts[i], seal);
+    }
+}
+
 static s3r_status match_set(s3r_trainer *trainer, size_t which, const s3r_train_set *set,
                             s3r_error *err)
 {
@@ -243,6 +256,7 @@ const s3r_trainer_task s3r_trainer_pretrain = {
     .counted_name = "accuracy",
     .collapse_advice = "",
     .open = open_task,
+    .identify = identify,
     .match_data = match_data,
     .close = close_task,
     .run_batch = run_batch,
