@@ -183,29 +183,32 @@ static void print_forecast(const s3r_train_forecast *f)
     printf("%-22s %zu MiB each\n", "checkpoints", f->checkpoint_bytes >> 20);
     if (f->step_s <= 0.0)
         return;
+    print_duration("before the first step", f->prepare_s);
     print_duration("time a step", f->step_s);
     printf("%-22s %zu\n", "steps", f->steps);
     if (f->evaluations > 0)
         print_duration("time an evaluation", f->evaluation_s);
     if (f->evaluations > 0)
         printf("%-22s %zu\n", "evaluations", f->evaluations);
+    print_duration("time a checkpoint", f->checkpoint_s);
     print_duration("total", f->total_s);
 }
 
 static s3r_status print_forecast_json(const s3r_train_forecast *f, s3r_error *err)
 {
-    json_t *object =
-        json_pack("{sI, sI, sf, sf, sI, sI, sI, sI, sf, sf, sI, sf, sI, sI, sI}",
-                  "utterances", (json_int_t)f->utterances, "dev_utterances",
-                  (json_int_t)f->dev_utterances, "train_s", f->train_s, "dev_s", f->dev_s,
-                  "trained_parameters", (json_int_t)f->trained_parameters,
-                  "masked_elements", (json_int_t)f->masked_elements, "removed_elements",
-                  (json_int_t)f->removed_elements, "steps", (json_int_t)f->steps,
-                  "step_s", f->step_s, "evaluation_s", f->evaluation_s, "evaluations",
-                  (json_int_t)f->evaluations, "total_s", f->total_s, "memory_bytes",
-                  (json_int_t)f->memory_bytes, "memory_limit_bytes",
-                  (json_int_t)f->memory_limit_bytes, "checkpoint_bytes",
-                  (json_int_t)f->checkpoint_bytes);
+    json_t *object = json_pack(
+        "{sI, sI, sf, sf, sI, sI, sI, sI, sf, sf, sI, sf, sf, sI, sf, sI, sI, sI}",
+        "utterances", (json_int_t)f->utterances, "dev_utterances",
+        (json_int_t)f->dev_utterances, "train_s", f->train_s, "dev_s", f->dev_s,
+        "trained_parameters", (json_int_t)f->trained_parameters, "masked_elements",
+        (json_int_t)f->masked_elements, "removed_elements",
+        (json_int_t)f->removed_elements, "steps", (json_int_t)f->steps, "step_s",
+        f->step_s, "evaluation_s", f->evaluation_s, "evaluations",
+        (json_int_t)f->evaluations, "prepare_s", f->prepare_s, "checkpoint_s",
+        f->checkpoint_s, "checkpoints", (json_int_t)f->checkpoints, "total_s", f->total_s,
+        "memory_bytes", (json_int_t)f->memory_bytes, "memory_limit_bytes",
+        (json_int_t)f->memory_limit_bytes, "checkpoint_bytes",
+        (json_int_t)f->checkpoint_bytes);
     char *text = object ? json_dumps(object, JSON_INDENT(2)) : NULL;
     json_decref(object);
     if (!text)

@@ -52,7 +52,7 @@ S3R_API s3r_status s3r_train(s3r_context *context, const s3r_train_options *opti
                              bool *finished, s3r_error *err);
 
 /*
- * What s3r_train would take, by running a few steps that change nothing.  Writes no file.
+ * What s3r_train would take, by running a few steps that change nothing.  Leaves no file.
  * S3R_ERR_RESOURCE when it would not fit; *forecast then has everything but the times.
  */
 S3R_API s3r_status s3r_train_plan(s3r_context *context, const s3r_train_options *options,

@@ -52,7 +52,10 @@ typedef struct s3r_train_forecast {
     double step_s;       /* seconds a step */
     double evaluation_s; /* seconds an evaluation; 0 without dev */
     size_t evaluations;
-    double total_s;
+    double prepare_s;    /* before the first step: opening, decoding, extraction */
+    double checkpoint_s; /* seconds to write one */
+    size_t checkpoints;
+    double total_s;            /* of all these */
     size_t memory_bytes;       /* peak of the process */
     size_t memory_limit_bytes; /* what it may need */
     size_t checkpoint_bytes;   /* a file on disk */

@@ -331,6 +331,10 @@ s3r_status s3r_trainer_run(s3r_trainer *trainer, bool *finished, s3r_error *err)
 {
     s3r_run_log *log = NULL;
     *finished = false;
+    if (!is_finished(trainer)) {
+        s3r_train_forecast forecast = {0};
+        S3R_TRY(s3r_trainer_forecast_memory(trainer, &forecast, err));
+    }
     S3R_TRY(s3r_run_log_open(&log, trainer->folder, trainer->state.step, err));
     s3r_trainer_tell(trainer,
                      &(s3r_train_event){.kind = S3R_TRAIN_STARTED,

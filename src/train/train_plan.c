@@ -6,14 +6,19 @@
  * real steps for the time.
  */
 #include "base/clock.h"
+#include "base/file.h"
+#include "base/folder_writer.h"
+#include "base/memory.h"
 #include "base/process_memory.h"
+#include "checkpoint/sealed_file.h"
 #include "train/trainer_parts.h"
 
 #include <string.h>
 
-#define SMALL_PART  8u /* of a micro-batch */
-#define TIMED_STEPS 2u /* beside the first, which finds its memory */
-#define TIMED_MICRO 3u /* micro-batches that are timed, at most, a step */
+#define SMALL_PART  8u                 /* of a micro-batch */
+#define TIMED_STEPS 2u                 /* beside the first, which finds its memory */
+#define TIMED_BYTES ((size_t)32 << 20) /* of a checkpoint */
+#define TIMED_MICRO 3u                 /* micro-batches that are timed, at most, a step */
 
 /* Frames of the largest micro-batch that is likely: the limit, or one long utterance, or
  * all there is. */
@@ -54,8 +59,8 @@ static size_t trained_bytes(const s3r_trainable *trainable)
 }
 
 /* The peak of the process from that of a small batch. */
-static s3r_status forecast_memory(s3r_trainer *trainer, s3r_train_forecast *forecast,
-                                  s3r_error *err)
+s3r_status s3r_trainer_forecast_memory(s3r_trainer *trainer, s3r_train_forecast *forecast,
+                                       s3r_error *err)
 {
     size_t taken, largest = largest_batch(trainer);
     size_t count = take_frames(trainer, largest / SMALL_PART, &taken);
@@ -140,6 +145,63 @@ static s3r_status time_evaluation(s3r_trainer *trainer, s3r_train_forecast *fore
     return S3R_OK;
 }
 
+/* As many trained arrays as make up `wanted` bytes, or all. */
+static size_t list_arrays(const s3r_trainable *trainable, s3r_tensor *tensors,
+                          size_t wanted, size_t *bytes)
+{
+    size_t count = 0;
+    *bytes = 0;
+    for (size_t i = 0; i < trainable->count && *bytes < wanted; i++) {
+        const s3r_trained *item = &trainable->items[i];
+        tensors[count++] = (s3r_tensor){.name = item->name,
+                                        .dtype = S3R_DTYPE_F32,
+                                        .rank = 1,
+                                        .shape = {item->count},
+                                        .data = item->values,
+                                        .size_bytes = item->count * sizeof(float)};
+        *bytes += item->count * sizeof(float);
+    }
+    return count;
+}
+
+/* Seconds a byte of a file like a part of a checkpoint, in a temporary folder; 0 when it
+ * cannot be written there. */
+static double time_writing(const s3r_tensor *tensors, size_t count, size_t bytes)
+{
+    s3r_folder_writer folder = {0};
+    double seconds = 0.0;
+    char *parent = s3r_path_join(s3r_trainer_temporary_folder(), "s3r-plan");
+    json_t *facts = json_object();
+    if (parent && facts && s3r_folder_writer_open(&folder, parent, NULL) == S3R_OK) {
+        char *path = s3r_path_join(folder.temporary_path, "plan.s3c");
+        double start = s3r_clock_seconds();
+        if (path && s3r_sealed_file_save(path, "s3r.plan", 1, tensors, count, facts,
+                                         NULL) == S3R_OK)
+            seconds = s3r_clock_seconds() - start;
+        s3r_free(path);
+    }
+    s3r_folder_writer_abort(&folder); /* nothing stays */
+    json_decref(facts);
+    s3r_free(parent);
+    return seconds / (double)S3R_MAX(bytes, (size_t)1);
+}
+
+static s3r_status time_checkpoint(const s3r_trainer *trainer,
+                                  s3r_train_forecast *forecast, s3r_error *err)
+{
+    const s3r_trainable *trainable = &trainer->trainable;
+    size_t all = forecast->checkpoint_bytes, bytes = 0;
+    size_t every = S3R_MAX(trainer->config.checkpoint.every, (size_t)1);
+    s3r_tensor *tensors = s3r_alloc(trainable->count, sizeof *tensors);
+    if (!tensors)
+        return s3r_fail_memory(err, "the forecast", trainable->count * sizeof *tensors);
+    size_t count = list_arrays(trainable, tensors, TIMED_BYTES, &bytes);
+    forecast->checkpoint_s = time_writing(tensors, count, bytes) * (double)all;
+    forecast->checkpoints = S3R_CEIL_DIV(forecast->steps, every);
+    s3r_free(tensors);
+    return S3R_OK;
+}
+
 s3r_status s3r_trainer_plan(s3r_trainer *trainer, s3r_train_forecast *forecast,
                             s3r_error *err)
 {
@@ -155,10 +217,13 @@ s3r_status s3r_trainer_plan(s3r_trainer *trainer, s3r_train_forecast *forecast,
         forecast->removed_elements +=
             trainable->masked[i].mask.rows * trainable->masked[i].mask.cols -
             s3r_mask_kept_count(&trainable->masked[i].mask);
-    S3R_TRY(forecast_memory(trainer, forecast, err));
+    S3R_TRY(s3r_trainer_forecast_memory(trainer, forecast, err));
     S3R_TRY(time_step(trainer, &forecast->step_s, err));
     S3R_TRY(time_evaluation(trainer, forecast, err));
-    forecast->total_s = forecast->step_s * (double)forecast->steps +
-                        forecast->evaluation_s * (double)forecast->evaluations;
+    S3R_TRY(time_checkpoint(trainer, forecast, err));
+    forecast->prepare_s = trainer->prepare_s;
+    forecast->total_s = forecast->prepare_s + forecast->step_s * (double)forecast->steps +
+                        forecast->evaluation_s * (double)forecast->evaluations +
+                        forecast->checkpoint_s * (double)forecast->checkpoints;
     return S3R_OK;
 }

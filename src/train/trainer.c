@@ -90,7 +90,7 @@ static s3r_status write_settings(const s3r_trainer *trainer, s3r_error *err)
 /* ---- data ---- */
 
 /* A forecast leaves nothing in the run folder. */
-static const char *temporary_folder(void)
+const char *s3r_trainer_temporary_folder(void)
 {
     const char *folder = getenv("TMPDIR");
     return folder && *folder ? folder : "/tmp";
@@ -111,7 +111,8 @@ static s3r_train_set_options set_options(s3r_trainer *trainer, bool is_evaluatio
         .has_cache = choice != S3R_CACHE_NONE || is_unlabelled,
         .cache_dtype = is_unlabelled ? S3R_DTYPE_I16 : dtype,
         .cache_bytes = trainer->config.cache.memory_mb << 20,
-        .cache_folder = trainer->options.is_plan ? temporary_folder() : trainer->folder,
+        .cache_folder =
+            trainer->options.is_plan ? s3r_trainer_temporary_folder() : trainer->folder,
         .tell = tell_preparation,
         .tell_context = trainer};
 }
@@ -125,7 +126,6 @@ static s3r_status open_data(s3r_trainer *trainer, s3r_error *err)
     S3R_TRY(s3r_train_set_open(&trainer->train, &trainer->model, &train, err));
     if (trainer->has_dev)
         S3R_TRY(s3r_train_set_open(&trainer->dev, &trainer->model, &dev, err));
-    double start = s3r_clock_seconds();
     S3R_TRY(s3r_train_set_load(&trainer->train, &trainer->model, &trainer->tape,
                                &trainer->config, &train, err));
     if (trainer->has_dev) {
@@ -135,7 +135,6 @@ static s3r_status open_data(s3r_trainer *trainer, s3r_error *err)
         S3R_TRY(s3r_train_set_load(&trainer->dev, &trainer->model, &trainer->tape,
                                    &trainer->config, &dev, err));
     }
-    trainer->prepare_s = s3r_clock_seconds() - start;
     const s3r_model_config *config = &trainer->model.config;
     trainer->batch_frames =
         (size_t)(trainer->config.batch.seconds * (double)config->sample_rate /
@@ -271,7 +270,9 @@ s3r_status s3r_trainer_open(s3r_trainer **out, const s3r_trainer_options *option
     trainer->options = *options;
     trainer->config = options->config;
     trainer->pool = options->pool;
+    double start = s3r_clock_seconds();
     s3r_status status = open_parts(trainer, err);
+    trainer->prepare_s = s3r_clock_seconds() - start;
     if (status == S3R_OK)
         *out = trainer;
     else

@@ -31,7 +31,8 @@ typedef struct s3r_trainer_options {
 
 /*
  * Opens model and data, makes what trains and, with may_resume, loads the newest
- * checkpoint.  S3R_ERR_USAGE: the folder has a run already, or one with other settings;
+ * checkpoint.  S3R_ERR_USAGE: the folder has a run already, one with other settings, or one
+ * that is going on;
  * S3R_ERR_RESOURCE: it would not fit, with what is needed; the errors of models and data.
  */
 s3r_status s3r_trainer_open(s3r_trainer **out, const s3r_trainer_options *options,
@@ -46,7 +47,8 @@ s3r_status s3r_trainer_plan(s3r_trainer *trainer, s3r_train_forecast *forecast,
 /*
  * Runs to the end: best.s3m is the best mask on dev (without dev: the last).  *finished
  * is false when the watcher stopped it; a checkpoint was then written.  S3R_ERR_DIVERGED
- * when NaN persists; S3R_ERR_RUNTIME (disk full), S3R_ERR_RESOURCE.
+ * when NaN persists; S3R_ERR_RUNTIME (disk full); S3R_ERR_RESOURCE, also before the first
+ * step when the forecast of memory is above the limit.
  */
 s3r_status s3r_trainer_run(s3r_trainer *trainer, bool *finished, s3r_error *err);
 

@@ -66,7 +66,7 @@ struct s3r_trainer {
     struct s3r_pretrain_data *pretrain; /* of trainer_pretrain.c; NULL for others */
     s3r_train_set train, dev;
     bool has_dev;
-    double prepare_s; /* that decoding and extraction took */
+    double prepare_s; /* that opening took: decoding and extraction, mostly */
     s3r_trainable trainable;
     s3r_batch_plan batches;
     size_t batch_frames; /* of a micro-batch at most */
@@ -95,6 +95,14 @@ s3r_status s3r_trainer_gradient(s3r_trainer *trainer, s3r_train_state *state,
  * gradients. */
 void s3r_trainer_update(s3r_trainer *trainer, size_t step, size_t update, double units,
                         double sum_of_squares);
+
+/* Fills the memory part of a forecast by running a small batch, which changes gradients
+ * only.  S3R_ERR_RESOURCE when the run needs more than the limit. */
+s3r_status s3r_trainer_forecast_memory(s3r_trainer *trainer, s3r_train_forecast *forecast,
+                                       s3r_error *err);
+
+/* TMPDIR, or /tmp: where a forecast puts files. */
+const char *s3r_trainer_temporary_folder(void);
 
 /* Tells the watcher; remembers when it wants to stop. */
 void s3r_trainer_tell(s3r_trainer *trainer, const s3r_train_event *event);
