@@ -31,9 +31,9 @@ typedef struct s3r_trainer_options {
 
 /*
  * Opens model and data, makes what trains and, with may_resume, loads the newest
- * checkpoint.  S3R_ERR_USAGE: the folder has a run already, one with other settings, or one
- * that is going on;
- * S3R_ERR_RESOURCE: it would not fit, with what is needed; the errors of models and data.
+ * checkpoint.  S3R_ERR_USAGE: the folder has a run already, one with other settings, or
+ * one that is going on; S3R_ERR_RESOURCE: it would not fit, with what is needed; the
+ * errors of models and data.
  */
 s3r_status s3r_trainer_open(s3r_trainer **out, const s3r_trainer_options *options,
                             s3r_error *err);
