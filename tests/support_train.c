@@ -282,6 +282,14 @@ static void expect_checkpoint(const test_method *one, const char *folder, size_t
     s3r_sealed_file_close(&file);
 }
 
+/* Sanitizers look at the code, for which a few steps do; learning takes ten times as long
+ * with them and is what the other builds see. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define FEW_STEPS "schedule.steps=8"
+#else
+#define FEW_STEPS ""
+#endif
+
 /* Runs one of them in a folder of its own. */
 static void check_method(const test_method *one, const char *root, size_t number)
 {
@@ -291,13 +299,17 @@ static void check_method(const test_method *one, const char *root, size_t number
     const char *folder = test_path(root, name);
     test_run_init(&run, folder, 1, TEST_RECIPE);
     test_run_set(&run, one->settings);
+    test_run_set(&run, FEW_STEPS);
     test_run_to_end(&run);
-    if (!(run.first_loss > 60.0) || !(run.last_loss <= one->loss_at_most) ||
-        !(run.metric <= one->wer_at_most))
+    bool must_learn = FEW_STEPS[0] == '\0';
+    if (!(run.first_loss > 60.0) ||
+        (must_learn &&
+         (!(run.last_loss <= one->loss_at_most) || !(run.metric <= one->wer_at_most))))
         fail_msg("%s: loss %g, then %g (expected at most %g), WER %g (at most %g)",
                  one->name, run.first_loss, run.last_loss, one->loss_at_most, run.metric,
                  one->wer_at_most);
-    assert_string_equal(run.warnings, "");
+    if (must_learn)
+        assert_string_equal(run.warnings, "");
     expect_checkpoint(one, folder, run.options.config.schedule.steps);
     test_run_release(&run);
 }
