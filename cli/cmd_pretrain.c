@@ -45,7 +45,17 @@ static s3r_status make_start(const pretrain_options *mine, char **path, s3r_erro
         return S3R_OK;
     }
     uint64_t seed = mine->seed ? strtoull(mine->seed, NULL, 10) : 1;
-    return s3r_model_create(*path, mine->shape.items, mine->shape.count, seed, err);
+    /* The family is that of the objective unless the shape says otherwise. */
+    const char **settings = calloc(mine->shape.count + 1, sizeof *settings);
+    if (!settings)
+        return s3r_cli_fail(err, S3R_ERR_RESOURCE, "no memory");
+    settings[0] = mine->objective == 0 ? "family=hubert" : "family=wav2vec2";
+    for (size_t i = 0; i < mine->shape.count; i++)
+        settings[i + 1] = mine->shape.items[i];
+    s3r_status status =
+        s3r_model_create(*path, settings, mine->shape.count + 1, seed, err);
+    free(settings);
+    return status;
 }
 
 static s3r_status run_with(const s3r_command *command, const s3r_setting_list *settings,
