@@ -24,7 +24,8 @@ typedef struct preparer {
     size_t bad;      /* utterances with an error */
     char list[4096]; /* the first of them */
     size_t list_length;
-    size_t remarks; /* on utterances that stay, of evaluation */
+    size_t remarks;  /* on utterances that stay, of evaluation */
+    size_t left_out; /* too short ones of an unlabelled set */
     struct sha256_ctx hash;
 } preparer;
 
@@ -66,6 +67,24 @@ static void end_remarks(preparer *p)
         (void)tell(p, text, 0);
     }
     p->remarks = 0;
+}
+
+/* Pretraining has thousands of clips of which many are short: the first few are named. */
+static void leave_out(preparer *p, const s3r_utterance *utterance, const char *reason)
+{
+    if (p->left_out++ < MAX_NAMED)
+        warn(p, utterance, reason);
+}
+
+static void end_left_out(preparer *p)
+{
+    char text[WARNING_BYTES];
+    if (p->left_out > MAX_NAMED) {
+        snprintf(text, sizeof text,
+                 "%.300s: %zu more utterances are left out as too short",
+                 p->options->path, p->left_out - MAX_NAMED);
+        (void)tell(p, text, 0);
+    }
 }
 
 /* Collects an error, so that one run names several. */
@@ -212,7 +231,8 @@ static s3r_status take_samples(preparer *p, s3r_train_item *item, const s3r_audi
     item->samples = audio->sample_count;
     item->frames = S3R_MIN(s3r_config_frames(config, audio->sample_count), longest);
     if (item->frames == 0 || seconds < p->config->batch.min_seconds) {
-        warn(p, item->utterance, "it is shorter than batch.min_seconds, or one frame");
+        leave_out(p, item->utterance,
+                  "it is shorter than batch.min_seconds, or one frame");
         return S3R_OK;
     }
     S3R_TRY(s3r_feature_cache_put(p->set->cache, p->set->count, audio->samples,
@@ -345,6 +365,7 @@ static s3r_status load_all(preparer *p, s3r_error *err)
     }
     s3r_audio_cache_release(set->recording);
     end_remarks(p);
+    end_left_out(p);
     S3R_TRY(check_left(p, err));
     finish_hash(p);
     return S3R_OK;
