@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash_text.h"
 #include "base/memory.h"
 #include "checkpoint/json_file.h"
 
@@ -47,8 +48,7 @@ static void seal_of(char hex[HEX_BYTES], const char *kind, const char *version,
             sha256_update(&hash, tensors[i].size_bytes, tensors[i].data);
     }
     sha256_digest(&hash, sizeof digest, digest);
-    for (size_t i = 0; i < sizeof digest; i++)
-        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    s3r_bytes_to_hex(hex, digest, sizeof digest);
 }
 
 static s3r_status verify(s3r_sealed_file *file, const char *label, const char *kind,

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/hash_text.h"
 
 #define GROUP_FILES      64u
 #define TOLERATED_LACK_S 0.05
@@ -82,8 +83,7 @@ static void hash_file(s3r_audio_fact *fact)
     md5_update(&md5, map.size, map.data);
     md5_digest(&md5, sizeof digest, digest);
     s3r_file_map_close(&map);
-    for (size_t i = 0; i < sizeof digest; i++)
-        snprintf(fact->hash + 2 * i, 3, "%02x", digest[i]);
+    s3r_bytes_to_hex(fact->hash, digest, sizeof digest);
 }
 
 static bool has_exact_header(const char *path)

@@ -9,6 +9,7 @@
 
 #include "audio/audio_load.h"
 #include "base/file.h"
+#include "base/hash_text.h"
 #include "data/clean_text.h"
 #include "data/text_split.h"
 #include "text/plain_text.h"
@@ -62,8 +63,7 @@ static s3r_status hash_audio(char key[AUDIO_KEY_BYTES], const s3r_speech_pair *p
     sha256_digest(&sha, sizeof digest, digest);
     s3r_file_map_close(&map);
     size_t used = (size_t)snprintf(key, 16, "%.15s", pair->language);
-    for (size_t i = 0; i < sizeof digest; i++)
-        used += (size_t)snprintf(key + used, AUDIO_KEY_BYTES - used, "%02x", digest[i]);
+    s3r_bytes_to_hex(key + used, digest, sizeof digest);
     return S3R_OK;
 }
 

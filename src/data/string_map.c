@@ -5,16 +5,14 @@
 
 #include <string.h>
 
+#include "base/hash_text.h"
 #include "base/memory.h"
 
 #define FIRST_CAPACITY 64u
 
 uint64_t s3r_string_hash(const char *text)
 {
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (; *text != '\0'; text++)
-        hash = (hash ^ (unsigned char)*text) * 0x100000001b3u;
-    return hash;
+    return s3r_hash_bytes(text, strlen(text));
 }
 
 void s3r_string_map_release(s3r_string_map *map)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash_text.h"
 #include "base/memory.h"
 #include "model/weight_plan.h"
 
@@ -56,7 +57,6 @@ static int compare_entries(const void *a, const void *b)
 s3r_status s3r_model_hash(char *text, const s3r_checkpoint *checkpoint,
                           const s3r_model_config *config, s3r_error *err)
 {
-    static const char digits[] = "0123456789abcdef";
     struct sha256_ctx hash;
     uint8_t digest[SHA256_DIGEST_SIZE];
     s3r_weight_plan plan;
@@ -71,10 +71,6 @@ s3r_status s3r_model_hash(char *text, const s3r_checkpoint *checkpoint,
     }
     s3r_weight_plan_release(&plan);
     sha256_digest(&hash, sizeof digest, digest);
-    for (size_t i = 0; i < sizeof digest; i++) {
-        text[2 * i] = digits[digest[i] >> 4];
-        text[2 * i + 1] = digits[digest[i] & 15];
-    }
-    text[2 * sizeof digest] = '\0';
+    s3r_bytes_to_hex(text, digest, sizeof digest);
     return S3R_OK;
 }

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash_text.h"
 #include "base/memory.h"
 #include "text/unicode_text.h"
 
@@ -36,9 +37,7 @@ typedef struct word_table {
 
 static uint64_t hash_word(word w)
 {
-    uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a */
-    for (size_t i = 0; i < w.size; i++)
-        hash = (hash ^ (unsigned char)w.first[i]) * 0x100000001b3u;
+    uint64_t hash = s3r_hash_bytes(w.first, w.size);
     return hash ^ (hash >> 32);
 }
 

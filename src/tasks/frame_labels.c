@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hash_text.h"
+
 #define MAX_STRIDE  ((size_t)1 << 20)
 #define MAX_RATE_HZ ((size_t)1 << 20)
 
@@ -256,8 +258,7 @@ s3r_status s3r_manifest_hash(char hex[S3R_MANIFEST_HASH_BYTES], const char *path
     if (map.size > 0)
         sha256_update(&hash, map.size, map.data);
     sha256_digest(&hash, sizeof digest, digest);
-    for (size_t i = 0; i < sizeof digest; i++)
-        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    s3r_bytes_to_hex(hex, digest, sizeof digest);
     s3r_file_map_close(&map);
     return S3R_OK;
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <utf8proc.h>
 
+#include "base/hash_text.h"
 #include "text/unicode_text.h"
 
 typedef struct indexed_label {
@@ -38,9 +39,7 @@ typedef struct encoder {
 
 static size_t hash_bytes(const char *text, size_t length)
 {
-    uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a */
-    for (size_t i = 0; i < length; i++)
-        hash = (hash ^ (unsigned char)text[i]) * 0x100000001b3u;
+    uint64_t hash = s3r_hash_bytes(text, length);
     return (size_t)(hash ^ hash >> 32);
 }
 

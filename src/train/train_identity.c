@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash_text.h"
 #include "text/vocabulary_encode.h"
 
 #define LINE_BYTES 128
@@ -30,8 +31,7 @@ static void finish(struct sha256_ctx *hash, char text[S3R_MODEL_HASH_BYTES])
 {
     uint8_t digest[SHA256_DIGEST_SIZE];
     sha256_digest(hash, sizeof digest, digest);
-    for (size_t i = 0; i < sizeof digest; i++)
-        snprintf(text + 2 * i, 3, "%02x", digest[i]);
+    s3r_bytes_to_hex(text, digest, sizeof digest);
 }
 
 static s3r_status hash_vocabulary(const s3r_vocabulary *vocabulary, char *out,

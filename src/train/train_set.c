@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hash_text.h"
 #include "model/extractor.h"
 #include "tasks/ctc_loss.h"
 #include "text/vocabulary_encode.h"
@@ -205,8 +206,7 @@ static void finish_hash(preparer *p)
 {
     uint8_t digest[SHA256_DIGEST_SIZE];
     sha256_digest(&p->hash, sizeof digest, digest);
-    for (size_t i = 0; i < sizeof digest; i++)
-        snprintf(p->set->hash + 2 * i, 3, "%02x", digest[i]);
+    s3r_bytes_to_hex(p->set->hash, digest, sizeof digest);
 }
 
 /* Keeps an utterance; those before it may have been left out. */

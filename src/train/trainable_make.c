@@ -1,6 +1,7 @@
 /*
  * The list of a method: which parameters train, and their first values.
  */
+#include "base/hash_text.h"
 #include "train/trainable_maker.h"
 
 #include <math.h>
@@ -154,14 +155,11 @@ s3r_trained *s3r_trainable_last(const s3r_trainable_maker *m)
     return &m->trainable->items[m->trainable->count - 1];
 }
 
-/* A stream for one array: by its name, FNV-1a. */
+/* A stream for one array: by its name. */
 s3r_random s3r_trainable_stream(const s3r_trainable_maker *m, const char *name)
 {
     s3r_random random;
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (const char *c = name; *c; c++)
-        hash = (hash ^ (unsigned char)*c) * 0x100000001b3u;
-    s3r_random_init(&random, m->config->seed, hash);
+    s3r_random_init(&random, m->config->seed, s3r_hash_bytes(name, strlen(name)));
     return random;
 }
 
