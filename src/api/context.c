@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "api/handles.h"
+#include "api/options_check.h"
 
 void s3r_context_options_init(s3r_context_options *options)
 {
@@ -33,11 +34,8 @@ s3r_status s3r_context_create(s3r_context **out, const s3r_context_options *opti
     s3r_context_options_init(&defaults);
     if (!options)
         options = &defaults;
-    if (options->struct_size != sizeof *options)
-        return s3r_fail(err, S3R_ERR_USAGE,
-                        "context options: expected a struct of %zu bytes, found %zu "
-                        "(not initialised?)",
-                        sizeof *options, options->struct_size);
+    S3R_TRY(s3r_options_check_size("context options", sizeof *options,
+                                   options->struct_size, err));
     const char *wish = options->cpu_level ? options->cpu_level : getenv("S3R_CPU");
     S3R_TRY(choose_level(wish, &level, err));
     s3r_context *context = s3r_alloc(1, sizeof *context);

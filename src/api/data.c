@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "api/handles.h"
+#include "api/options_check.h"
 #include "data/manifest_check.h"
 #include "data/manifest_draw.h"
 #include "data/manifest_place.h"
@@ -14,16 +15,6 @@
 
 _Static_assert(S3R_DATA_BINS == S3R_DURATION_BINS, "one histogram");
 _Static_assert((int)S3R_DATA_SPLIT_TEXT == (int)S3R_SPLIT_TEXT, "one order of modes");
-
-static s3r_status check_size(size_t found, size_t expected, s3r_error *err)
-{
-    if (found == expected)
-        return S3R_OK;
-    return s3r_fail(err, S3R_ERR_USAGE,
-                    "data options: expected a struct of %zu bytes, found %zu (not "
-                    "initialised?)",
-                    expected, found);
-}
 
 /* ---- prepare ---- */
 
@@ -65,7 +56,8 @@ static void report_prepared(const s3r_prepare_report *report,
 s3r_status s3r_data_prepare(s3r_context *context, const s3r_prepare_data_options *options,
                             const s3r_prepare_data_result *result, s3r_error *err)
 {
-    S3R_TRY(check_size(options->struct_size, sizeof *options, err));
+    S3R_TRY(s3r_options_check_size("data options", sizeof *options, options->struct_size,
+                                   err));
     if (!options->layouts || options->layouts[0] == '\0' || !options->folder)
         return s3r_fail(err, S3R_ERR_USAGE,
                         "data options: expected a layout and a folder, found none");
@@ -189,7 +181,8 @@ s3r_status s3r_data_check(s3r_context *context, const char *const *paths,
                           s3r_data_problem_fn problem, void *problem_context,
                           size_t *clip_count, size_t *failed_count, s3r_error *err)
 {
-    S3R_TRY(check_size(options->struct_size, sizeof *options, err));
+    S3R_TRY(s3r_options_check_size("data options", sizeof *options, options->struct_size,
+                                   err));
     checking c = {.problem = problem, .problem_context = problem_context};
     *clip_count = *failed_count = 0;
     c.manifests = s3r_alloc(path_count, sizeof *c.manifests);
@@ -400,7 +393,8 @@ s3r_status s3r_data_split(s3r_context *context, const char *path,
 {
     s3r_manifest manifest;
     double *durations = NULL;
-    S3R_TRY(check_size(options->struct_size, sizeof *options, err));
+    S3R_TRY(s3r_options_check_size("data options", sizeof *options, options->struct_size,
+                                   err));
     if (!(options->minutes > 0) || !options->out)
         return s3r_fail(err, S3R_ERR_USAGE,
                         "data options: expected minutes above 0 and a file to write, "

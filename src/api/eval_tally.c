@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/options_check.h"
 #include "tasks/trn_file.h"
 #include "text/text_normalize.h"
 
@@ -42,16 +43,10 @@ void s3r_eval_options_init(s3r_eval_options *options)
 
 s3r_status s3r_eval_options_check(const s3r_eval_options *options, s3r_error *err)
 {
-    if (options->struct_size != sizeof *options)
-        return s3r_fail(err, S3R_ERR_USAGE,
-                        "evaluation options: expected a struct of %zu bytes, found %zu "
-                        "(not initialised?)",
-                        sizeof *options, options->struct_size);
-    if (!(options->window_s >= 1 && options->context_s >= 0 && options->batch_s > 0))
-        return s3r_fail(err, S3R_ERR_USAGE,
-                        "expected window >= 1 s, context >= 0 s, batch > 0 s; found %g, "
-                        "%g, %g",
-                        options->window_s, options->context_s, options->batch_s);
+    S3R_TRY(s3r_options_check_size("evaluation options", sizeof *options,
+                                   options->struct_size, err));
+    S3R_TRY(s3r_options_check_windows(options->window_s, options->context_s,
+                                      options->batch_s, err));
     if (!s3r_normalization_name(options->normalization))
         return s3r_fail(err, S3R_ERR_USAGE,
                         "normalization: expected a known one, found %zu",

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "api/kmeans_work.h"
+#include "api/options_check.h"
 
 #define BLOCK_ROWS ((size_t)S3R_KMEANS_BLOCK_ROWS)
 
@@ -206,11 +207,8 @@ static s3r_status label_all(s3r_kmeans_work *run, s3r_error *err)
 
 static s3r_status check_options(const s3r_kmeans_options *options, s3r_error *err)
 {
-    if (options->struct_size != sizeof *options)
-        return s3r_fail(err, S3R_ERR_USAGE,
-                        "k-means options: expected a struct of %zu bytes, found %zu (not "
-                        "initialised?)",
-                        sizeof *options, options->struct_size);
+    S3R_TRY(s3r_options_check_size("k-means options", sizeof *options,
+                                   options->struct_size, err));
     if (!options->data || options->data_count == 0 || !options->folder)
         return s3r_fail(err, S3R_ERR_USAGE,
                         "k-means: expected manifests and a folder, found none");

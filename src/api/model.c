@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/handles.h"
+#include "api/options_check.h"
 #include "checkpoint/tensor_names.h"
 #include "model/model_convert.h"
 #include "model/model_hash.h"
@@ -78,11 +79,8 @@ s3r_status s3r_model_open(s3r_model **out, s3r_context *context, const char *pat
     s3r_model_options_init(&defaults);
     if (!options)
         options = &defaults;
-    if (options->struct_size != sizeof *options)
-        return s3r_fail(err, S3R_ERR_USAGE,
-                        "model options: expected a struct of %zu bytes, found %zu (not "
-                        "initialised?)",
-                        sizeof *options, options->struct_size);
+    S3R_TRY(s3r_options_check_size("model options", sizeof *options, options->struct_size,
+                                   err));
     s3r_model *model = s3r_alloc(1, sizeof *model);
     if (!model)
         return s3r_fail_memory(err, "a model", sizeof *model);

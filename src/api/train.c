@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "api/handles.h"
+#include "api/options_check.h"
 #include "model/model_init.h"
 #include "model/model_shape.h"
 #include "train/trainer.h"
@@ -45,11 +46,8 @@ static s3r_status read_settings(s3r_train_config *config,
 
 static s3r_status check_options(const s3r_train_options *options, s3r_error *err)
 {
-    if (options->struct_size != sizeof *options)
-        return s3r_fail(err, S3R_ERR_USAGE,
-                        "training options: expected a struct of %zu bytes, found %zu "
-                        "(not initialised?)",
-                        sizeof *options, options->struct_size);
+    S3R_TRY(s3r_options_check_size("training options", sizeof *options,
+                                   options->struct_size, err));
     if (!options->model || !options->train || !options->folder)
         return s3r_fail(err, S3R_ERR_USAGE, "training needs %s",
                         !options->model   ? "a model (-m)"

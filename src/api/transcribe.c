@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/options_check.h"
 #include "api/transcribe_files.h"
 #include "audio/audio_normalize.h"
 #include "base/file.h"
@@ -61,16 +62,10 @@ static s3r_status check_options(const s3r_model *model,
                                 const s3r_transcribe_options *options, s3r_error *err)
 {
     const char *path = s3r_checkpoint_path(model->checkpoint);
-    if (options->struct_size != sizeof *options)
-        return s3r_fail(err, S3R_ERR_USAGE,
-                        "transcribe options: expected a struct of %zu bytes, found %zu "
-                        "(not initialised?)",
-                        sizeof *options, options->struct_size);
-    if (!(options->window_s >= 1 && options->context_s >= 0 && options->batch_s > 0))
-        return s3r_fail(err, S3R_ERR_USAGE,
-                        "expected window >= 1 s, context >= 0 s, batch > 0 s; found %g, "
-                        "%g, %g",
-                        options->window_s, options->context_s, options->batch_s);
+    S3R_TRY(s3r_options_check_size("transcribe options", sizeof *options,
+                                   options->struct_size, err));
+    S3R_TRY(s3r_options_check_windows(options->window_s, options->context_s,
+                                      options->batch_s, err));
     S3R_TRY(check_layer(model, options, err));
     bool wants_head = !options->features_folder || options->emissions_folder;
     if (wants_head && !model->config.has_head)

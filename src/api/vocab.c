@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "api/options_check.h"
 #include "base/memory.h"
 #include "data/vocabulary_build.h"
 
@@ -19,11 +20,8 @@ static s3r_status to_request(s3r_vocabulary_request *request,
     static const s3r_vocabulary_unit units[] = {
         S3R_UNIT_OF_CHARACTERS, S3R_UNIT_OF_GRAPHEMES, S3R_UNIT_OF_PHONES};
     static const s3r_text_case cases[] = {S3R_CASE_LOWER, S3R_CASE_UPPER, S3R_CASE_KEEP};
-    if (options->struct_size != sizeof *options)
-        return s3r_fail(err, S3R_ERR_USAGE,
-                        "vocabulary options: expected a struct of %zu bytes, found %zu "
-                        "(not initialised?)",
-                        sizeof *options, options->struct_size);
+    S3R_TRY(s3r_options_check_size("vocabulary options", sizeof *options,
+                                   options->struct_size, err));
     if ((size_t)options->unit >= S3R_ARRAY_LEN(units) ||
         (size_t)options->text_case >= S3R_ARRAY_LEN(cases))
         return s3r_fail(err, S3R_ERR_USAGE, "vocabulary options: no such unit or case");
