@@ -62,6 +62,8 @@ static void test_packed_form(void **state)
         }
         differ = rows * cols - kept;
         assert_int_equal(s3r_mask_kept_count(&mask), kept);
+        assert_true(s3r_mask_sparsity(&mask) ==
+                    1.0 - (double)kept / (double)(rows * cols));
         assert_int_equal(s3r_mask_distance(&mask, &full), differ);
         s3r_mask_to_packed(&mask, packed);
         assert_memory_equal(packed, expected, bytes);

@@ -49,6 +49,11 @@ size_t s3r_mask_kept_count(const s3r_mask *mask)
     return count;
 }
 
+double s3r_mask_sparsity(const s3r_mask *mask)
+{
+    return 1.0 - (double)s3r_mask_kept_count(mask) / (double)(mask->rows * mask->cols);
+}
+
 size_t s3r_mask_distance(const s3r_mask *a, const s3r_mask *b)
 {
     assert(a->rows == b->rows && a->cols == b->cols && a->stride == b->stride);

@@ -40,6 +40,8 @@ size_t s3r_mask_words(size_t rows, size_t cols);
 /* Sets every connection (within cols). */
 void s3r_mask_fill(s3r_mask *mask);
 size_t s3r_mask_kept_count(const s3r_mask *mask);
+/* The part that is removed; the mask has elements. */
+double s3r_mask_sparsity(const s3r_mask *mask);
 /* Elements that differ; the masks have one shape. */
 size_t s3r_mask_distance(const s3r_mask *a, const s3r_mask *b);
 /* To and from contiguous bytes, least significant bit first, s3r_mask_packed_bytes long

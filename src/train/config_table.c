@@ -277,6 +277,11 @@ size_t s3r_config_key_find(const char *key)
     return i;
 }
 
+const char *s3r_config_choice_name(const char *key, int choice)
+{
+    return table[s3r_config_key_find(key)].choices[choice];
+}
+
 const char *s3r_config_section_at(size_t index)
 {
     return index < S3R_ARRAY_LEN(sections) ? sections[index].name : NULL;

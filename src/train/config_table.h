@@ -43,6 +43,10 @@ size_t s3r_config_key_count(void);
 /* The index of a key; s3r_config_key_count() when there is none. */
 size_t s3r_config_key_find(const char *key);
 
+/* How a choice of a key that is there is written: ("method", S3R_METHOD_LORA) is "lora".
+ */
+const char *s3r_config_choice_name(const char *key, int choice);
+
 /* Sections ("mask"), in the order of the table; NULL past the last.  Keys without a
  * section come first. */
 const char *s3r_config_section_at(size_t index);

@@ -36,6 +36,14 @@ static void next_batch(s3r_trainer *trainer, s3r_train_state *state,
     state->micro++;
 }
 
+/* Makes the masks those of the scores, unless they are. */
+static void select_masks(s3r_trainer *trainer)
+{
+    if (!trainer->is_selected)
+        s3r_trainable_select(&trainer->trainable, trainer->pool);
+    trainer->is_selected = true;
+}
+
 static void note_items(s3r_trainer *trainer, const s3r_micro_batch *batch)
 {
     for (size_t i = 0; i < batch->count; i++) {
@@ -49,9 +57,7 @@ s3r_status s3r_trainer_gradient(s3r_trainer *trainer, s3r_train_state *state,
                                 s3r_step_result *result, s3r_error *err)
 {
     *result = (s3r_step_result){0};
-    if (!trainer->is_selected)
-        s3r_trainable_select(&trainer->trainable, trainer->pool);
-    trainer->is_selected = true;
+    select_masks(trainer);
     s3r_trainable_clear_grads(&trainer->trainable, trainer->pool);
     trainer->step_count = 0;
     for (size_t i = 0; i < trainer->config.batch.accumulate; i++) {
@@ -163,11 +169,9 @@ static json_t *sparsity_json(const s3r_trainable *trainable)
 {
     json_t *object = json_object();
     for (size_t i = 0; object && i < trainable->masked_count; i++) {
-        const s3r_mask *mask = &trainable->masked[i].mask;
-        double sparsity =
-            1.0 - (double)s3r_mask_kept_count(mask) / (double)(mask->rows * mask->cols);
-        if (json_object_set_new(object, trainable->masked[i].parameter->entry->name,
-                                json_real(sparsity)) != 0) {
+        const s3r_masked *masked = &trainable->masked[i];
+        if (json_object_set_new(object, masked->parameter->entry->name,
+                                json_real(s3r_mask_sparsity(&masked->mask))) != 0) {
             json_decref(object);
             object = NULL;
         }
@@ -245,9 +249,7 @@ static s3r_status take_score(s3r_trainer *trainer, s3r_run_log *log,
 static s3r_status evaluate(s3r_trainer *trainer, s3r_run_log *log, s3r_error *err)
 {
     s3r_run_score score = {0};
-    if (!trainer->is_selected)
-        s3r_trainable_select(&trainer->trainable, trainer->pool);
-    trainer->is_selected = true;
+    select_masks(trainer);
     S3R_TRY(trainer->task->evaluate(trainer, &score, err));
     s3r_status status = take_score(trainer, log, &score, err);
     json_decref(score.metrics);

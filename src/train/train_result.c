@@ -8,19 +8,9 @@
 
 #include "route/mask_file.h"
 #include "text/vocabulary_encode.h"
+#include "train/config_table.h"
 
 #define NAMES_CHUNK ((size_t)1 << 16)
-
-static const char *method_name(s3r_method method)
-{
-    static const char *const names[] = {
-        [S3R_METHOD_MASK] = "mask",           [S3R_METHOD_WEIGHTS] = "weights",
-        [S3R_METHOD_HEAD] = "head",           [S3R_METHOD_ADAPTER] = "adapter",
-        [S3R_METHOD_LORA] = "lora",           [S3R_METHOD_BIAS] = "bias",
-        [S3R_METHOD_MAGNITUDE] = "magnitude", [S3R_METHOD_MASK_WEIGHTS] = "mask+weights",
-        [S3R_METHOD_PRETRAIN] = "pretrain"};
-    return names[method];
-}
 
 /* ---- facts ---- */
 
@@ -29,12 +19,10 @@ static json_t *matrices_fact(const s3r_trainable *trainable)
     json_t *list = json_array();
     for (size_t i = 0; list && i < trainable->masked_count; i++) {
         const s3r_mask *mask = &trainable->masked[i].mask;
-        double elements = (double)(mask->rows * mask->cols);
-        double kept = (double)s3r_mask_kept_count(mask);
         json_t *one = json_pack("{ss, s[II], sf}", "name",
                                 trainable->masked[i].parameter->entry->name, "shape",
                                 (json_int_t)mask->rows, (json_int_t)mask->cols,
-                                "sparsity", 1.0 - kept / elements);
+                                "sparsity", s3r_mask_sparsity(mask));
         if (json_array_append_new(list, one) != 0) {
             json_decref(list);
             list = NULL;
@@ -96,9 +84,9 @@ json_t *s3r_train_result_facts(const s3r_train_result *result)
         "{s{ss, ss, ss}, ss, ss, ss, so, sb, sI, so, ss, so, so, sO*, sI, sI, ss, ss}",
         "backbone", "hash", model->hash, "family", s3r_family_name(model->config.family),
         "name", model->config.architecture, "task", "ctc", "method",
-        method_name(result->config->method), "language", language_of(result),
-        "vocabulary", s3r_vocabulary_to_json(&model->vocabulary), "normalize",
-        (int)model->config.do_normalize, "sample_rate",
+        s3r_config_choice_name("method", (int)result->config->method), "language",
+        language_of(result), "vocabulary", s3r_vocabulary_to_json(&model->vocabulary),
+        "normalize", (int)model->config.do_normalize, "sample_rate",
         (json_int_t)model->config.sample_rate, "matrices",
         matrices_fact(result->trainable), "recipe", recipe, "data",
         data_fact(result->train), "dev", data_fact(result->dev), "metrics",

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "train/config_table.h"
 #include "train/trainer_parts.h"
 
 /* So many blanks on dev are a sign that nothing is learned. */
@@ -19,13 +20,6 @@ static s3r_status run_batch(s3r_trainer *trainer, s3r_step_result *result,
 }
 
 /* ---- evaluation ---- */
-
-static const char *metric_name(s3r_metric metric)
-{
-    static const char *const names[] = {
-        [S3R_METRIC_WER] = "wer", [S3R_METRIC_CER] = "cer", [S3R_METRIC_PER] = "per"};
-    return names[metric];
-}
 
 static double metric_of(const s3r_train_score *score, s3r_metric metric)
 {
@@ -43,7 +37,7 @@ static s3r_status evaluate(s3r_trainer *trainer, s3r_run_score *out, s3r_error *
                                err));
     *out =
         (s3r_run_score){.value = metric_of(&score, metric),
-                        .metric_name = metric_name(metric),
+                        .metric_name = s3r_config_choice_name("eval.metric", (int)metric),
                         .loss = score.loss,
                         .blank_ratio = score.blank_ratio,
                         .is_collapsed = score.blank_ratio > COLLAPSE_RATIO ||
