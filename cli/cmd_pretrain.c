@@ -9,21 +9,14 @@
 #include "train_run.h"
 
 typedef struct pretrain_options {
+    s3r_train_verb_options common; /* first: train_option_list.h counts on it */
     const char *model, *data, *dev, *labels, *dev_labels, *out, *config;
     s3r_string_list shape;
     int objective; /* index into "hubert|wav2vec2" */
-    /* Shorthands of settings. */
-    const char *seed, *steps, *lr, *precision;
-    size_t memory;
-    int resume; /* index into "never|auto" */
-    bool is_plan;
 } pretrain_options;
 
 static const s3r_setting_shorthand shorthands[] = {
-    {offsetof(pretrain_options, seed), "seed"},
-    {offsetof(pretrain_options, steps), "schedule.steps"},
-    {offsetof(pretrain_options, lr), "optimizer.lr"},
-    {offsetof(pretrain_options, precision), "precision"},
+    S3R_TRAIN_VERB_SHORTHANDS,
 };
 
 /* The folder of the fresh model; it is made once. *path is the caller's (free). */
@@ -44,7 +37,7 @@ static s3r_status make_start(const pretrain_options *mine, char **path, s3r_erro
         fclose(file);
         return S3R_OK;
     }
-    uint64_t seed = mine->seed ? strtoull(mine->seed, NULL, 10) : 1;
+    uint64_t seed = mine->common.seed ? strtoull(mine->common.seed, NULL, 10) : 1;
     /* The family is that of the objective unless the shape says otherwise. */
     const char **settings = calloc(mine->shape.count + 1, sizeof *settings);
     if (!settings)
@@ -77,10 +70,8 @@ static s3r_status run_with(const s3r_command *command, const s3r_setting_list *s
     options.preset = presets[mine->objective];
     options.overrides = settings->items;
     options.override_count = settings->count;
-    options.may_resume = mine->resume == 1;
-    options.memory_limit = mine->memory;
     if (status == S3R_OK)
-        status = s3r_train_run(command, &options, mine->is_plan, "best", err);
+        status = s3r_train_run(command, &options, &mine->common, "best", err);
     free(start);
     return status;
 }
@@ -135,25 +126,7 @@ static const s3r_option options[] = {
      .help = "Shape of the fresh model, as in hidden_size=256; docs/pretraining.md lists "
              "the keys. May be repeated."},
     TEXT("config", 'c', config, "FILE", "Settings as YAML."),
-    TEXT("seed", 0, seed, "N", "Of everything random."),
-    TEXT("steps", 0, steps, "N", "Updates in all."),
-    TEXT("lr", 0, lr, "RATE", "Learning rate at its peak."),
-    TEXT("dtype", 'd', precision, "TYPE", "Of matrix products: f32 or bf16."),
-    {.name = "resume",
-     .type = S3R_OPTION_ENUM,
-     .offset = offsetof(pretrain_options, resume),
-     .values = "never|auto",
-     .fallback = "never",
-     .help = "auto: go on from the newest checkpoint in the run folder."},
-    {.name = "max-memory",
-     .type = S3R_OPTION_SIZE,
-     .offset = offsetof(pretrain_options, memory),
-     .argument = "BYTES",
-     .help = "Memory that the run may need, for example 4G; 0 is what is available."},
-    {.name = "plan",
-     .type = S3R_OPTION_FLAG,
-     .offset = offsetof(pretrain_options, is_plan),
-     .help = "Only say what the run would take: memory, time, steps."},
+#include "train_option_list.h"
 };
 
 static const char *const examples[] = {

@@ -6,13 +6,11 @@
 #include "train_run.h"
 
 typedef struct train_options {
+    s3r_train_verb_options common; /* first: train_option_list.h counts on it */
     const char *model, *vocabulary, *train, *dev, *out, *config;
     const char *preset, *compat;
     /* Shorthands of settings. */
-    const char *method, *sparsity, *init, *modules, *seed, *steps, *lr, *precision;
-    size_t memory;
-    int resume; /* index into "never|auto" */
-    bool is_plan;
+    const char *method, *sparsity, *init, *modules;
 } train_options;
 
 /* Options that stand for a setting. */
@@ -21,11 +19,9 @@ static const s3r_setting_shorthand shorthands[] = {
     {offsetof(train_options, sparsity), "mask.sparsity"},
     {offsetof(train_options, init), "mask.init"},
     {offsetof(train_options, modules), "mask.modules"},
-    {offsetof(train_options, seed), "seed"},
-    {offsetof(train_options, steps), "schedule.steps"},
-    {offsetof(train_options, lr), "optimizer.lr"},
-    {offsetof(train_options, precision), "precision"},
+    S3R_TRAIN_VERB_SHORTHANDS,
 };
+
 /* ---- the verb ---- */
 
 static s3r_status run_with(const s3r_command *command, const s3r_setting_list *settings,
@@ -38,15 +34,13 @@ static s3r_status run_with(const s3r_command *command, const s3r_setting_list *s
     options.vocabulary = mine->vocabulary;
     options.train = mine->train;
     options.dev = mine->dev;
-    options.folder = mine->is_plan && !mine->out ? "." : mine->out;
+    options.folder = mine->common.is_plan && !mine->out ? "." : mine->out;
     options.config_path = mine->config;
     options.compat = mine->compat;
     options.preset = mine->preset;
     options.overrides = settings->items;
     options.override_count = settings->count;
-    options.may_resume = mine->resume == 1;
-    options.memory_limit = mine->memory;
-    return s3r_train_run(command, &options, mine->is_plan, "best.s3m", err);
+    return s3r_train_run(command, &options, &mine->common, "best.s3m", err);
 }
 
 static s3r_status run_train(const s3r_command *command, s3r_error *err)
@@ -84,25 +78,7 @@ static const s3r_option options[] = {
     TEXT("init", 0, init, "NAME", "First scores: ori, ri or wmi."),
     TEXT("modules", 0, modules, "LIST",
          "What is masked: ffn, attention, both, or a list such as q,v,fc1."),
-    TEXT("seed", 0, seed, "N", "Of everything random."),
-    TEXT("steps", 0, steps, "N", "Updates in all."),
-    TEXT("lr", 0, lr, "RATE", "Learning rate at its peak."),
-    TEXT("dtype", 'd', precision, "TYPE", "Of matrix products: f32 or bf16."),
-    {.name = "resume",
-     .type = S3R_OPTION_ENUM,
-     .offset = offsetof(train_options, resume),
-     .values = "never|auto",
-     .fallback = "never",
-     .help = "auto: go on from the newest checkpoint in the run folder."},
-    {.name = "max-memory",
-     .type = S3R_OPTION_SIZE,
-     .offset = offsetof(train_options, memory),
-     .argument = "BYTES",
-     .help = "Memory that the run may need, for example 4G; 0 is what is available."},
-    {.name = "plan",
-     .type = S3R_OPTION_FLAG,
-     .offset = offsetof(train_options, is_plan),
-     .help = "Only say what the run would take: memory, time, steps."},
+#include "train_option_list.h"
 };
 
 static const char *const examples[] = {

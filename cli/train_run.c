@@ -281,19 +281,23 @@ static s3r_status run_training(const s3r_command *command, s3r_context *context,
 }
 
 s3r_status s3r_train_run(const s3r_command *command, const s3r_train_options *options,
-                         bool is_plan, const char *result, s3r_error *err)
+                         const s3r_train_verb_options *common, const char *result,
+                         s3r_error *err)
 {
     watcher w = {.terminal = command->terminal};
     s3r_train_options watched = *options;
     s3r_session session;
     watched.watch = watch;
     watched.watch_context = &w;
+    watched.may_resume = common->resume == 1;
+    watched.memory_limit = common->memory;
     s3r_status status = s3r_session_open_context(&session, command, err);
     if (status != S3R_OK)
         return status;
     s3r_interrupt_defer();
-    status = is_plan ? run_plan(command, session.context, &watched, err)
-                     : run_training(command, session.context, &watched, result, err);
+    status = common->is_plan
+                 ? run_plan(command, session.context, &watched, err)
+                 : run_training(command, session.context, &watched, result, err);
     end_bar(&w);
     s3r_session_close(&session);
     return status;
