@@ -260,6 +260,39 @@ static void test_other_backbones(void **state)
     test_api_close(&api);
 }
 
+/* Masks on one open backbone give what each gives with a backbone of its own, in any
+ * order of opening and closing; a refused one leaves the others as they are. */
+static void test_masks_on_one_backbone(void **state)
+{
+    (void)state;
+    const test_mask_options *const kinds[] = {&masks_only, &everything, &lora, &vectors};
+    for (size_t m = 0; m < 5; m++) {
+        test_api backbone, shared[S3R_ARRAY_LEN(kinds)], own;
+        s3r_model *refused = NULL;
+        open_or_fail(&backbone, models[m], write_mask(models[m], &vectors), 2, false);
+        for (size_t i = 0; i < S3R_ARRAY_LEN(kinds); i++) {
+            shared[i] = (test_api){.context = backbone.context};
+            if (s3r_model_open_mask(&shared[i].model, backbone.context, backbone.model,
+                                    write_mask(models[m], kinds[i]), &err) != S3R_OK)
+                fail_msg("%s: %s", models[m], err.message);
+        }
+        test_expect_failure(
+            s3r_model_open_mask(&refused, backbone.context, backbone.model,
+                                write_mask(models[(m + 1) % 5], &masks_only), &err),
+            &err, S3R_ERR_MODEL, "expected");
+        assert_null(refused);
+        for (size_t i = S3R_ARRAY_LEN(kinds); i-- > 0;) {
+            s3r_model_info info;
+            s3r_model_get_info(shared[i].model, &info);
+            open_or_fail(&own, models[m], info.mask_path, 1, false);
+            assert_true(difference(&shared[i], &own) == 0);
+            test_api_close(&own);
+            s3r_model_close(shared[i].model);
+        }
+        test_api_close(&backbone);
+    }
+}
+
 static void test_language_with_mask(void **state)
 {
     (void)state;
@@ -446,6 +479,7 @@ int main(void)
         cmocka_unit_test(test_hash_stays),
         cmocka_unit_test(test_adapters),
         cmocka_unit_test(test_other_backbones),
+        cmocka_unit_test(test_masks_on_one_backbone),
         cmocka_unit_test(test_language_with_mask),
         cmocka_unit_test(test_misfits),
         cmocka_unit_test(test_without_memory),

@@ -43,6 +43,21 @@ S3R_API s3r_status s3r_model_open(s3r_model **out, s3r_context *context, const c
                                   const s3r_model_options *options, s3r_error *err);
 S3R_API void s3r_model_close(s3r_model *model); /* NULL is allowed */
 
+/*
+ * The backbone of an open model with a mask file: another model that shares the weights
+ * and their memory map, and takes little more memory than the mask file.  A backbone with
+ * any number of masks is open at once; each is a model like any other.  A mask that
+ * `backbone` itself was opened with plays no part.
+ *
+ *   backbone  must stay open as long as *out; not changed, may be in use by other threads
+ *
+ * S3R_ERR_MODEL: a mask file that is damaged or was made for another backbone (with both
+ * hashes and families); S3R_ERR_RESOURCE.
+ */
+S3R_API s3r_status s3r_model_open_mask(s3r_model **out, s3r_context *context,
+                                       const s3r_model *backbone, const char *mask_path,
+                                       s3r_error *err);
+
 typedef struct s3r_model_info {
     const char *path;
     const char *format;       /* "safetensors", "pytorch zip", "pytorch legacy" */

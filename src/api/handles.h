@@ -25,6 +25,7 @@ struct s3r_model {
     s3r_vocabulary vocabulary; /* zeroed when the checkpoint has none */
     bool has_vocabulary;
     bool is_bf16;
+    bool is_borrowing; /* checkpoint and backbone weights are another model's */
     /* With a mask file the four above belong to the route, and these are the model's. */
     bool has_route;
     s3r_route route;

@@ -33,18 +33,25 @@ static s3r_status open_vocabulary(s3r_model *model, const char *language, s3r_er
     return S3R_OK;
 }
 
+static s3r_weights_options weights_options(const s3r_context *context, bool is_bf16)
+{
+    s3r_weights_options options;
+    s3r_weights_options_init(&options);
+    options.is_bf16 = is_bf16;
+    options.kernels = context->kernels;
+    options.pool = context->pool;
+    return options;
+}
+
 /* From here on the model is the backbone with the mask file applied. */
-static s3r_status open_route(s3r_model *model, const s3r_model_options *options,
-                             const s3r_weights_options *weights, s3r_error *err)
+static s3r_status open_route(s3r_model *model, s3r_context *context, const char *path,
+                             s3r_error *err)
 {
     char hash[S3R_MODEL_HASH_BYTES];
-    if (options->language)
-        return s3r_fail(err, S3R_ERR_USAGE,
-                        "language \"%s\": expected none, since %s has the vocabulary",
-                        options->language, options->mask_path);
+    const s3r_weights_options options = weights_options(context, model->is_bf16);
     S3R_TRY(s3r_model_hash(hash, model->checkpoint, &model->config, err));
-    S3R_TRY(s3r_route_open(&model->route, options->mask_path, model->checkpoint,
-                           &model->config, &model->weights, hash, weights, err));
+    S3R_TRY(s3r_route_open(&model->route, path, model->checkpoint, &model->config,
+                           &model->weights, hash, &options, err));
     model->has_route = true;
     model->backbone_weights = model->weights;
     model->weights = model->route.weights;
@@ -57,19 +64,29 @@ static s3r_status open_route(s3r_model *model, const s3r_model_options *options,
 static s3r_status open_parts(s3r_model *model, s3r_context *context, const char *path,
                              const s3r_model_options *options, s3r_error *err)
 {
-    s3r_weights_options weights;
-    s3r_weights_options_init(&weights);
-    weights.is_bf16 = options->is_bf16;
-    weights.kernels = context->kernels;
-    weights.pool = context->pool;
+    const s3r_weights_options weights = weights_options(context, options->is_bf16);
+    if (options->mask_path && options->language)
+        return s3r_fail(err, S3R_ERR_USAGE,
+                        "language \"%s\": expected none, since %s has the vocabulary",
+                        options->language, options->mask_path);
     model->is_bf16 = options->is_bf16;
     S3R_TRY(s3r_checkpoint_open(&model->checkpoint, path, err));
     S3R_TRY(s3r_model_config_open(&model->config, model->checkpoint, NULL, err));
     S3R_TRY(s3r_model_weights_open(&model->weights, model->checkpoint, &model->config,
                                    &weights, err));
     model->backbone_config = model->config;
-    return options->mask_path ? open_route(model, options, &weights, err)
+    return options->mask_path ? open_route(model, context, options->mask_path, err)
                               : open_vocabulary(model, options->language, err);
+}
+
+/* *out is the model when status is OK; else the model is closed. */
+static s3r_status hand_out(s3r_model **out, s3r_model *model, s3r_status status)
+{
+    if (status == S3R_OK)
+        *out = model;
+    else
+        s3r_model_close(model);
+    return status;
 }
 
 s3r_status s3r_model_open(s3r_model **out, s3r_context *context, const char *path,
@@ -84,26 +101,38 @@ s3r_status s3r_model_open(s3r_model **out, s3r_context *context, const char *pat
     s3r_model *model = s3r_alloc(1, sizeof *model);
     if (!model)
         return s3r_fail_memory(err, "a model", sizeof *model);
-    s3r_status status = open_parts(model, context, path, options, err);
-    if (status == S3R_OK)
-        *out = model;
-    else
-        s3r_model_close(model);
-    return status;
+    return hand_out(out, model, open_parts(model, context, path, options, err));
+}
+
+s3r_status s3r_model_open_mask(s3r_model **out, s3r_context *context,
+                               const s3r_model *backbone, const char *mask_path,
+                               s3r_error *err)
+{
+    s3r_model *model = s3r_alloc(1, sizeof *model);
+    if (!model)
+        return s3r_fail_memory(err, "a model", sizeof *model);
+    model->is_borrowing = true;
+    model->checkpoint = backbone->checkpoint;
+    model->is_bf16 = backbone->is_bf16;
+    model->config = model->backbone_config = backbone->backbone_config;
+    model->weights = backbone->has_route ? backbone->backbone_weights : backbone->weights;
+    return hand_out(out, model, open_route(model, context, mask_path, err));
 }
 
 void s3r_model_close(s3r_model *model)
 {
     if (!model)
         return;
-    if (model->has_route) {
-        s3r_route_close(&model->route);
-        s3r_model_weights_close(&model->backbone_weights);
-    } else {
+    if (model->has_route)
+        s3r_route_close(
+            &model->route); /* the vocabulary and the weights in use are its */
+    else
         s3r_vocabulary_close(&model->vocabulary);
-        s3r_model_weights_close(&model->weights);
+    if (!model->is_borrowing) {
+        s3r_model_weights_close(model->has_route ? &model->backbone_weights
+                                                 : &model->weights);
+        s3r_checkpoint_close(model->checkpoint);
     }
-    s3r_checkpoint_close(model->checkpoint);
     s3r_free(model);
 }
 
