@@ -13,6 +13,9 @@
 static const test_method methods[] = {
     {"weights", "method=weights optimizer.lr=1e-3 schedule.steps=100", 0, 1,
      "values/ head/"},
+    {"weights, extractor",
+     "method=weights also.extractor=true optimizer.lr=1e-3 schedule.steps=100", 0, 1,
+     "values/ head/"},
     {"mask+weights", "method=mask+weights optimizer.lr=1e-3 schedule.steps=100", 0, 1,
      "scores/ values/ head/"},
     {"head", "method=head optimizer.lr=5e-2 schedule.steps=100", 0, 1, "head/"},

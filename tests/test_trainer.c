@@ -186,6 +186,7 @@ static void test_resumed_methods(void **state)
         {"adapter", "method=adapter adapter.width=16"},
         {"lora", "method=lora also.mask_embedding=true also.pos_conv=true"},
         {"magnitude", "method=magnitude"},
+        {"extractor", "method=mask also.extractor=true"},
         {"bf16", "method=mask precision=bf16 mask.scope=global"},
     };
     static const size_t stops[] = {7};

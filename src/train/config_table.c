@@ -86,6 +86,9 @@ static const s3r_config_key table[] = {
      "the positional convolution", switches, 0, 0, 0},
     {"also.projection", S3R_CONFIG_SWITCH, PLACE(also.projection), "false",
      "the projection after the extractor", switches, 0, 0, 0},
+    {"also.extractor", S3R_CONFIG_SWITCH, PLACE(also.extractor), "false",
+     "the convolutions of the extractor, whose output is then not kept: slow", switches,
+     0, 0, 0},
 
     {"adapter.kind", S3R_CONFIG_CHOICE, PLACE(adapter.kind), "st",
      "norm after (asr) or before (st) the bottleneck; zero: st that starts as identity",

@@ -5,7 +5,6 @@
 
 #include <math.h>
 
-#include "model/extractor.h"
 #include "ops/op_grad_scale.h"
 #include "tasks/feature_penalty.h"
 
@@ -27,15 +26,7 @@ static const s3r_train_item *item_of(const pretrain_pass *pass, size_t u)
     return &pass->step.set->items[pass->step.batch->indices[u]];
 }
 
-/* ---- samples ---- */
-
-/* Samples that give so many frames, of those that there are. */
-static size_t samples_of(const s3r_model_config *config, size_t frames, size_t available)
-{
-    size_t needed =
-        (frames - 1) * s3r_config_stride(config) + s3r_config_receptive_field(config);
-    return S3R_MIN(needed, available);
-}
+/* ---- crops ---- */
 
 static void choose_crops(pretrain_pass *pass)
 {
@@ -48,40 +39,6 @@ static void choose_crops(pretrain_pass *pass)
         pass->first_frame[u] =
             is_cropped ? (size_t)s3r_random_below(&random, whole - item->frames + 1) : 0;
     }
-}
-
-/* The crops' samples one after another, normalised as the model wants. */
-static s3r_value *load_samples(pretrain_pass *pass, s3r_ragged *samples)
-{
-    const s3r_model_config *config = &pass->model->config;
-    s3r_tape *tape = pass->step.tape;
-    size_t count = pass->step.batch->count;
-    size_t *offset = s3r_tape_alloc(tape, count + 1, sizeof *offset);
-    pass->first_frame = s3r_tape_alloc(tape, count, sizeof *pass->first_frame);
-    if (!offset || !pass->first_frame)
-        return NULL;
-    choose_crops(pass);
-    offset[0] = 0;
-    for (size_t u = 0; u < count; u++) {
-        const s3r_train_item *item = item_of(pass, u);
-        size_t first = pass->first_frame[u] * s3r_config_stride(config);
-        offset[u + 1] =
-            offset[u] + samples_of(config, item->frames, item->samples - first);
-    }
-    float *wave = s3r_tape_alloc(tape, offset[count], sizeof *wave);
-    if (!wave)
-        return NULL;
-    for (size_t u = 0; u < count; u++) {
-        size_t length = offset[u + 1] - offset[u];
-        float *to = wave + offset[u];
-        s3r_feature_cache_get_some(
-            pass->step.set->cache, tape->pool, pass->step.batch->indices[u],
-            pass->first_frame[u] * s3r_config_stride(config), length, to, 1);
-        if (config->do_normalize)
-            s3r_audio_normalize(to, to, length, config->normalize_eps);
-    }
-    *samples = (s3r_ragged){count, offset};
-    return s3r_tape_wrap(tape, wave, offset[count], 1, 1);
 }
 
 /* ---- objectives ---- */
@@ -205,12 +162,14 @@ s3r_status s3r_pretrain_step_run(s3r_step_result *result, s3r_train_model *model
                           .labels = labels,
                           .updates = step,
                           .is_training = is_training};
-    s3r_ragged samples = {0};
     s3r_step_begin(&pass.step, is_training);
-    s3r_value *wave = load_samples(&pass, &samples);
+    pass.first_frame = s3r_tape_alloc(tape, batch->count, sizeof *pass.first_frame);
     S3R_TRY(s3r_tape_status(tape, err));
-    s3r_value *features = s3r_extractor_forward(tape, &model->config, &model->weights,
-                                                wave, samples, &pass.step.frames);
+    choose_crops(&pass);
+    s3r_value *features =
+        s3r_train_set_extract(set, model, tape, batch->indices, batch->count,
+                              pass.first_frame, &pass.step.frames);
+    S3R_TRY(s3r_tape_status(tape, err));
     features = s3r_op_grad_scale(tape, features, (float)config->pretrain.feature_grad);
     S3R_TRY(s3r_tape_status(tape, err));
     double before = result->loss;

@@ -102,7 +102,7 @@ typedef struct s3r_train_config {
     } mask;
 
     struct { /* what trains beside the method's own; the head always does */
-        bool mask_embedding, biases, norms, pos_conv, projection;
+        bool mask_embedding, biases, norms, pos_conv, projection, extractor;
     } also;
 
     struct {

@@ -13,7 +13,8 @@ static bool needs_unpacked(const s3r_train_config *config)
         config->method == S3R_METHOD_WEIGHTS || config->method == S3R_METHOD_PRETRAIN ||
         config->method == S3R_METHOD_MASK_WEIGHTS || config->method == S3R_METHOD_BIAS;
     return is_deep_method || config->also.mask_embedding || config->also.biases ||
-           config->also.norms || config->also.pos_conv || config->also.projection;
+           config->also.norms || config->also.pos_conv || config->also.projection ||
+           config->also.extractor;
 }
 
 static void replace(double *value, double wanted)

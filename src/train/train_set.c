@@ -141,6 +141,9 @@ static s3r_status fill_cache(preparer *p, const s3r_audio *audio, s3r_error *err
 {
     if (!p->set->cache)
         return S3R_OK;
+    if (p->set->keeps_samples)
+        return s3r_feature_cache_put(p->set->cache, p->set->count, audio->samples,
+                                     audio->sample_count, 1, err);
     s3r_tape_reset(p->tape);
     s3r_value *value = extract(p->model, p->tape, audio);
     S3R_TRY(s3r_tape_status(p->tape, err));
@@ -220,23 +223,21 @@ static void keep_item(preparer *p, const s3r_train_item *item, const s3r_audio *
 
 /* ---- one utterance ---- */
 
-/* Pretraining keeps the samples, since its extractor changes. */
-static s3r_status take_samples(preparer *p, s3r_train_item *item, const s3r_audio *audio,
-                               s3r_error *err)
+/* Of pretraining: long audio is cropped, not left out. */
+static s3r_status take_unlabelled(preparer *p, s3r_train_item *item,
+                                  const s3r_audio *audio, s3r_error *err)
 {
     const s3r_model_config *config = &p->model->config;
     double seconds = (double)audio->sample_count / (double)audio->sample_rate_hz;
     size_t longest = s3r_config_frames(
         config, (size_t)(p->config->batch.max_seconds * (double)config->sample_rate));
-    item->samples = audio->sample_count;
     item->frames = S3R_MIN(s3r_config_frames(config, audio->sample_count), longest);
     if (item->frames == 0 || seconds < p->config->batch.min_seconds) {
         leave_out(p, item->utterance,
                   "it is shorter than batch.min_seconds, or one frame");
         return S3R_OK;
     }
-    S3R_TRY(s3r_feature_cache_put(p->set->cache, p->set->count, audio->samples,
-                                  audio->sample_count, 1, err));
+    S3R_TRY(fill_cache(p, audio, err));
     keep_item(p, item, audio);
     return S3R_OK;
 }
@@ -296,7 +297,8 @@ static s3r_status load_one(preparer *p, s3r_train_item item, s3r_error *err)
     }
     if (status != S3R_OK)
         return s3r_fail(err, status, "%s", why.message);
-    status = p->options->is_unlabelled ? take_samples(p, &item, &audio, err)
+    item.samples = audio.sample_count;
+    status = p->options->is_unlabelled ? take_unlabelled(p, &item, &audio, err)
                                        : take_audio(p, &item, &audio, err);
     s3r_audio_release(&audio);
     return status;
@@ -311,7 +313,7 @@ static s3r_status open_cache(preparer *p, s3r_error *err)
         return S3R_OK;
     return s3r_feature_cache_create(
         &p->set->cache, p->set->manifest.count,
-        p->options->is_unlabelled ? 1 : config->conv[config->conv_count - 1].dim,
+        p->set->keeps_samples ? 1 : config->conv[config->conv_count - 1].dim,
         p->options->cache_dtype, p->options->cache_bytes, p->options->cache_folder, err);
 }
 
@@ -343,7 +345,7 @@ s3r_status s3r_train_set_open(s3r_train_set *out, const s3r_train_model *model,
                               const s3r_train_set_options *options, s3r_error *err)
 {
     preparer p = {.set = out, .model = model, .options = options};
-    *out = (s3r_train_set){0};
+    *out = (s3r_train_set){.keeps_samples = options->keeps_samples};
     s3r_arena_init(&out->owned, OWNED_CHUNK_BYTES);
     s3r_status status = open_all(&p, err);
     if (status != S3R_OK)
@@ -448,4 +450,45 @@ s3r_status s3r_train_set_features(const s3r_train_set *set, s3r_train_model *mod
     }
     *features = value;
     return S3R_OK;
+}
+
+/* Samples that give so many frames, of those that there are. */
+static size_t samples_of(const s3r_model_config *config, size_t frames, size_t available)
+{
+    size_t needed =
+        (frames - 1) * s3r_config_stride(config) + s3r_config_receptive_field(config);
+    return S3R_MIN(needed, available);
+}
+
+s3r_value *s3r_train_set_extract(const s3r_train_set *set, s3r_train_model *model,
+                                 s3r_tape *tape, const size_t *indices, size_t count,
+                                 const size_t *first_frame, s3r_ragged *frames)
+{
+    const s3r_model_config *config = &model->config;
+    size_t stride = s3r_config_stride(config);
+    size_t *offset = s3r_tape_alloc(tape, count + 1, sizeof *offset);
+    if (!offset)
+        return NULL;
+    offset[0] = 0;
+    for (size_t u = 0; u < count; u++) {
+        const s3r_train_item *item = &set->items[indices[u]];
+        size_t first = first_frame ? first_frame[u] * stride : 0;
+        offset[u + 1] =
+            offset[u] + samples_of(config, item->frames, item->samples - first);
+    }
+    float *wave = s3r_tape_alloc(tape, offset[count], sizeof *wave);
+    if (!wave)
+        return NULL;
+    for (size_t u = 0; u < count; u++) {
+        size_t length = offset[u + 1] - offset[u];
+        float *to = wave + offset[u];
+        s3r_feature_cache_get_some(set->cache, tape->pool, indices[u],
+                                   first_frame ? first_frame[u] * stride : 0, length, to,
+                                   1);
+        if (config->do_normalize)
+            s3r_audio_normalize(to, to, length, config->normalize_eps);
+    }
+    s3r_value *samples = s3r_tape_wrap(tape, wave, offset[count], 1, 1);
+    return s3r_extractor_forward(tape, config, &model->weights, samples,
+                                 (s3r_ragged){count, offset}, frames);
 }

@@ -16,16 +16,17 @@ typedef struct s3r_train_item {
     const uint32_t *labels; /* [label_count]; NULL when the vocabulary lacks some */
     size_t label_count;
     size_t frames;  /* unlabelled: at most those of batch.max_seconds, which are drawn */
-    size_t samples; /* of the whole utterance */
+    size_t samples; /* with keeps_samples: of the whole utterance */
 } s3r_train_item;
 
 typedef struct s3r_train_set {
     s3r_manifest manifest;
     s3r_train_item *items; /* what is used; the rest was named and left out */
     size_t count;
-    size_t *frames;             /* [count] */
-    s3r_feature_cache *cache;   /* of features, NULL: they are computed anew each time; of
-                                   an unlabelled set: samples, 16 bits, one a row */
+    size_t *frames;           /* [count] */
+    s3r_feature_cache *cache; /* of features, NULL: they are computed anew each time; of
+                                 a set with keeps_samples: 16-bit samples, one a row */
+    bool keeps_samples;
     s3r_audio_cache *recording; /* the last one that an utterance was cut from */
     double seconds;
     char hash[S3R_MODEL_HASH_BYTES]; /* of what training sees: ids, texts, samples */
@@ -40,7 +41,8 @@ typedef bool (*s3r_prepare_fn)(void *context, const char *text, size_t done,
 typedef struct s3r_train_set_options {
     const char *path;   /* of the manifest */
     bool is_evaluation; /* too long utterances stay: they are run in windows */
-    bool is_unlabelled; /* pretraining: texts are not looked at, samples are kept */
+    bool is_unlabelled; /* pretraining: texts are not looked at */
+    bool keeps_samples; /* the cache has samples, since the extractor trains */
     s3r_dtype cache_dtype;
     bool has_cache;
     size_t cache_bytes;
@@ -80,5 +82,15 @@ s3r_status s3r_train_set_features(const s3r_train_set *set, s3r_train_model *mod
                                   s3r_tape *tape, const size_t *indices, size_t count,
                                   s3r_value **features, s3r_ragged *ragged,
                                   s3r_error *err);
+
+/*
+ * The same through the recorded extractor, for a set with keeps_samples, so that its
+ * weights train.  first_frame[count] is where in each utterance its part begins (NULL:
+ * whole utterances); a part has at most the item's frames.  NULL when the tape has failed
+ * (s3r_tape_status).
+ */
+s3r_value *s3r_train_set_extract(const s3r_train_set *set, s3r_train_model *model,
+                                 s3r_tape *tape, const size_t *indices, size_t count,
+                                 const size_t *first_frame, s3r_ragged *frames);
 
 #endif

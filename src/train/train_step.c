@@ -74,8 +74,13 @@ s3r_status s3r_train_step_run(s3r_step_result *result, s3r_train_model *model,
     s3r_value *features = NULL;
     s3r_ctc_targets targets;
     s3r_step_begin(&pass, true);
-    S3R_TRY(s3r_train_set_features(set, model, tape, batch->indices, batch->count,
-                                   &features, &pass.frames, err));
+    if (set->keeps_samples)
+        features = s3r_train_set_extract(set, model, tape, batch->indices, batch->count,
+                                         NULL, &pass.frames);
+    else
+        S3R_TRY(s3r_train_set_features(set, model, tape, batch->indices, batch->count,
+                                       &features, &pass.frames, err));
+    S3R_TRY(s3r_tape_status(tape, err));
     double *losses = s3r_tape_alloc(tape, batch->count, sizeof *losses);
     size_t *blanks = s3r_tape_alloc(tape, batch->count, sizeof *blanks);
     s3r_value *logits = forward(&pass, features);

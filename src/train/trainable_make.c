@@ -78,7 +78,7 @@ static bool trains_values(const s3r_train_config *config, const s3r_parameter *p
     if (config->method == S3R_METHOD_PRETRAIN)
         return true;
     if (is_extractor(parameter))
-        return false;
+        return config->also.extractor;
     if (is_weight_method)
         return true;
     if (strcmp(name, "masked_spec_embed") == 0)

@@ -101,6 +101,9 @@ static s3r_train_set_options set_options(s3r_trainer *trainer, bool is_evaluatio
     s3r_cache_choice choice = trainer->config.cache.features;
     bool is_bf16 = trainer->config.precision == S3R_PRECISION_BF16;
     bool is_unlabelled = trainer->task->is_unlabelled;
+    bool trains_extractor = is_unlabelled || trainer->config.also.extractor;
+    /* Dev is scored from its own audio, not from 16 bits of it: as s3r eval does. */
+    bool keeps_samples = trains_extractor && (is_unlabelled || !is_evaluation);
     s3r_dtype dtype = choice == S3R_CACHE_BF16 || (choice == S3R_CACHE_AUTO && is_bf16)
                           ? S3R_DTYPE_BF16
                           : S3R_DTYPE_F32;
@@ -108,8 +111,9 @@ static s3r_train_set_options set_options(s3r_trainer *trainer, bool is_evaluatio
         .path = is_evaluation ? trainer->options.dev : trainer->options.train,
         .is_evaluation = is_evaluation,
         .is_unlabelled = is_unlabelled,
-        .has_cache = choice != S3R_CACHE_NONE || is_unlabelled,
-        .cache_dtype = is_unlabelled ? S3R_DTYPE_I16 : dtype,
+        .keeps_samples = keeps_samples,
+        .has_cache = keeps_samples || (choice != S3R_CACHE_NONE && !trains_extractor),
+        .cache_dtype = keeps_samples ? S3R_DTYPE_I16 : dtype,
         .cache_bytes = trainer->config.cache.memory_mb << 20,
         .cache_folder =
             trainer->options.is_plan ? s3r_trainer_temporary_folder() : trainer->folder,
