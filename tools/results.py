@@ -12,10 +12,12 @@ The study itself is tools/results/study.py.  Python 3.9 or later, nothing beside
 
 import argparse
 import json
+import math
 import sys
 import time
 from collections import Counter
 from pathlib import Path
+from statistics import mean
 
 from results.corpus import Corpus
 from results.program import ROOT, Program, ProgramError
@@ -48,30 +50,41 @@ def do_data(options, recipe):
     Corpus(Program(options.s3r), options.work, recipe).prepare(options.packages, say)
 
 
+def seconds_of_a_run(records, runs):
+    """A function of a run: the mean of those made with as much data, else of all; None
+    when none was made."""
+    by_minutes = {}
+    for record in filter(None, map(records.of, runs)):
+        spent = record["seconds"] + record.get("eval_seconds", 0)
+        by_minutes.setdefault(record["minutes"], []).append(spent)
+    every = [spent for found in by_minutes.values() for spent in found]
+    return lambda run: mean(by_minutes.get(run.minutes if run else 10, every) or [math.nan])
+
+
 def do_list(options, recipe):
     records = Records(options.records)
     plan = list(Study(recipe, records.dev_rate).plan())
-    found = [records.of(run) for run in {run for _, run in plan if run}]
-    seconds = [record["seconds"] + record.get("eval_seconds", 0) for record in found if record]
-    each = sum(seconds) / len(seconds) if seconds else None
-    print(f"{'experiment':<14}{'made':>6}{'missing':>9}{'waiting':>9}{'hours':>8}")
-    made, missing, waiting = Counter(), Counter(), Counter()
+    expected = seconds_of_a_run(records, {run for _, run in plan if run})
+    table = {name: Counter() for name, _ in plan}
     seen = set()
     for experiment, run in plan:
-        if run is None:
-            waiting[experiment] += 1
-        elif run not in seen:  # a run that two tables need counts for the first
+        if run in seen:  # a run that two tables need counts for the first
+            continue
+        if run:
             seen.add(run)
-            (made if records.of(run) else missing)[experiment] += 1
-            if options.runs and not records.of(run):
-                print(f"  {experiment}: {run}")
-    for name in dict.fromkeys(experiment for experiment, _ in plan):
-        left = missing[name] + waiting[name]
-        hours = f"{left * each / 3600 / options.jobs:.1f}" if each else "?"
-        print(f"{name:<14}{made[name]:>6}{missing[name]:>9}{waiting[name]:>9}{hours:>8}")
-    print("waiting: for the tuning of their method.  hours: "
-          + (f"with {options.jobs} at a time, from {len(seconds)} runs of {each:.0f} s"
-             if each else "unknown before the first run"))
+        state = "waiting" if run is None else "made" if records.of(run) else "missing"
+        table[experiment][state] += 1
+        if state != "made":
+            table[experiment]["seconds"] += expected(run)
+        if options.runs and state == "missing":
+            print(f"{experiment}: {run}")
+    print(f"{'experiment':<14}{'made':>8}{'missing':>9}{'waiting':>9}{'hours':>8}")
+    for name, found in table.items():
+        hours = found["seconds"] / 3600 / options.jobs
+        shown = "?" if math.isnan(hours) else f"{hours:.1f}"
+        print(f"{name:<14}{found['made']:>8}{found['missing']:>9}{found['waiting']:>9}{shown:>8}")
+    say(f"waiting: for the tuning of their method.  hours: with {options.jobs} at a time, from "
+        "the time of the runs that were made")
 
 
 def do_run(options, recipe):

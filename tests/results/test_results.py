@@ -3,8 +3,10 @@
 import copy
 import json
 import math
+import signal
 import sys
 import tempfile
+import time
 import unittest
 import xml.etree.ElementTree as xml
 from pathlib import Path
@@ -14,8 +16,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 from results import plot  # noqa: E402
 from results.claims import HOLDS, MISSING, NOT, OPEN, Judge, together  # noqa: E402
 from results.corpus import fresh_shape  # noqa: E402
+from results.program import Program  # noqa: E402
 from results.records import Records  # noqa: E402
 from results.report import Report, cell, grid_line  # noqa: E402
+from results.runner import Runner  # noqa: E402
 from results.study import METHODS, RECIPE, Study  # noqa: E402
 from results.summary import Score, difference, score  # noqa: E402
 
@@ -256,6 +260,87 @@ class ReportTest(WithRecords):
         for line in reversed(lines):
             self.records.read(line, 0)
         self.assertEqual(page, Report(RECIPE_HERE, self.records).text())
+
+
+# A program that ends at once; head only diverges at one rate and fails at another.
+STUB = """#!/bin/sh
+echo "$@" >>"$0.calls"
+case "$1" in
+--version) echo "s3r 0" ;;
+doctor) echo '{"cpu_level": "none"}' ;;
+mask) echo '{"facts": {"step": 7, "backbone": {"hash": "ab"}, "data": {}}}' ;;
+eval) echo '{"metrics": {"cer": {"rate": 0.5, "low": 0.4, "high": 0.6}}}' ;;
+train)
+    case "$*" in *lr=0.01\\ *) exit 7 ;; *lr=0.03\\ *) exit 1 ;; *lr=0.1\\ *) kill -TERM $PPID ;; esac
+    while [ "$1" != -o ]; do shift; done
+    mkdir -p "$2" && echo mask >"$2/best.s3m" && echo state >"$2/checkpoint-1.s3c" ;;
+esac
+"""
+
+
+class StubCorpus:
+    """Has data for head only in Dutch."""
+
+    def __init__(self, work):
+        self.work = work
+
+    def has(self, run):
+        return run.lang == "nl" and dict(run.settings)["method"] == "head"
+
+    def vocabulary(self, run):
+        return run.lang
+
+    def manifest(self, _, name):
+        return name
+
+
+class RunnerTest(WithRecords):
+    def setUp(self):
+        super().setUp()
+        self.work = self.path.parents[1]
+        self.stub = self.work / "s3r"
+        self.stub.write_text(STUB)
+        self.stub.chmod(0o755)
+        self.said = []
+
+    def run_all(self, seconds=60):
+        runner = Runner(Program(self.stub), StubCorpus(self.work), self.records, RECIPE_HERE,
+                        "backbone", self.said.append)
+        return runner, runner.run_all(1, time.monotonic() + seconds)
+
+    def rates(self):
+        return [record["settings"]["optimizer.lr"] for record in self.records.by_key.values()]
+
+    def test_runs_failures_and_a_signal(self):
+        runner, number = self.run_all()
+        # The run that is told to end comes to its end; the one after it is not begun.
+        self.assertEqual(number, signal.SIGTERM)
+        self.assertEqual(self.rates(), [1e-3, 3e-3, 1e-2])
+        self.assertEqual([str(error) for error in runner.failed.values()],
+                         ["s3r train ended with 1"])
+        diverged = list(self.records.by_key.values())[2]
+        self.assertTrue(diverged["diverged"])
+        self.assertEqual(self.records.of(self.study().tuning_runs(METHODS[1])[0][0])["step"], 7)
+        self.assertEqual(self.records.lines, self.path.read_text().splitlines())
+
+    def test_what_is_large_is_removed(self):
+        self.run_all()
+        folder = self.work / "runs" / next(iter(self.records.by_key))
+        self.assertEqual([path.name for path in folder.iterdir()], ["best.s3m"])
+        self.assertFalse(folder.with_suffix(".seconds").exists())
+        self.assertIn("$ s3r train -m backbone", folder.with_suffix(".log").read_text())
+
+    def test_a_second_call_makes_what_is_missing(self):
+        self.run_all()
+        trained = "train -m backbone --vocab nl --train train-10 --dev dev-short"
+        before = self.stub.with_suffix(".calls").read_text().count(trained)
+        self.run_all()
+        # The one that failed, the one that was stopped, and none of the others.
+        self.assertEqual(self.stub.with_suffix(".calls").read_text().count(trained), before + 2)
+
+    def test_no_run_begins_after_the_deadline(self):
+        self.run_all(seconds=-1)
+        self.assertEqual(self.rates(), [])
 
 
 class PlotTest(unittest.TestCase):

@@ -10,7 +10,7 @@ LEFT, RIGHT, TOP, BOTTOM = 60, 170, 40, 52
 # Colours that stand out from white and from black alike.
 COLORS = ["#8c8c8c", "#4e86c6", "#3aa6a0", "#d1495b", "#e08a1e", "#a9742e", "#9a6fb8",
           "#7a9a2f", "#d66ba0", "#2e9e4f"]
-SHAPES = ["circle", "square", "triangle", "diamond", "cross"]
+SHAPES = ["circle", "square", "triangle", "diamond", "wedge"]
 
 STYLE = """
 text { font: 12px system-ui, sans-serif; fill: #222 }
@@ -42,7 +42,7 @@ def mark(index, x, y):
     if shape == "circle":
         return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" {paint}/>'
     path = {"square": "m-4,-4h8v8h-8z", "triangle": "m0,-5l5,9h-10z",
-            "diamond": "m0,-5l5,5l-5,5l-5,-5z", "cross": "m-4,-4l8,8m0,-8l-8,8"}[shape]
+            "diamond": "m0,-5l5,5l-5,5l-5,-5z", "wedge": "m0,5l5,-9h-10z"}[shape]
     return f'<path d="M{x:.1f},{y:.1f}{path}" {paint}/>'
 
 
@@ -79,6 +79,9 @@ class Plot:
         self.parts.append(f'<text class="middle" x="{x:.1f}" y="{self.bottom + 18}">'
                           f"{escape(text)}</text>")
 
+    def divide(self, x):
+        self.parts.append(f'<path class="grid" d="M{x:.1f},{TOP}V{self.bottom}"/>')
+
     def point(self, index, x, value):
         average, deviation = value
         if not math.isnan(deviation):
@@ -111,6 +114,8 @@ def dots(title, x_label, y_label, rows, columns, values):
     width = (plot.right - LEFT) / len(rows)
     for i, row in enumerate(rows):
         plot.x_tick(LEFT + (i + 0.5) * width, row)
+        if i:
+            plot.divide(LEFT + i * width)
         for j, column in enumerate(columns):
             if (row, column) in values:
                 x = LEFT + (i + (j + 1) / (len(columns) + 1)) * width

@@ -54,7 +54,7 @@ class Report:
         made = [record for record in planned.values() if record]
         state = f"{len(made)} runs are made, {len(planned) - len(made)} are missing"
         if waiting:
-            state += f", and {waiting} cells wait for the tuning of their method"
+            state += f", and {waiting} more wait for the tuning of their method"
         return OPENING.format(state=state)
 
     def _claims(self):
@@ -259,10 +259,10 @@ disagree with the paper.
 """
 
 CLAIMS = """
-The numbers are those of the claims in the specification (C1 to C16); those that are not here
-need other backbones, other corpora or other programs. The paper has one seed a point and a
-backbone of 95 million parameters that heard 960 hours; ours is small and heard nine hours. So
-"does not hold" means here, not there.
+The claims are numbered in the order of the paper, C1 to C16; those that are not here need other
+backbones, other corpora or other programs. The paper has one seed a point and a
+backbone of 95 million parameters that heard 960 hours; ours is much smaller and heard far less.
+So "does not hold" means here, not there.
 
 Methods are compared by the difference of their error rates, paired by language and seed. Its
 standard error is that of the languages' mean differences when there are five languages or more;

@@ -161,7 +161,7 @@ class Runner:
 
     def _tidy(self, run, folder):
         """Leaves settings, metrics and mask file; a whole model's are not kept."""
-        for path in folder.iterdir():
+        for path in folder.glob("*"):
             small = path.name in ("config.yaml", "metrics.jsonl")
             if not small and not (path.name == "best.s3m" and path.stat().st_size < 4 << 20):
                 path.unlink()
