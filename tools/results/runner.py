@@ -125,13 +125,15 @@ class Runner:
 
     def _train(self, run, folder):
         began = time.monotonic()
-        code, _ = self._call(
-            run, "train", "-m", self._model(run), "--vocab", self.corpus.vocabulary(run),
-            "--train", self.corpus.manifest(run, f"train-{run.minutes}"),
-            "--dev", self.corpus.manifest(run, "dev-short"), "-o", folder,
-            "--resume", "auto", "-t", "1", *(f"{key}={value}" for key, value in run.settings))
-        spent = self._seconds(run) + time.monotonic() - began
-        self._seconds_path(run).write_text(f"{spent}\n")
+        try:
+            code, _ = self._call(
+                run, "train", "-m", self._model(run), "--vocab", self.corpus.vocabulary(run),
+                "--train", self.corpus.manifest(run, f"train-{run.minutes}"),
+                "--dev", self.corpus.manifest(run, "dev-short"), "-o", folder, "--resume", "auto",
+                "-t", "1", *(f"{key}={value}" for key, value in run.settings))
+        finally:
+            spent = self._seconds(run) + time.monotonic() - began
+            self._seconds_path(run).write_text(f"{spent}\n")
         if code not in (0, DIVERGED):
             raise RunFailed(f"s3r train ended with {code}")
         return code
