@@ -46,7 +46,6 @@ def load_recipe(path):
 
 
 def do_data(options, recipe):
-    options.work.mkdir(parents=True, exist_ok=True)
     Corpus(Program(options.s3r), options.work, recipe).prepare(options.packages, say)
 
 
@@ -95,6 +94,7 @@ def do_run(options, recipe):
                          f"{recipe['backbone'] or '(none chosen)'}, this one {found}")
     records = Records(options.records)
     corpus = Corpus(program, options.work, recipe)
+    corpus.check()
     runner = Runner(program, corpus, records, recipe, options.backbone, say)
     deadline = time.monotonic() + 3600 * options.hours
     number = runner.run_all(options.jobs, deadline, options.only)

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 
 from results import plot  # noqa: E402
 from results.claims import HOLDS, MISSING, NOT, OPEN, Judge, together  # noqa: E402
-from results.corpus import fresh_shape  # noqa: E402
+from results.corpus import Corpus, fresh_shape  # noqa: E402
 from results.program import Program  # noqa: E402
 from results.records import Records  # noqa: E402
 from results.report import Report, cell, grid_line  # noqa: E402
@@ -361,6 +361,13 @@ class PlotTest(unittest.TestCase):
 
 
 class CorpusTest(unittest.TestCase):
+    def test_sets_of_another_draw_are_refused(self):
+        with tempfile.TemporaryDirectory() as work:
+            Corpus(None, work, RECIPE_HERE).check()
+            Corpus(None, work, RECIPE_HERE).check()
+            with self.assertRaisesRegex(SystemExit, "draw.json: the sets were drawn with"):
+                Corpus(None, work, {**RECIPE_HERE, "split_seed": 9}).check()
+
     def test_fresh_shape(self):
         found = fresh_shape({
             "model_type": "hubert", "conv_dim": [64, 128], "conv_kernel": [10, 7],

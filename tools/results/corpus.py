@@ -4,7 +4,8 @@
     WORK/data/LANG/train-10.jsonl   the training set of so many minutes
     WORK/data/LANG/dev-short.jsonl  what is listened to during training
     WORK/sets/LANG-UNIT/            vocabulary, and these manifests as its labels spell them
-    WORK/random/SEED/               a model of the backbone's shape with fresh weights
+    WORK/random/HASH/SEED/          a model of the shape of the backbone HASH, fresh weights
+    WORK/draw.json                  how the sets were drawn
 """
 
 import json
@@ -26,6 +27,7 @@ class Corpus:
 
     def prepare(self, tree, say):
         """Makes what is not there yet; `tree` is a folder of Debian's packages or None."""
+        self.check()
         data = self.work / "data"
         if not data.exists():
             say("s3r data prepare debian")
@@ -39,6 +41,18 @@ class Corpus:
             self._vocabulary(lang, "char", say)
         for lang in self.recipe["study_languages"]:
             self._vocabulary(lang, "phone", say)
+
+    def check(self):
+        """Refuses sets that were drawn by another recipe: runs would be recorded wrongly."""
+        path = self.work / "draw.json"
+        wanted = {key: self.recipe[key] for key in ("split_seed", "dev_minutes")}
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(wanted) + "\n")
+        found = json.loads(path.read_text())
+        if found != wanted:
+            raise SystemExit(f"{path}: the sets were drawn with {found}, the recipe has {wanted}; "
+                             "take another work folder")
 
     def _minutes(self, lang):
         hour = lang in self.recipe["hour_languages"] + self.recipe["study_languages"]
@@ -90,10 +104,10 @@ class Corpus:
 
     def random_model(self, backbone, seed):
         """Fresh weights for the shape of the backbone; one set of weights a seed."""
-        folder = self.work / "random" / str(seed)
+        folder = self.work / "random" / self.recipe["backbone"][:16] / str(seed)
         if folder.exists():
             return folder
-        part = self.work / "random" / f"{seed}.part"
+        part = folder.with_name(f"{seed}.part")
         shutil.rmtree(part, ignore_errors=True)
         shape = fresh_shape(json.loads((Path(backbone) / "config.json").read_text()))
         # The fresh model is written before the first step, which is thrown away; the
