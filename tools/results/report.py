@@ -1,0 +1,332 @@
+"""docs/results.md and its plots, made from the records alone."""
+
+import math
+from statistics import mean
+
+from results import plot
+from results.claims import Judge
+from results.study import METHODS, Study
+from results.summary import score
+
+RATE_NAME = {"cer": "CER", "wer": "WER", "per": "PER"}
+NOTES = {
+    "main-10": "Ten minutes of training speech a language. The last row is the mean of the "
+               "rows above and is there when none is missing.",
+    "main-60": "One hour, for the two languages that have so much.",
+    "sparsity-10": "Mask ORI at its tuned rate, with another part of the connections removed.",
+    "modules": "Mask ORI at its tuned rate with masks on other matrices.",
+    "blocks": "Mask ORI with masks in some blocks only; the others stay whole and frozen. "
+              "\"none\" is the head alone, at its own tuned rate.",
+    "phones": "Labels are phones of espeak-ng instead of letters, the same ten minutes. "
+              "Settings are those that were tuned for letters.",
+    "sparsity-60": "The same curve with one hour.",
+}
+
+
+class Report:
+    def __init__(self, recipe, records, name="results"):
+        self.recipe = recipe
+        self.records = records
+        self.study = Study(recipe, records.dev_rate)
+        self.name = name  # of the folder of plots
+        self.plots = {}   # file name -> SVG
+
+    def text(self):
+        parts = [self._opening(), self._claims(), self._method(), self._tuning()]
+        parts += [self._table(table) for table in self.study.tables]
+        parts += [self._numbers(), AGAIN]
+        return "\n\n".join(part.strip() for part in parts) + "\n"
+
+    # The head of the page.
+
+    def _planned(self):
+        """The runs of the plan, each once; None stands for those that wait for tuning."""
+        seen, waiting = {}, 0
+        for _, run in self.study.plan():
+            if run is None:
+                waiting += 1
+            else:
+                seen[run] = self.records.of(run)
+        return seen, waiting
+
+    def _opening(self):
+        planned, waiting = self._planned()
+        made = [record for record in planned.values() if record]
+        state = f"{len(made)} runs are made, {len(planned) - len(made)} are missing"
+        if waiting:
+            state += f", and {waiting} more wait for the tuning of their method"
+        return OPENING.format(state=state)
+
+    def _claims(self):
+        claims = Judge(self.study, self.records).claims()
+        lines = ["## Claims of the paper", "", CLAIMS.strip(), "", "| claim | here |", "|---|---|"]
+        lines += [f"| {claim.number}: {claim.says} | **{claim.verdict}** |" for claim in claims]
+        for claim in claims:
+            lines += ["", f"**{claim.number}: {claim.verdict}.** Rule: {claim.rule}", ""]
+            lines += [f"* {text}" for text in claim.evidence]
+        return "\n".join(lines)
+
+    def _method(self):
+        recipe, (planned, _) = self.recipe, self._planned()
+        made = [record for record in planned.values() if record]
+        steps = ", ".join(f"{count} with {minutes} minutes of data"
+                          for minutes, count in recipe["steps"].items())
+        settings = " ".join(f"{key}={value}" for key, value in recipe["settings"].items())
+        return METHOD_TEXT.format(
+            backbone=f"`{recipe['backbone']}`" if recipe["backbone"] else "not chosen yet",
+            steps=steps, settings=settings, split_seed=recipe["split_seed"],
+            dev_minutes=f"{recipe['dev_minutes']:g}", seeds=", ".join(map(str, recipe["seeds"])),
+            machines=listed(record["machine"] for record in made),
+            programs=listed(record["program"] for record in made),
+            points=len(METHODS[0].points), tuning=" and ".join(recipe["tuning_languages"]),
+            runs=len(METHODS[0].points) * len(recipe["tuning_languages"]),
+            tuning_seed=recipe["seeds"][0])
+
+    # Tuning.
+
+    def _tuning(self):
+        short = ["| method | trained with | chosen | mean dev CER | |", "|---|---|---|---|---|"]
+        languages = self.recipe["tuning_languages"]
+        whole = ["| method | point | " + " | ".join(languages) + " | mean |",
+                 "|---|---|" + "---|" * (len(languages) + 1)]
+        for method in METHODS:
+            short.append(self._tuned(method))
+            whole += self._points(method)
+        image = self._image("tuning", plot.lines(
+            "Tuning: mean dev CER by learning rate, the better of two sizes", "optimizer.lr",
+            "dev CER, %", {method.label: self._by_rate(method) for method in METHODS}))
+        return "\n".join(["## Tuning", "", TUNING.strip(), "", *short, "", *image, "<details>",
+                          "<summary>Every point</summary>", "", *whole, "", "</details>"])
+
+    def _rate(self, runs):
+        """Mean dev CER in percent, or None."""
+        found = self.study.tuning_rate(runs)
+        return None if found is None else 100 * found
+
+    def _tuned(self, method):
+        point = self.study.tuned[method.name]
+        trained = "`" + spelled(method.settings) + "`"
+        if point is None:
+            made = sum(self.records.of(run) is not None
+                       for runs in self.study.tuning_runs(method) for run in runs)
+            total = len(method.points) * len(self.recipe["tuning_languages"])
+            return f"| {method.label} | {trained} | missing | {made} of {total} runs made | |"
+        rate = self._rate(self.study.tuning_runs(method)[method.points.index(point)])
+        tried = sorted({one["optimizer.lr"] for one in method.points})
+        edge = "an end of its rates" if point["optimizer.lr"] in (tried[0], tried[-1]) else ""
+        return f"| {method.label} | {trained} | `{spelled(point)}` | {percent(rate)} | {edge} |"
+
+    def _points(self, method):
+        lines = []
+        for point, runs in zip(method.points, self.study.tuning_runs(method)):
+            rates = [self._rate([run]) for run in runs] + [self._rate(runs)]
+            best = "**" if point == self.study.tuned[method.name] else ""
+            lines.append(f"| {method.label} | {best}`{spelled(point)}`{best} | "
+                         + " | ".join(map(percent, rates)) + " |")
+        return lines
+
+    def _by_rate(self, method):
+        best = {}
+        for point, runs in zip(method.points, self.study.tuning_runs(method)):
+            rate = self._rate(runs)
+            if rate is not None and math.isfinite(rate):
+                place = point["optimizer.lr"]
+                best[place] = min(rate, best.get(place, math.inf))
+        return [(place, (rate, math.nan)) for place, rate in best.items()]
+
+    # Tables.
+
+    def _table(self, table):
+        lines = [f"## {table.title}", "", NOTES[table.name]]
+        for metric in table.metrics:
+            scores = {cell: score(self.records, runs, metric)
+                      for cell, runs in table.cells.items()}
+            lines += ["", f"Test {RATE_NAME[metric]} in percent:", ""]
+            lines += self._grid(table, scores)
+            lines += ["", *self._image(f"{table.name}-{metric}",
+                                       self._plot(table, scores, metric))]
+        return "\n".join(lines)
+
+    def _grid(self, table, scores):
+        lines = ["| " + " | ".join([table.corner] + table.columns) + " |",
+                 "|---" * (len(table.columns) + 1) + "|"]
+        for row in table.rows:
+            found = [scores[row, column] for column in table.columns]
+            lines.append(grid_line(row, [one.mean for one in found], [cell(one) for one in found]))
+        if table.means:
+            means = [mean(scores[row, column].mean for row in table.rows)
+                     for column in table.columns]
+            lines.append(grid_line("mean", means, map(percent, means)))
+        return lines
+
+    def _plot(self, table, scores, metric):
+        values = {place: (one.mean, one.deviation) for place, one in scores.items() if one.n}
+        title = f"{table.title}: test {RATE_NAME[metric]}, mean and standard deviation of seeds"
+        label = f"test {RATE_NAME[metric]}, %"
+        if not table.name.startswith("sparsity"):
+            return plot.dots(title, table.corner, label, table.rows, table.columns, values)
+        return plot.lines(title, "sparsity (part that is removed)", label, {
+            row: [(float(column), values[row, column]) for column in table.columns
+                  if (row, column) in values] for row in table.rows})
+
+    def _image(self, name, svg):
+        """The lines that show a plot; none without one."""
+        if svg is None:
+            return []
+        self.plots[f"{name}.svg"] = svg
+        return [f"![plot of the table]({self.name}/{name}.svg)", ""]
+
+    # Every number.
+
+    def _numbers(self):
+        lines = ["| table | row | column | n | dev | test | test WER | best step | file, kB "
+                 "| minutes |", "|---" * 10 + "|"]
+        for table in self.study.tables:
+            for place, runs in table.cells.items():
+                if any(self.records.of(run) for run in runs.values()):
+                    lines.append(self._number_line(table, place, runs))
+        body = lines if len(lines) > 2 else ["Nothing is measured yet."]
+        return "\n".join(["## Every number", "", NUMBERS.strip(), "", *body])
+
+    def _number_line(self, table, place, runs):
+        metric = table.metrics[0]
+        found = [record for record in map(self.records.of, runs.values()) if record]
+        sound = [record for record in found if not record.get("diverged")]
+        test = score(self.records, runs, metric)
+        words = score(self.records, runs, "wer") if "wer" in table.metrics else None
+        return "| " + " | ".join([
+            table.title, *place, str(len(found)), cell(score(self.records, runs, metric, "dev")),
+            cell(test) + interval(test), cell(words) + interval(words) if words else "",
+            " ".join(str(record["step"]) for record in sound),
+            f"{mean(record['mask_bytes'] for record in sound) / 1e3:.0f}" if sound else "",
+            f"{mean(record['seconds'] for record in found) / 60:.1f}"]) + " |"
+
+
+# How values are written.
+
+def spelled(settings):
+    """KEY=VALUE as on the command line."""
+    return " ".join(f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}"
+                    for key, value in settings.items())
+
+
+def percent(value):
+    if value is None or math.isnan(value):
+        return "missing"
+    return "diverged" if math.isinf(value) else f"{value:.2f}"
+
+
+def cell(found):
+    """A Score: mean, deviation, and what is not as planned."""
+    if not found.n:
+        return "diverged" if found.diverged else "missing"
+    text = f"{found.mean:.2f}"
+    if found.n > 1:
+        text += f" ± {found.deviation:.2f}"
+    notes = [f"n {found.n}"] if found.n < 3 else []
+    notes += [f"{found.diverged} diverged"] if found.diverged else []
+    return f"{text} ({', '.join(notes)})" if notes else text
+
+
+def interval(found):
+    return f" [{found.low:.1f}, {found.high:.1f}]" if found.n else ""
+
+
+def grid_line(row, means, texts):
+    """A line with its lowest value in bold, when there is something to compare it with."""
+    measured = [value for value in means if not math.isnan(value)]
+    best = min(measured) if len(measured) > 1 else None
+    shown = [f"**{text}**" if value == best else text for value, text in zip(means, texts)]
+    return "| " + " | ".join([row] + shown) + " |"
+
+
+def listed(values):
+    return "; ".join(sorted(set(values))) or "none yet"
+
+
+# The prose of the page.
+
+OPENING = """
+# Results
+
+What the methods of `s3r train` reach on ten languages with ten minutes of speech each, and
+which of the paper's claims hold here. This page is written by `tools/results.py report` from
+[results/runs.jsonl](results/runs.jsonl), which has one line a run; nothing in it is typed by
+hand. What was not measured is called missing. Results are reported as they came, also where they
+disagree with the paper.
+
+**State:** {state}.
+"""
+
+CLAIMS = """
+The claims are numbered in the order of the paper, C1 to C16; those that are not here need other
+backbones, other corpora or other programs. The paper has one seed a point and a
+backbone of 95 million parameters that heard 960 hours; ours is much smaller and heard far less.
+So "does not hold" means here, not there.
+
+Methods are compared by the difference of their error rates, paired by language and seed. Its
+standard error is that of the languages' mean differences when there are five languages or more;
+with fewer it is that of all pairs of language and seed, which tells nothing about other
+languages. A mean difference of less than two standard errors is called open. A claim of several
+parts holds when all of them do.
+"""
+
+METHOD_TEXT = """
+## What was measured
+
+* **Data.** Recorded speech in Debian's packages, `s3r data prepare debian`
+  ([data.md](data.md#debians-speech-packages) has minutes, clips and licences). No text is in
+  two of train, dev and test. Training sets are drawn once by `s3r data split --seed
+  {split_seed}`, the same for every seed and method: spreads are those of training alone.
+* **Speakers.** Train, dev and test share their voices, and most languages have one or two. These
+  are error rates of known voices on short sentences; they compare methods and say little about
+  strangers.
+* **Backbone.** Content hash {backbone}. It was pretrained on speech of the same packages, without
+  the clips of dev and test.
+* **Training.** Steps: {steps}. For all methods: `{settings}`; all else as `s3r train` has it. The
+  step is chosen on dev by CER (phones: PER), of which at most {dev_minutes} minutes are listened to
+  during training. The extractor is frozen with every method.
+* **Random init.** Fresh weights of the backbone's shape, others for each seed, all trained but the
+  extractor: `s3r train` cannot train that, so its features are those of random filters. A network
+  whose extractor learns too would do better.
+* **Tuning.** {points} points a method, the same number for all, each on {tuning} with ten minutes and
+  seed {tuning_seed}: {runs} runs a method. The point with the lowest mean dev CER is taken for all
+  other runs, of other languages, of one hour and of phones too. Some methods spend points on a
+  size (part removed, width, rank) and have fewer rates for it.
+* **Scores.** `s3r eval` over the whole of dev and of test, in fp32. Everything is chosen on dev;
+  test is read once a run and decides nothing. Mean ± standard deviation over seeds
+  ({seeds}); n is shown when it is below 3; the lowest in a row is bold.
+* **Intervals** [low, high] are `s3r eval`'s, 95 % over test utterances, mean of the seeds.
+* **Made by:** {programs}.
+* **Machine:** {machines}.
+"""
+
+TUNING = """
+The chosen rate decides everything below. Where it is at an end of the rates that were tried, a
+better one may lie beyond.
+"""
+
+NUMBERS = """
+A line for each cell with at least one run. dev and test are CER, for phones PER. Best steps are
+listed by seed; file is the size of the result (`best.s3m`), minutes the time of training on one
+thread.
+"""
+
+AGAIN = """
+## Running it again
+
+    tools/build.sh release
+    tools/results.py data [PACKAGES]           # manifests and vocabularies, minutes
+    tools/results.py list                      # what there is and what is missing
+    tools/results.py run --backbone FOLDER --hours 8 --jobs 2
+    tools/results.py report                    # this page and its plots
+    tools/results.py check                     # whether this page is that of the records
+
+`PACKAGES` is a folder with Debian's packages or their content; without it they are fetched by
+`apt-get`. Phones need `espeak-ng`. `run` makes what is missing in an order that fills tables
+early: tuning, then every table with the first seed, then the other seeds. It may be stopped at
+any time and goes on where it was. Recipe, methods and tables are in `tools/results/study.py`:
+another recipe or backbone begins the study anew, and the old records stay in the file. The same
+program on a processor of the same level gives the same bits; bf16 products of another level
+differ in rounding.
+"""
