@@ -9,7 +9,8 @@
  .type = S3R_OPTION_STRING,
  .offset = offsetof(s3r_audio_verb_options, model),
  .argument = "MODEL",
- .help = "The model: a Hugging Face folder, a .safetensors file or a fairseq .pt."},
+ .help = "The model: a Hugging Face folder, a .safetensors file, a fairseq .pt or the name "
+             "of a shipped model. Without it the shipped one."},
 {.name = "mask",
  .type = S3R_OPTION_STRING,
  .offset = offsetof(s3r_audio_verb_options, mask),

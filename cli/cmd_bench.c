@@ -72,11 +72,11 @@ static void print_run(const s3r_bench_case *what, const s3r_bench_times *times)
 }
 
 /* All measurements; appends to runs, or prints when runs is NULL. */
-static s3r_status measure_all(const s3r_command *command, const lengths *all,
-                              json_t *runs, s3r_error *err)
+static s3r_status measure_all(const s3r_command *command, const char *model,
+                              const lengths *all, json_t *runs, s3r_error *err)
 {
     const bench_options *options = command->options;
-    s3r_bench_case what = {.session = {.model = options->model, .mask = options->mask},
+    s3r_bench_case what = {.session = {.model = model, .mask = options->mask},
                            .rounds = options->rounds};
     for (int dtype = BENCH_F32; dtype <= BENCH_BF16; dtype++) {
         if (options->dtype != BENCH_BOTH && options->dtype != dtype)
@@ -105,14 +105,14 @@ static void print_header(const char *cpu_level, size_t threads)
            "median", "min", "RTF", "peak");
 }
 
-static s3r_status print_json(const char *cpu_level, size_t threads,
+static s3r_status print_json(const char *cpu_level, size_t threads, const char *model,
                              const bench_options *options, json_t *runs, s3r_error *err)
 {
     json_t *all = json_pack(
-        "{s:o, s:o, s:s, s:I, s:I, s:O}", "model", s3r_json_from_bytes(options->model),
-        "mask", options->mask ? s3r_json_from_bytes(options->mask) : json_null(),
-        "cpu_level", cpu_level, "threads", (json_int_t)threads, "rounds",
-        (json_int_t)options->rounds, "runs", runs);
+        "{s:o, s:o, s:s, s:I, s:I, s:O}", "model", s3r_json_from_bytes(model), "mask",
+        options->mask ? s3r_json_from_bytes(options->mask) : json_null(), "cpu_level",
+        cpu_level, "threads", (json_int_t)threads, "rounds", (json_int_t)options->rounds,
+        "runs", runs);
     if (!all)
         return s3r_cli_fail(err, S3R_ERR_RESOURCE, "bench: no memory");
     json_dumpf(all, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
@@ -126,25 +126,26 @@ static s3r_status run_bench(const s3r_command *command, s3r_error *err)
     const bench_options *options = command->options;
     const char *cpu_level = s3r_cpu_choice_names[command->global.cpu];
     size_t threads = command->global.threads;
+    char model[S3R_MODEL_PATH_BYTES];
     lengths all;
     s3r_status status = read_lengths(&all, options->seconds, err);
     if (status != S3R_OK)
         return status;
-    if (!options->model)
-        return s3r_cli_fail(err, S3R_ERR_USAGE,
-                            "bench: expected -m MODEL (see s3r help bench)");
     if (options->rounds == 0 || options->rounds > MAX_ROUNDS)
         return s3r_cli_fail(err, S3R_ERR_USAGE, "--rounds: expected 1 to %d, found %zu",
                             MAX_ROUNDS, options->rounds);
+    status = s3r_session_find_model(command, options->model, model, err);
+    if (status != S3R_OK)
+        return status;
     if (command->global.cpu == S3R_CPU_CHOICE_AUTO)
         cpu_level = s3r_machine_cpu_level();
     threads = threads ? threads : s3r_machine_processor_count();
     json_t *runs = command->global.is_json ? json_array() : NULL;
     if (!command->global.is_json)
         print_header(cpu_level, threads);
-    status = measure_all(command, &all, runs, err);
+    status = measure_all(command, model, &all, runs, err);
     if (status == S3R_OK && runs)
-        status = print_json(cpu_level, threads, options, runs, err);
+        status = print_json(cpu_level, threads, model, options, runs, err);
     json_decref(runs);
     return status;
 }
@@ -155,7 +156,9 @@ static const s3r_option option_table[] = {
      .type = S3R_OPTION_STRING,
      .offset = offsetof(bench_options, model),
      .argument = "MODEL",
-     .help = "The model: a Hugging Face folder, a .safetensors file or a fairseq .pt."},
+     .help = "The model: a Hugging Face folder, a .safetensors file, a fairseq .pt or "
+             "the name "
+             "of a shipped model. Without it the shipped one."},
     {.name = "mask",
      .type = S3R_OPTION_STRING,
      .offset = offsetof(bench_options, mask),
@@ -194,7 +197,7 @@ const s3r_verb s3r_verb_bench = {
                    "real-time factor (computing time by audio time), the time to open "
                    "the model and the peak of resident memory. Each line is measured in "
                    "a process of its own.",
-    .usage = "-m MODEL",
+    .usage = "[-m MODEL]",
     .max_positionals = 0,
     .options = option_table,
     .option_count = sizeof option_table / sizeof option_table[0],

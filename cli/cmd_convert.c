@@ -72,7 +72,8 @@ const s3r_verb s3r_verb_convert = {
                    "refused; with --force a model in it is replaced, other files stay.",
     .usage = "IN OUT",
     .positionals = {{"IN", NULL,
-                     "A Hugging Face folder, a .safetensors file or a fairseq .pt."},
+                     "A Hugging Face folder, a .safetensors file, a fairseq .pt, or "
+                     "\"default\" for the shipped model."},
                     {"OUT", NULL, "The folder to write."}},
     .min_positionals = 2,
     .max_positionals = 2,

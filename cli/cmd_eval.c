@@ -269,7 +269,9 @@ static const s3r_option option_table[] = {
      .type = S3R_OPTION_STRING,
      .offset = offsetof(eval_options, model),
      .argument = "MODEL",
-     .help = "The model: a Hugging Face folder, a .safetensors file or a fairseq .pt."},
+     .help = "The model: a Hugging Face folder, a .safetensors file, a fairseq .pt or "
+             "the name "
+             "of a shipped model. Without it the shipped one."},
     {.name = "mask",
      .type = S3R_OPTION_STRING,
      .offset = offsetof(eval_options, mask),
@@ -378,7 +380,7 @@ const s3r_verb s3r_verb_eval = {
         "\n\n"
         "Utterances that fail are named on standard error and left out; the exit code is "
         "then 6. Lines without text are skipped.",
-    .usage = "-m MODEL --data MANIFEST",
+    .usage = "[-m MODEL] --data MANIFEST",
     .options = option_table,
     .option_count = sizeof option_table / sizeof option_table[0],
     .options_size = sizeof(eval_options),

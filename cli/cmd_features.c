@@ -108,7 +108,7 @@ const s3r_verb s3r_verb_features = {
         "\n\n"
         "Files that fail are named on standard error; the others are done, and the exit "
         "code is 6. When all files fail it is that of the first failure.",
-    .usage = "-m MODEL -o DIR FILE...",
+    .usage = "[-m MODEL] -o DIR FILE...",
     .positionals =
         {{"FILE", NULL,
           "Audio or video; - is standard input: a file, or raw samples (16 bit "

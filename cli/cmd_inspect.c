@@ -245,9 +245,6 @@ static s3r_status run_inspect(const s3r_command *command, s3r_error *err)
                             command->positionals[0], options->model);
     if (command->positional_count > 0)
         session_options.model = command->positionals[0];
-    if (!session_options.model)
-        return s3r_cli_fail(err, S3R_ERR_USAGE,
-                            "inspect: expected MODEL (see s3r help inspect)");
     s3r_status status = s3r_session_open(&session, command, &session_options, err);
     if (status == S3R_OK)
         status = print_model(command, session.model, err);
@@ -293,9 +290,10 @@ const s3r_verb s3r_verb_inspect = {
         "parameters, memory, tensors by part and by dtype. The hash is that of the "
         "contents of the encoder's tensors in their types; it does not depend on file "
         "format, names and order.",
-    .usage = "MODEL",
+    .usage = "[MODEL]",
     .positionals = {{"MODEL", NULL,
-                     "A Hugging Face folder, a .safetensors file or a fairseq .pt."}},
+                     "A Hugging Face folder, a .safetensors file, a fairseq .pt or the "
+                     "name of a shipped model. Without it the shipped one."}},
     .max_positionals = 1,
     .options = option_table,
     .option_count = sizeof option_table / sizeof option_table[0],

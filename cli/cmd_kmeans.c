@@ -139,14 +139,15 @@ static s3r_status check(const kmeans_options *options, s3r_error *err)
         return s3r_cli_fail(err, S3R_ERR_USAGE,
                             "kmeans: expected %s (see s3r help kmeans)",
                             options->out ? "--data MANIFEST" : "-o DIR");
-    if (options->is_mfcc == (options->model != NULL))
+    bool has_layer = options->layer || options->centroids;
+    if (options->is_mfcc ? options->model != NULL : !options->model && !has_layer)
         return s3r_cli_fail(err, S3R_ERR_USAGE,
                             "kmeans: expected --mfcc or -m MODEL --layer N, found %s",
                             options->is_mfcc ? "both" : "neither");
     if (options->is_mfcc && options->layer)
         return s3r_cli_fail(err, S3R_ERR_USAGE,
                             "kmeans: --layer belongs to a model, not to --mfcc");
-    if (options->model && !options->layer && !options->centroids)
+    if (!options->is_mfcc && !has_layer)
         return s3r_cli_fail(err, S3R_ERR_USAGE,
                             "kmeans: expected --layer N beside -m MODEL");
     return S3R_OK;
@@ -212,9 +213,9 @@ static s3r_status run_kmeans(const s3r_command *command, s3r_error *err)
     if (status == S3R_OK)
         status = fill(&library, options, err);
     if (status == S3R_OK)
-        status = options->model
-                     ? s3r_session_open(&session, command, &session_options, err)
-                     : s3r_session_open_context(&session, command, err);
+        status = options->is_mfcc
+                     ? s3r_session_open_context(&session, command, err)
+                     : s3r_session_open(&session, command, &session_options, err);
     if (status == S3R_OK)
         status = run_with(command, &session, &library, err);
     s3r_session_close(&session);
@@ -236,7 +237,8 @@ static const s3r_option option_table[] = {
      .type = S3R_OPTION_STRING,
      .offset = offsetof(kmeans_options, model),
      .argument = "MODEL",
-     .help = "Cluster a hidden state of this model: the targets of a next one."},
+     .help = "Cluster a hidden state of this model (the shipped one when not given): the "
+             "targets of a next one."},
     {.name = "layer",
      .letter = 'l',
      .type = S3R_OPTION_STRING,

@@ -61,7 +61,9 @@ static s3r_status run_train(const s3r_command *command, s3r_error *err)
     }
 
 static const s3r_option options[] = {
-    TEXT("model", 'm', model, "MODEL", "The backbone: a folder or a file."),
+    TEXT("model", 'm', model, "MODEL",
+         "The backbone: a folder, a file or the name of a shipped model. Without it the "
+         "shipped one."),
     TEXT("train", 0, train, "FILE", "Manifest of the training data (s3r data prepare)."),
     TEXT("dev", 0, dev, "FILE",
          "Manifest that chooses the best step. Without it the last mask is the result."),

@@ -157,7 +157,7 @@ const s3r_verb s3r_verb_transcribe = {
         "files "
         "fail it is that of the first failure. After Ctrl-C the results so far are "
         "printed.",
-    .usage = "-m MODEL FILE...",
+    .usage = "[-m MODEL] FILE...",
     .positionals =
         {{"FILE", NULL,
           "Audio or video; - is standard input: a file, or raw samples (16 bit "

@@ -3,15 +3,24 @@
  */
 #include "session.h"
 
+#include <string.h>
+
+s3r_status s3r_session_find_model(const s3r_command *command, const char *name,
+                                  char path[S3R_MODEL_PATH_BYTES], s3r_error *err)
+{
+    s3r_status status = s3r_model_find(name, path, err);
+    if (status == S3R_OK && (!name || strcmp(name, path) != 0))
+        s3r_print_note(command->terminal, "model %s", path);
+    return status;
+}
+
 s3r_status s3r_session_open(s3r_session *session, const s3r_command *command,
                             const s3r_session_options *options, s3r_error *err)
 {
     s3r_context_options context_options;
     s3r_model_options model_options;
+    char path[S3R_MODEL_PATH_BYTES];
     *session = (s3r_session){0};
-    if (!options->model)
-        return s3r_cli_fail(err, S3R_ERR_USAGE, "%s: expected -m MODEL (see s3r help %s)",
-                            command->verb->name, command->verb->name);
     s3r_context_options_init(&context_options);
     context_options.thread_count =
         options->threads ? options->threads : command->global.threads;
@@ -24,8 +33,10 @@ s3r_status s3r_session_open(s3r_session *session, const s3r_command *command,
     model_options.is_bf16 = options->is_bf16;
     model_options.language = options->language;
     model_options.mask_path = options->mask;
-    status = s3r_model_open(&session->model, session->context, options->model,
-                            &model_options, err);
+    status = s3r_session_find_model(command, options->model, path, err);
+    if (status == S3R_OK)
+        status =
+            s3r_model_open(&session->model, session->context, path, &model_options, err);
     if (status != S3R_OK)
         s3r_session_close(session);
     return status;

@@ -10,7 +10,7 @@
 #include "verb.h"
 
 typedef struct s3r_session_options {
-    const char *model;    /* NULL: S3R_ERR_USAGE that asks for one */
+    const char *model;    /* as s3r_model_find takes it; NULL: the shipped one */
     const char *language; /* NULL = none */
     const char *mask;     /* a mask file to apply; NULL = none */
     size_t threads;       /* 0 = as the command says */
@@ -22,6 +22,10 @@ typedef struct s3r_session {
     s3r_model *model;
 } s3r_session;
 
+/* Finds the model of that name (s3r_model_find) and says which it is when the command
+ * line has no path. */
+s3r_status s3r_session_find_model(const s3r_command *command, const char *name,
+                                  char path[S3R_MODEL_PATH_BYTES], s3r_error *err);
 /* Opens both with the --threads and --cpu of the command, or neither. */
 s3r_status s3r_session_open(s3r_session *session, const s3r_command *command,
                             const s3r_session_options *options, s3r_error *err);

@@ -287,11 +287,16 @@ s3r_status s3r_train_run(const s3r_command *command, const s3r_train_options *op
     watcher w = {.terminal = command->terminal};
     s3r_train_options watched = *options;
     s3r_session session;
+    char model[S3R_MODEL_PATH_BYTES];
+    s3r_status status = s3r_session_find_model(command, options->model, model, err);
+    if (status != S3R_OK)
+        return status;
+    watched.model = model;
     watched.watch = watch;
     watched.watch_context = &w;
     watched.may_resume = common->resume == 1;
     watched.memory_limit = common->memory;
-    s3r_status status = s3r_session_open_context(&session, command, err);
+    status = s3r_session_open_context(&session, command, err);
     if (status != S3R_OK)
         return status;
     s3r_interrupt_defer();

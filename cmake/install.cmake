@@ -29,6 +29,17 @@ install(FILES ${S3R_GENERATED}/_s3r
     DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
 install(FILES ${S3R_GENERATED}/s3r.fish
     DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
+# Models: the library finds them from its own place (src/model/model_find.c).  In a build
+# folder a link stands for the installed ones, so that programs and tests find them there.
+install(DIRECTORY models/ DESTINATION ${CMAKE_INSTALL_DATADIR}/s3r/models)
+set(S3R_MODELS_BUILT ${CMAKE_CURRENT_BINARY_DIR}/share/s3r)
+file(MAKE_DIRECTORY ${S3R_MODELS_BUILT})
+file(CREATE_LINK ${PROJECT_SOURCE_DIR}/models ${S3R_MODELS_BUILT}/models SYMBOLIC)
+set(S3R_MODELS_INSTALLED "/${CMAKE_INSTALL_DATADIR}/s3r/models")
+file(RELATIVE_PATH S3R_MODELS_FROM_LIB "/${CMAKE_INSTALL_LIBDIR}" ${S3R_MODELS_INSTALLED})
+file(RELATIVE_PATH S3R_MODELS_FROM_BIN "/${CMAKE_INSTALL_BINDIR}" ${S3R_MODELS_INSTALLED})
+set_property(SOURCE src/model/model_find.c APPEND PROPERTY COMPILE_DEFINITIONS
+    S3R_MODELS_FROM_LIB="${S3R_MODELS_FROM_LIB}" S3R_MODELS_FROM_BIN="${S3R_MODELS_FROM_BIN}")
 install(FILES LICENSE README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 # pkg-config: the prefix is found from the place of the file, so a tree can be moved.

@@ -238,15 +238,15 @@ static void test_adapters(void **state)
 static void test_other_backbones(void **state)
 {
     (void)state;
-    char hash[S3R_HASH_HEX_BYTES], said[256];
+    char hash[S3R_HASH_HEX_BYTES], said[512];
     test_api api;
     open_or_fail(&api, models[0], NULL, 1, false);
     assert_int_equal(s3r_model_get_hash(api.model, hash, &err), S3R_OK);
     const char *mask = write_mask(models[0], &masks_only);
     snprintf(said, sizeof said,
-             "x.s3m: made for another backbone: expected wav2vec2 %s, "
+             "x.s3m: made for another backbone than %s: expected wav2vec2 %s, "
              "found hubert ",
-             hash);
+             models[2], hash);
     test_api other;
     s3r_status status = open_masked(&other, models[2], mask, 1, false);
     test_expect_failure(status, &err, S3R_ERR_MODEL, said);

@@ -32,8 +32,26 @@ typedef struct s3r_model_options {
 
 S3R_API void s3r_model_options_init(s3r_model_options *options);
 
+#define S3R_MODEL_PATH_BYTES 4096
+
 /*
- * Opens path.  Weights stay in the memory map of the file, shared with other processes.
+ * The path of a model, with NUL.  name is
+ *
+ *   NULL or "default"   the backbone that is shipped with s3r
+ *   a bare name         (without slash, of no file and no folder here) of a shipped model
+ *   anything else       is the path
+ *
+ * Shipped models are folders in $S3R_MODELS, then in share/s3r/models of the installation
+ * that the library belongs to, then of the program's; both are found from where they lie,
+ * so an installed tree may be moved.  S3R_ERR_MODEL names all places; S3R_ERR_RESOURCE.
+ * Thread-safe, while nobody changes the environment.
+ */
+S3R_API s3r_status s3r_model_find(const char *name, char path[S3R_MODEL_PATH_BYTES],
+                                  s3r_error *err);
+
+/*
+ * Opens the model that s3r_model_find finds for path, so NULL is the shipped backbone.
+ * Weights stay in the memory map of the file, shared with other processes.
  * The model is read-only: any number of threads may use it at once, each with a context
  * of its own.  options may be NULL.  S3R_ERR_MODEL names every missing, unused and
  * mis-shaped tensor, or the first wrong value of the configuration; a mask file that is

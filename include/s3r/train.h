@@ -17,7 +17,7 @@ extern "C" {
 
 typedef struct s3r_train_options {
     size_t struct_size;      /* set by _init */
-    const char *model;       /* folder or file of the backbone */
+    const char *model;       /* the backbone, as s3r_model_open takes it */
     const char *vocabulary;  /* folder with a vocabulary; NULL = the backbone's own */
     const char *train, *dev; /* manifests; dev may be NULL: then the last mask is taken */
     const char *train_labels, *dev_labels; /* pretraining: clusters of frames

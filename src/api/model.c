@@ -7,11 +7,28 @@
 #include "api/options_check.h"
 #include "checkpoint/tensor_names.h"
 #include "model/model_convert.h"
+#include "model/model_find.h"
 #include "model/model_hash.h"
 
 void s3r_model_options_init(s3r_model_options *options)
 {
     *options = (s3r_model_options){.struct_size = sizeof *options};
+}
+
+s3r_status s3r_model_find(const char *name, char path[S3R_MODEL_PATH_BYTES],
+                          s3r_error *err)
+{
+    char *found = NULL;
+    S3R_TRY(s3r_model_find_path(&found, name, err));
+    size_t bytes = strlen(found) + 1;
+    bool has_room = bytes <= S3R_MODEL_PATH_BYTES;
+    if (has_room)
+        memcpy(path, found, bytes);
+    s3r_free(found);
+    return has_room ? S3R_OK
+                    : s3r_fail(err, S3R_ERR_MODEL,
+                               "path of a model: expected less than %d bytes, found %zu",
+                               S3R_MODEL_PATH_BYTES, bytes - 1);
 }
 
 /* A model without head needs no vocabulary; one with a head may lack it (then only
@@ -61,7 +78,16 @@ static s3r_status open_route(s3r_model *model, s3r_context *context, const char 
     return S3R_OK;
 }
 
-static s3r_status open_parts(s3r_model *model, s3r_context *context, const char *path,
+static s3r_status open_checkpoint(s3r_model *model, const char *name, s3r_error *err)
+{
+    char *path = NULL;
+    S3R_TRY(s3r_model_find_path(&path, name, err));
+    s3r_status status = s3r_checkpoint_open(&model->checkpoint, path, err);
+    s3r_free(path);
+    return status;
+}
+
+static s3r_status open_parts(s3r_model *model, s3r_context *context, const char *name,
                              const s3r_model_options *options, s3r_error *err)
 {
     const s3r_weights_options weights = weights_options(context, options->is_bf16);
@@ -70,7 +96,7 @@ static s3r_status open_parts(s3r_model *model, s3r_context *context, const char 
                         "language \"%s\": expected none, since %s has the vocabulary",
                         options->language, options->mask_path);
     model->is_bf16 = options->is_bf16;
-    S3R_TRY(s3r_checkpoint_open(&model->checkpoint, path, err));
+    S3R_TRY(open_checkpoint(model, name, err));
     S3R_TRY(s3r_model_config_open(&model->config, model->checkpoint, NULL, err));
     S3R_TRY(s3r_model_weights_open(&model->weights, model->checkpoint, &model->config,
                                    &weights, err));
@@ -123,9 +149,8 @@ void s3r_model_close(s3r_model *model)
 {
     if (!model)
         return;
-    if (model->has_route)
-        s3r_route_close(
-            &model->route); /* the vocabulary and the weights in use are its */
+    if (model->has_route) /* the vocabulary and the weights in use are its */
+        s3r_route_close(&model->route);
     else
         s3r_vocabulary_close(&model->vocabulary);
     if (!model->is_borrowing) {

@@ -48,11 +48,10 @@ static s3r_status check_options(const s3r_train_options *options, s3r_error *err
 {
     S3R_TRY(s3r_options_check_size("training options", sizeof *options,
                                    options->struct_size, err));
-    if (!options->model || !options->train || !options->folder)
+    if (!options->train || !options->folder)
         return s3r_fail(err, S3R_ERR_USAGE, "training needs %s",
-                        !options->model   ? "a model (-m)"
-                        : !options->train ? "training data (--train)"
-                                          : "a run folder (-o)");
+                        !options->train ? "training data (--train)"
+                                        : "a run folder (-o)");
     return S3R_OK;
 }
 

@@ -350,17 +350,20 @@ static s3r_status apply_head(const applier *a, s3r_error *err)
 /* ------------------------------------------------------------------------------ opening
  */
 
-s3r_status s3r_route_check_backbone(const s3r_mask_file *file,
-                                    const s3r_model_config *config,
-                                    const char *backbone_hash, s3r_error *err)
+static s3r_status check_backbone(const s3r_mask_file *file,
+                                 const s3r_checkpoint *checkpoint,
+                                 const s3r_model_config *config,
+                                 const char *backbone_hash, s3r_error *err)
 {
     json_int_t rate = json_integer_value(json_object_get(file->facts, "sample_rate"));
     if (strcmp(file->backbone_hash, backbone_hash) != 0 ||
         strcmp(file->family, s3r_family_name(config->family)) != 0)
         return s3r_fail(err, S3R_ERR_MODEL,
-                        "%s: made for another backbone: expected %s %s, found %s %s",
-                        file->path, file->family, file->backbone_hash,
-                        s3r_family_name(config->family), backbone_hash);
+                        "%s: made for another backbone than %s: expected %s %s, found %s "
+                        "%s",
+                        file->path, s3r_checkpoint_path(checkpoint), file->family,
+                        file->backbone_hash, s3r_family_name(config->family),
+                        backbone_hash);
     if ((unsigned long long)rate != config->sample_rate)
         return s3r_fail(err, S3R_ERR_MODEL,
                         "%s: facts: \"sample_rate\": expected %zu Hz as the model has, "
@@ -427,7 +430,7 @@ static s3r_status open_route(s3r_route *out, const char *path,
 {
     applier a = {.route = out, .base = config, .options = options};
     S3R_TRY(s3r_mask_file_open(&out->file, path, err));
-    S3R_TRY(s3r_route_check_backbone(&out->file, config, backbone_hash, err));
+    S3R_TRY(check_backbone(&out->file, checkpoint, config, backbone_hash, err));
     S3R_TRY(copy_structs(out, weights, config, err));
     S3R_TRY(s3r_weight_plan_make(&a.plan, checkpoint, options->language_adapter, config,
                                  err));

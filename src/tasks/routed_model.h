@@ -42,12 +42,6 @@ s3r_status s3r_route_open(s3r_route *out, const char *path,
                           const s3r_weights_options *options, s3r_error *err);
 void s3r_route_close(s3r_route *route); /* a zeroed one is allowed */
 
-/* Whether the file was made for this backbone: S3R_ERR_MODEL with both hashes and
- * families when it was not. */
-s3r_status s3r_route_check_backbone(const s3r_mask_file *file,
-                                    const s3r_model_config *config,
-                                    const char *backbone_hash, s3r_error *err);
-
 /*
  * Writes the merged model as a Hugging Face folder (model_convert.h): removed weights are
  * zero, replaced values replaced, low-rank updates added (rounded to fp32 once); head,

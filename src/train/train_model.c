@@ -4,6 +4,7 @@
 #include "train/train_model.h"
 
 #include "base/memory.h"
+#include "model/model_find.h"
 
 /* What trains at or below the positional convolution has its gradient through that: the
  * convolutions' weights are then needed as they are, beside their packed form. */
@@ -75,10 +76,8 @@ static s3r_status open_parts(s3r_train_model *model, const s3r_train_model_sourc
     options.keeps_unpacked = needs_unpacked(config);
     options.kernels = source->kernels;
     options.pool = source->pool;
-    model->path = s3r_strdup(source->path);
-    if (!model->path)
-        return s3r_fail_memory(err, source->path, 0);
-    S3R_TRY(s3r_checkpoint_open(&model->checkpoint, source->path, err));
+    S3R_TRY(s3r_model_find_path(&model->path, source->path, err));
+    S3R_TRY(s3r_checkpoint_open(&model->checkpoint, model->path, err));
     S3R_TRY(s3r_model_config_open(&model->config, model->checkpoint, NULL, err));
     S3R_TRY(s3r_model_weights_open(&model->weights, model->checkpoint, &model->config,
                                    &options, err));
@@ -94,7 +93,7 @@ static s3r_status open_parts(s3r_train_model *model, const s3r_train_model_sourc
         return s3r_fail(err, S3R_ERR_MODEL,
                         "%s: the backbone has no mask embedding (masked_spec_embed): "
                         "set augment.time_prob=0",
-                        source->path);
+                        model->path);
     return S3R_OK;
 }
 

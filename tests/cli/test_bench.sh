@@ -21,8 +21,6 @@ for fact in '"cpu_level": "portable"' '"threads": 2' '"rounds": 1' '"dtype": "f3
     stdout_has "$fact"
 done
 
-expect 2 bench
-stderr_is 's3r: bench: expected -m MODEL (see s3r help bench)'
 for list in "" 0 -1 "1," ",1" "1,x" 1e9 nan 1:2; do
     expect 2 bench -m "$model" --seconds "$list"
     stderr_has '^s3r: --seconds: expected '

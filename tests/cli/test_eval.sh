@@ -96,8 +96,6 @@ stderr_has 'expected as many lines in both, found 2 and 1$'
 # Wrong usage.
 expect 2 eval
 stderr_has 'expected --data MANIFEST'
-expect 2 eval --data "$work/test.jsonl"
-stderr_has 'expected -m MODEL'
 expect 2 eval --ref "$work/ref"
 stderr_has 'expected --ref and --hyp together'
 expect 2 eval -m "$model" --data "$work/test.jsonl" --ref "$work/ref" --hyp "$work/hyp"

@@ -64,8 +64,6 @@ expect 0 inspect "$golden/wavlm_large"
 stdout_has '^layer norm   before each sub-layer'
 stdout_has '^input        16000 Hz, normalised '
 
-expect 2 inspect
-stderr_is 's3r: inspect: expected MODEL (see s3r help inspect)'
 expect 2 inspect -m "$model" "$model"
 stderr_has 'expected one model'
 expect 2 inspect "$model" "$model"

@@ -24,9 +24,7 @@ expect 4 transcribe -m "$model" nothing.wav "$work/bad.wav"
 stderr_has '2 of 2 files failed'
 
 expect 2 transcribe -m "$model"
-stderr_is 's3r: transcribe: expected -m MODEL FILE... (see s3r help transcribe)'
-expect 2 transcribe "$clip"
-stderr_is 's3r: transcribe: expected -m MODEL (see s3r help transcribe)'
+stderr_is 's3r: transcribe: expected [-m MODEL] FILE... (see s3r help transcribe)'
 expect 2 transcribe -m "$model" --format xml "$clip"
 expect 2 transcribe -m "$model" --raw-rate 0 "$clip"
 expect 2 transcribe -m "$model" --window 0 "$clip"

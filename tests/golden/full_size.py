@@ -37,13 +37,36 @@ MODELS = {
 }
 
 
-def read_waveform(arguments, generator):
-    if not arguments.wav:
-        return make_waveform(int(arguments.seconds * 16000), generator).float()
-    waveform, rate = torchaudio.load(arguments.wav)
+def load_waveform(path):
+    waveform, rate = torchaudio.load(path)
     if rate != 16000:
-        raise SystemExit(f"{arguments.wav}: expected 16000 Hz, found {rate}")
+        raise SystemExit(f"{path}: expected 16000 Hz, found {rate}")
     return waveform.mean(dim=0)
+
+
+def read_waveform(arguments, generator):
+    if arguments.wav:
+        return load_waveform(arguments.wav)
+    return make_waveform(int(arguments.seconds * 16000), generator).float()
+
+
+def encode(model, config, features):
+    """All hidden states [1, T, D], from the extractor's output."""
+    transformer = model.encoder.transformer
+    hidden = [transformer._preprocess(model.encoder.feature_projection(features))]
+    for layer in transformer.layers:
+        hidden.append(layer(hidden[-1]))
+    if config["do_stable_layer_norm"]:
+        hidden[-1] = transformer.layer_norm(hidden[-1])
+    return hidden
+
+
+def reference_hidden(model, config, waveform, do_normalize):
+    """All hidden states [T, D] that torchaudio's model gives for a waveform."""
+    x = (normalize(waveform) if do_normalize else waveform)[None]
+    with torch.no_grad():
+        features = model.feature_extractor(x, None)[0]
+        return [h[0] for h in encode(model, config, features)]
 
 
 def reference_outputs(config, state, waveform, do_normalize, dtype):
@@ -54,13 +77,7 @@ def reference_outputs(config, state, waveform, do_normalize, dtype):
         start = time.perf_counter()
         features = model.feature_extractor(x, None)[0]
         middle = time.perf_counter()
-        projected = model.encoder.feature_projection(features)
-        transformer = model.encoder.transformer
-        hidden = [transformer._preprocess(projected)]
-        for layer in transformer.layers:
-            hidden.append(layer(hidden[-1]))
-        if config["do_stable_layer_norm"]:
-            hidden[-1] = transformer.layer_norm(hidden[-1])
+        hidden = encode(model, config, features)
         logits = model.aux(hidden[-1])
         end = time.perf_counter()
         assert torch.equal(logits, model(x)[0])
