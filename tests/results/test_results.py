@@ -271,7 +271,8 @@ doctor) echo '{"cpu_level": "none"}' ;;
 mask) echo '{"facts": {"step": 7, "backbone": {"hash": "ab"}, "data": {}}}' ;;
 eval) echo '{"metrics": {"cer": {"rate": 0.5, "low": 0.4, "high": 0.6}}}' ;;
 train)
-    case "$*" in *lr=0.01\\ *) exit 7 ;; *lr=0.03\\ *) exit 1 ;; *lr=0.1\\ *) kill -TERM $PPID ;; esac
+    case "$*" in *lr=0.01\\ *) exit 7 ;; *lr=0.03\\ *) exit 1 ;; *lr=0.1\\ *) kill -TERM $PPID; exec sleep 60 ;;
+    esac
     while [ "$1" != -o ]; do shift; done
     mkdir -p "$2" && echo mask >"$2/best.s3m" && echo state >"$2/checkpoint-1.s3c" ;;
 esac
@@ -313,7 +314,7 @@ class RunnerTest(WithRecords):
 
     def test_runs_failures_and_a_signal(self):
         runner, number = self.run_all()
-        # The run that is told to end comes to its end; the one after it is not begun.
+        # The run that was on is ended, and the one after it is not begun.
         self.assertEqual(number, signal.SIGTERM)
         self.assertEqual(self.rates(), [1e-3, 3e-3, 1e-2])
         self.assertEqual([str(error) for error in runner.failed.values()],

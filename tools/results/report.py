@@ -285,10 +285,9 @@ METHOD_TEXT = """
   the clips of dev and test.
 * **Training.** Steps: {steps}. For all methods: `{settings}`; all else as `s3r train` has it. The
   step is chosen on dev by CER (phones: PER), of which at most {dev_minutes} minutes are listened to
-  during training. The extractor is frozen with every method.
-* **Random init.** Fresh weights of the backbone's shape, others for each seed, all trained but the
-  extractor: `s3r train` cannot train that, so its features are those of random filters. A network
-  whose extractor learns too would do better.
+  during training. The extractor is frozen with every method but random init.
+* **Random init.** Fresh weights of the backbone's shape, others for each seed, all of them trained,
+  the extractor too.
 * **Tuning.** {points} points a method, the same number for all, each on {tuning} with ten minutes and
   seed {tuning_seed}: {runs} runs a method. The point with the lowest mean dev CER is taken for all
   other runs, of other languages, of one hour and of phones too. Some methods spend points on a

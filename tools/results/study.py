@@ -69,7 +69,7 @@ def rates_by(key, sizes, *values):
 # (sparsity, width, rank) spends its points on three rates and two sizes.
 MASK_SIZES = (0.05, 0.1)
 METHODS = [
-    Method("random", "random init, weights", {"method": "weights"},
+    Method("random", "random init, weights", {"method": "weights", "also.extractor": "true"},
            rates(1e-4, 3e-4, 1e-3, 2e-3, 3e-3, 1e-2), "random"),
     Method("head", "head only", {"method": "head"},
            rates(1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)),
