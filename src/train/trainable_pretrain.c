@@ -35,6 +35,22 @@ static s3r_status add_table(s3r_trainable_maker *m, s3r_weight *weight, const ch
     return S3R_OK;
 }
 
+/*
+ * Label embeddings, of which only directions count.  The original starts them uniform in
+ * [0, 1): nearly parallel, and so long that Adam needs hundreds of steps to turn them.
+ * Short ones around zero turn with what is learned first.
+ */
+static s3r_status add_embeddings(s3r_trainable_maker *m, s3r_weight *weight,
+                                 const char *name, size_t rows, size_t cols,
+                                 s3r_error *err)
+{
+    S3R_TRY(s3r_trainable_add(m, (s3r_trained){.rows = rows, .cols = cols}, "pretrain/%s",
+                              name, err));
+    s3r_trained_fill_normal(m, s3r_trainable_last(m), 0.02);
+    s3r_trained_bind(weight, s3r_trainable_last(m));
+    return S3R_OK;
+}
+
 static s3r_status add_quantizer(s3r_trainable_maker *m, s3r_error *err)
 {
     s3r_contrastive_weights *weights = &m->model->contrastive;
@@ -65,6 +81,6 @@ s3r_status s3r_trainable_add_objective(s3r_trainable_maker *m, s3r_error *err)
         return add_quantizer(m, err);
     S3R_TRY(add_projection(m, &weights->projection, &weights->projection_bias,
                            "final_proj", width, m->model->config.hidden_size, err));
-    return add_table(m, &weights->embeddings, "label_embs_concat",
-                     m->model->cluster_count, width, err);
+    return add_embeddings(m, &weights->embeddings, "label_embs_concat",
+                          m->model->cluster_count, width, err);
 }
