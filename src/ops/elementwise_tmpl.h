@@ -17,6 +17,35 @@ static void gelu(size_t n, const float *x, float *y)
         y[i] = gelu_value(x[i]);
 }
 
+/* NULL in a constant place makes a copy of the loops without what is absent. */
+S3R_ALWAYS_INLINE void bias_gelu_rows(size_t rows, size_t cols, const float *bias,
+                                      const float *c, float *z, size_t stride, float *y,
+                                      size_t y_stride)
+{
+    for (size_t i = 0; i < rows; i++, c += stride, y += y_stride) {
+#pragma GCC ivdep /* the same row or another one */
+        for (size_t j = 0; j < cols; j++) {
+            float sum = bias ? c[j] + bias[j] : c[j];
+            if (z)
+                z[i * stride + j] = sum;
+            y[j] = gelu_value(sum);
+        }
+    }
+}
+
+static void bias_gelu(size_t rows, size_t cols, const float *bias, const float *c,
+                      float *z, size_t stride, float *y, size_t y_stride)
+{
+    if (bias && z)
+        bias_gelu_rows(rows, cols, bias, c, z, stride, y, y_stride);
+    else if (bias)
+        bias_gelu_rows(rows, cols, bias, c, NULL, stride, y, y_stride);
+    else if (z)
+        bias_gelu_rows(rows, cols, NULL, c, z, stride, y, y_stride);
+    else
+        bias_gelu_rows(rows, cols, NULL, c, NULL, stride, y, y_stride);
+}
+
 static void gelu_grad(size_t n, const float *x, const float *dy, float *dx)
 {
     for (size_t i = 0; i < n; i++)
@@ -167,36 +196,26 @@ static void affine_grad(size_t n, const float *scale, const float *slope,
         dx[i] += S3R_FMA(dy[i], scale[i], S3R_FMA(x[i], slope[i], offset[i]));
 }
 
-/* The products of floats are exact in double: the order of rows alone fixes the bits. */
+/* Whole rows at a time, in a form that becomes vector code. The products of floats are
+ * exact in double: the order of rows alone fixes the bits. */
 static void column_sums(size_t rows, size_t cols, const float *x, size_t x_stride,
-                        const float *y, size_t y_stride, double *sum_y, double *sum_xy)
+                        const float *y, size_t y_stride, double *restrict sum_y,
+                        double *restrict sum_xy)
 {
-    for (size_t first = 0; first < cols; first += LANES) {
-        size_t width = S3R_MIN(cols - first, (size_t)LANES);
-        double total[LANES] = {0}, product[LANES] = {0};
-        for (size_t j = 0; j < width; j++) {
-            total[j] = sum_y[first + j];
-            product[j] = sum_xy[first + j];
-        }
-        for (size_t i = 0; i < rows; i++) {
-            const float *xi = x + i * x_stride + first, *yi = y + i * y_stride + first;
-            if (width == LANES) {
-                for (size_t j = 0; j < LANES; j++) {
-                    total[j] += (double)yi[j];
-                    product[j] += (double)xi[j] * (double)yi[j];
-                }
-            } else {
-                for (size_t j = 0; j < width; j++) {
-                    total[j] += (double)yi[j];
-                    product[j] += (double)xi[j] * (double)yi[j];
-                }
-            }
-        }
-        for (size_t j = 0; j < width; j++) {
-            sum_y[first + j] = total[j];
-            sum_xy[first + j] = product[j];
+    for (size_t i = 0; i < rows; i++, x += x_stride, y += y_stride) {
+        for (size_t j = 0; j < cols; j++) {
+            sum_y[j] += (double)y[j];
+            sum_xy[j] += (double)x[j] * (double)y[j];
         }
     }
+}
+
+static void add_rows(size_t rows, size_t cols, const float *x, size_t stride,
+                     double *restrict sums)
+{
+    for (size_t i = 0; i < rows; i++, x += stride)
+        for (size_t j = 0; j < cols; j++)
+            sums[j] += (double)x[j];
 }
 
 /* What s3r_hash_lane multiplies the index with: for lanes in a row, a running sum spares
