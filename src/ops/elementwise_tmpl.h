@@ -46,6 +46,28 @@ static void bias_gelu(size_t rows, size_t cols, const float *bias, const float *
         bias_gelu_rows(rows, cols, NULL, c, NULL, stride, y, y_stride);
 }
 
+S3R_ALWAYS_INLINE void add_bias_rows(size_t rows, size_t cols, const float *bias,
+                                     float *c, size_t stride, const float *residual,
+                                     size_t residual_stride)
+{
+    for (size_t i = 0; i < rows; i++, c += stride) {
+#pragma GCC ivdep
+        for (size_t j = 0; j < cols; j++) {
+            float sum = c[j] + bias[j];
+            c[j] = residual ? sum + residual[i * residual_stride + j] : sum;
+        }
+    }
+}
+
+static void add_bias(size_t rows, size_t cols, const float *bias, float *c, size_t stride,
+                     const float *residual, size_t residual_stride)
+{
+    if (residual)
+        add_bias_rows(rows, cols, bias, c, stride, residual, residual_stride);
+    else
+        add_bias_rows(rows, cols, bias, c, stride, NULL, 0);
+}
+
 static void gelu_grad(size_t n, const float *x, const float *dy, float *dx)
 {
     for (size_t i = 0; i < n; i++)
@@ -87,21 +109,21 @@ static double exp_sum(size_t n, float shift, const float *x, float *y)
     return total;
 }
 
+/* Integers in the order of the floats they stand for, and back. As floats, compilers keep
+ * the order of comparisons, for the sake of NaN, and make no vector code. */
+S3R_ALWAYS_INLINE int32_t order_key(int32_t bits)
+{
+    return bits ^ (int32_t)((uint32_t)(bits >> 31) >> 1);
+}
+
 static float max_of(size_t n, const float *x)
 {
-    float lane[LANES];
-    for (size_t l = 0; l < LANES; l++)
-        lane[l] = x[0];
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (size_t l = 0; l < LANES; l++)
-            lane[l] = x[i + l] > lane[l] ? x[i + l] : lane[l];
-    for (; i < n; i++)
-        lane[0] = x[i] > lane[0] ? x[i] : lane[0];
-    float best = lane[0];
-    for (size_t l = 1; l < LANES; l++)
-        best = lane[l] > best ? lane[l] : best;
-    return best;
+    int32_t best = INT32_MIN;
+    for (size_t i = 0; i < n; i++) {
+        int32_t key = order_key((int32_t)bits_from_float(x[i]));
+        best = key > best ? key : best;
+    }
+    return float_from_bits((uint32_t)order_key(best));
 }
 
 static double sum(size_t n, const float *x)

@@ -221,17 +221,24 @@ static void finish_rows(const s3r_kernels *kernels, const s3r_product *product,
         finish_narrow(kernels, product, row, row_end, column, cols);
         return;
     }
-    if (product->gelu)
+    const float *residual = product->residual;
+    if (product->gelu) {
         kernels->bias_gelu(row_end - row, cols, bias, product->c + corner, z,
                            product->c_stride, product->c + corner, product->c_stride);
-    for (size_t i = row; i < row_end; i++) {
+    } else if (bias) {
+        bool is_last = residual && !product->dropout.keys;
+        kernels->add_bias(
+            row_end - row, cols, bias, product->c + corner, product->c_stride,
+            is_last ? residual + row * product->residual_stride + column : NULL,
+            product->residual_stride);
+        residual = is_last ? NULL : residual;
+    }
+    for (size_t i = row; (residual || product->dropout.keys) && i < row_end; i++) {
         float *c = product->c + i * product->c_stride + column;
-        if (bias && !product->gelu)
-            kernels->axpy(cols, 1.0f, bias, c);
         drop_row(kernels, &product->dropout, i, column, cols, c);
-        if (product->residual)
-            kernels->axpy(cols, 1.0f,
-                          product->residual + i * product->residual_stride + column, c);
+        if (residual)
+            kernels->axpy(cols, 1.0f, residual + i * product->residual_stride + column,
+                          c);
     }
 }
 

@@ -146,6 +146,9 @@ typedef struct s3r_kernels {
     void (*softmax_grad)(size_t n, float mean, float scale, const float *p, float *d);
     /* y[i] = x[i] * scale; y may be x */
     void (*scale)(size_t n, float scale, const float *x, float *y);
+    /* c = c + bias + residual, row by row; a residual of NULL is absent. */
+    void (*add_bias)(size_t rows, size_t cols, const float *bias, float *c, size_t stride,
+                     const float *residual, size_t residual_stride);
 } s3r_kernels;
 
 /* The table of a level; the caller has checked that the machine has it.  Thread-safe. */
