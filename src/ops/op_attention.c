@@ -395,7 +395,7 @@ static size_t lay_out(const attention_run *run, unsigned char *base, head_memory
     size_t by_frames = s3r_packed_bytes(width, longest, run->is_bf16);
     size_t by_width = s3r_packed_bytes(longest, width, run->is_bf16);
     size_t block = s3r_packed_bytes(run->block_rows, width, run->is_bf16);
-    size_t line = run->logits_stride * sizeof(float), logits = run->block_rows * line;
+    size_t line = longest * sizeof(float), logits = run->block_rows * line;
     size_t turned = (longest + 1) * turned_stride(run) * sizeof(float);
     const size_t sizes[] = {by_frames, by_frames, by_width, block, line, logits, turned};
     unsigned char *at[7];
