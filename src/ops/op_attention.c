@@ -16,9 +16,8 @@
 
 #include "base/random.h"
 
-#define QUERY_BLOCK 56u
-/* Utterances up to this length go through whole: their logits are small. */
-#define WHOLE_FRAMES 112u
+#define QUERY_BLOCK  56u
+#define WHOLE_FRAMES 112u /* shorter utterances go through whole: logits are few */
 
 typedef struct attention_node {
     s3r_node node;
