@@ -79,6 +79,8 @@ static const struct {
     {"strided", {{6, 8, 3, 2, 1, 0, 0}, true, true}, {7, 3, 12}, {700, 4, 333}},
     {"strided, too short", {{6, 4, 3, 2, 1, 0, 0}, true, false}, {7, 2, 4}, {0}},
     {"kernel 2", {{4, 34, 2, 2, 1, 0, 0}, false, true}, {6, 5, 2}, {0}},
+    {"stride 4", {{6, 34, 7, 4, 1, 0, 0}, true, true}, {31, 5, 14}, {900, 6, 243}},
+    {"stride beyond the kernel", {{4, 6, 2, 3, 1, 0, 0}, false, true}, {9, 1, 5}, {0}},
     {"positional, even", {{8, 8, 6, 1, 2, 3, 2}, true, true}, {9, 1, 4}, {200, 1, 70}},
     {"positional, wide", {{12, 12, 16, 1, 3, 8, 7}, true, false}, {3, 1, 20}, {0}},
     {"positional, odd", {{8, 8, 5, 1, 4, 2, 2}, true, true}, {6, 1, 2}, {150, 1, 9}},

@@ -276,6 +276,59 @@ static void test_parts_are_the_separate_ops(void **state)
     s3r_pool_destroy(pool);
 }
 
+/* y of a layer with GELU in bf16 alone: what follows has the same bits. */
+static void run_pair(s3r_pool *pool, bool is_for_products, bool trains, bool is_bf16,
+                     const float *values, parts_result *result)
+{
+    static const size_t offset[] = {0, 7, ROWS};
+    static const uint64_t keys[] = {3, 4};
+    s3r_tape tape;
+    memset(result, 0, sizeof *result);
+    s3r_tape_init(&tape, pool, s3r_kernels_get(s3r_cpu_detect()));
+    tape.is_recording = tape.is_training = true;
+    tape.is_bf16 = is_bf16;
+    s3r_weight first = {.data = values, .rows = OUT, .cols = IN, .grad = result->dw};
+    s3r_weight bias = {.data = values, .rows = 1, .cols = OUT, .grad = result->db};
+    s3r_weight second = {.data = values, .rows = IN, .cols = OUT};
+    second.grad = trains ? result->daddend : NULL;
+    s3r_value *x = random_value(&tape, IN, 0);
+    s3r_dropout_mask mask = s3r_dropout_draw(&tape, (s3r_ragged){2, offset}, keys, 0.3);
+    s3r_value *h = s3r_op_linear_with(
+        &tape, x, &first, &bias,
+        &(s3r_linear_options){
+            .gelu = true, .dropout = mask, .is_for_products = is_for_products});
+    s3r_value *y = s3r_op_linear(&tape, h, &second, NULL, false);
+    s3r_tape_forget(&tape, h);
+    assert_true((h->narrow != NULL) == (is_for_products && is_bf16 && trains));
+    keep_rows(result->y, y->data, y->stride, IN);
+    float *dy = s3r_tape_grad(&tape, y);
+    memcpy(dy, random_value(&tape, IN, 3)->data, ROWS * y->stride * sizeof *dy);
+    s3r_tape_backward(&tape);
+    keep_rows(result->dx, x->grad, x->stride, IN);
+    assert_int_equal(s3r_tape_status(&tape, NULL), S3R_OK);
+    s3r_tape_release(&tape);
+}
+
+static void test_narrow_results_change_nothing(void **state)
+{
+    (void)state;
+    static float values[OUT * IN];
+    static parts_result results[2];
+    s3r_pool *pool;
+    s3r_random random;
+    s3r_random_init(&random, 6, 0);
+    for (size_t i = 0; i < OUT * IN; i++)
+        values[i] = (float)(0.2 * s3r_random_normal(&random));
+    assert_int_equal(s3r_pool_create(&pool, 2, NULL), S3R_OK);
+    for (int variant = 0; variant < 4; variant++) {
+        bool is_bf16 = variant & 1, trains = variant & 2;
+        for (int i = 0; i < 2; i++)
+            run_pair(pool, i == 1, trains, is_bf16, values, &results[i]);
+        assert_memory_equal(&results[0], &results[1], sizeof results[0]);
+    }
+    s3r_pool_destroy(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -283,6 +336,7 @@ int main(void)
         cmocka_unit_test(test_stored_weights_give_the_same_bits),
         cmocka_unit_test(test_masked_weights),
         cmocka_unit_test(test_parts_are_the_separate_ops),
+        cmocka_unit_test(test_narrow_results_change_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -183,7 +183,8 @@ static s3r_value *feed_forward(const encoder_pass *pass, const s3r_block_weights
     const s3r_model_config *config = pass->config;
     bool has_adapter = block->ffn_adapter.kind != S3R_ADAPTER_NONE;
     s3r_linear_options first = {.gelu = true,
-                                .dropout = draw(pass, config->activation_dropout)};
+                                .dropout = draw(pass, config->activation_dropout),
+                                .is_for_products = true};
     s3r_value *h = linear_with(pass, x, &block->fc1, first);
     s3r_linear_options second = {.dropout = draw(pass, config->hidden_dropout),
                                  .residual = has_adapter ? NULL : residual};

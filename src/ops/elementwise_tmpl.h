@@ -17,6 +17,57 @@ static void gelu(size_t n, const float *x, float *y)
         y[i] = gelu_value(x[i]);
 }
 
+/* NULL in a constant place makes a copy of the loops without what is absent. */
+S3R_ALWAYS_INLINE void bias_gelu_rows(size_t rows, size_t cols, const float *bias,
+                                      const float *c, float *z, size_t stride, float *y,
+                                      size_t y_stride)
+{
+    for (size_t i = 0; i < rows; i++, c += stride, y += y_stride) {
+#pragma GCC ivdep /* the same row or another one */
+        for (size_t j = 0; j < cols; j++) {
+            float sum = bias ? c[j] + bias[j] : c[j];
+            if (z)
+                z[i * stride + j] = sum;
+            y[j] = gelu_value(sum);
+        }
+    }
+}
+
+static void bias_gelu(size_t rows, size_t cols, const float *bias, const float *c,
+                      float *z, size_t stride, float *y, size_t y_stride)
+{
+    if (bias && z)
+        bias_gelu_rows(rows, cols, bias, c, z, stride, y, y_stride);
+    else if (bias)
+        bias_gelu_rows(rows, cols, bias, c, NULL, stride, y, y_stride);
+    else if (z)
+        bias_gelu_rows(rows, cols, NULL, c, z, stride, y, y_stride);
+    else
+        bias_gelu_rows(rows, cols, NULL, c, NULL, stride, y, y_stride);
+}
+
+S3R_ALWAYS_INLINE void add_bias_rows(size_t rows, size_t cols, const float *bias,
+                                     float *c, size_t stride, const float *residual,
+                                     size_t residual_stride)
+{
+    for (size_t i = 0; i < rows; i++, c += stride) {
+#pragma GCC ivdep
+        for (size_t j = 0; j < cols; j++) {
+            float sum = c[j] + bias[j];
+            c[j] = residual ? sum + residual[i * residual_stride + j] : sum;
+        }
+    }
+}
+
+static void add_bias(size_t rows, size_t cols, const float *bias, float *c, size_t stride,
+                     const float *residual, size_t residual_stride)
+{
+    if (residual)
+        add_bias_rows(rows, cols, bias, c, stride, residual, residual_stride);
+    else
+        add_bias_rows(rows, cols, bias, c, stride, NULL, 0);
+}
+
 static void gelu_grad(size_t n, const float *x, const float *dy, float *dx)
 {
     for (size_t i = 0; i < n; i++)
@@ -58,21 +109,21 @@ static double exp_sum(size_t n, float shift, const float *x, float *y)
     return total;
 }
 
+/* Integers in the order of the floats they stand for, and back. As floats, compilers keep
+ * the order of comparisons, for the sake of NaN, and make no vector code. */
+S3R_ALWAYS_INLINE int32_t order_key(int32_t bits)
+{
+    return bits ^ (int32_t)((uint32_t)(bits >> 31) >> 1);
+}
+
 static float max_of(size_t n, const float *x)
 {
-    float lane[LANES];
-    for (size_t l = 0; l < LANES; l++)
-        lane[l] = x[0];
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (size_t l = 0; l < LANES; l++)
-            lane[l] = x[i + l] > lane[l] ? x[i + l] : lane[l];
-    for (; i < n; i++)
-        lane[0] = x[i] > lane[0] ? x[i] : lane[0];
-    float best = lane[0];
-    for (size_t l = 1; l < LANES; l++)
-        best = lane[l] > best ? lane[l] : best;
-    return best;
+    int32_t best = INT32_MIN;
+    for (size_t i = 0; i < n; i++) {
+        int32_t key = order_key((int32_t)bits_from_float(x[i]));
+        best = key > best ? key : best;
+    }
+    return float_from_bits((uint32_t)order_key(best));
 }
 
 static double sum(size_t n, const float *x)
@@ -167,36 +218,26 @@ static void affine_grad(size_t n, const float *scale, const float *slope,
         dx[i] += S3R_FMA(dy[i], scale[i], S3R_FMA(x[i], slope[i], offset[i]));
 }
 
-/* The products of floats are exact in double: the order of rows alone fixes the bits. */
+/* Whole rows at a time, in a form that becomes vector code. The products of floats are
+ * exact in double: the order of rows alone fixes the bits. */
 static void column_sums(size_t rows, size_t cols, const float *x, size_t x_stride,
-                        const float *y, size_t y_stride, double *sum_y, double *sum_xy)
+                        const float *y, size_t y_stride, double *restrict sum_y,
+                        double *restrict sum_xy)
 {
-    for (size_t first = 0; first < cols; first += LANES) {
-        size_t width = S3R_MIN(cols - first, (size_t)LANES);
-        double total[LANES] = {0}, product[LANES] = {0};
-        for (size_t j = 0; j < width; j++) {
-            total[j] = sum_y[first + j];
-            product[j] = sum_xy[first + j];
-        }
-        for (size_t i = 0; i < rows; i++) {
-            const float *xi = x + i * x_stride + first, *yi = y + i * y_stride + first;
-            if (width == LANES) {
-                for (size_t j = 0; j < LANES; j++) {
-                    total[j] += (double)yi[j];
-                    product[j] += (double)xi[j] * (double)yi[j];
-                }
-            } else {
-                for (size_t j = 0; j < width; j++) {
-                    total[j] += (double)yi[j];
-                    product[j] += (double)xi[j] * (double)yi[j];
-                }
-            }
-        }
-        for (size_t j = 0; j < width; j++) {
-            sum_y[first + j] = total[j];
-            sum_xy[first + j] = product[j];
+    for (size_t i = 0; i < rows; i++, x += x_stride, y += y_stride) {
+        for (size_t j = 0; j < cols; j++) {
+            sum_y[j] += (double)y[j];
+            sum_xy[j] += (double)x[j] * (double)y[j];
         }
     }
+}
+
+static void add_rows(size_t rows, size_t cols, const float *x, size_t stride,
+                     double *restrict sums)
+{
+    for (size_t i = 0; i < rows; i++, x += stride)
+        for (size_t j = 0; j < cols; j++)
+            sums[j] += (double)x[j];
 }
 
 /* What s3r_hash_lane multiplies the index with: for lanes in a row, a running sum spares

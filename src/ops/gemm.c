@@ -182,35 +182,63 @@ static void prefetch_until(prefetch_plan *plan, size_t target)
     }
 }
 
-static bool has_finish(const s3r_product *product)
+static void drop_row(const s3r_kernels *kernels, const s3r_dropout_mask *dropout,
+                     size_t row, size_t column, size_t cols, float *y)
 {
-    return product->bias || product->gelu || product->addend || product->dropout.keys ||
-           product->residual;
+    if (dropout->keys)
+        kernels->dropout(cols, dropout->keys[row], column, dropout->threshold,
+                         dropout->scale, y, y);
+}
+
+/* C += bias, and the result of a tile's rows in bf16. */
+static void finish_narrow(const s3r_kernels *kernels, const s3r_product *product,
+                          size_t row, size_t row_end, size_t column, size_t cols)
+{
+    float y[S3R_TILE_ROWS_MAX * PACKED_GROUP_MAX * S3R_PANEL];
+    float *c = product->c + row * product->c_stride + column;
+    assert((row_end - row) * cols <= S3R_ARRAY_LEN(y) && !product->residual);
+    kernels->bias_gelu(row_end - row, cols, product->bias ? product->bias + column : NULL,
+                       c, c, product->c_stride, y, cols);
+    for (size_t i = row; i < row_end; i++) {
+        float *line = y + (i - row) * cols;
+        drop_row(kernels, &product->dropout, i, column, cols, line);
+        kernels->f32_to_bf16(cols, line,
+                             product->narrow + i * product->narrow_stride + column);
+    }
 }
 
 /* What follows the last step of k, while the tile is in the first-level cache. */
 static void finish_rows(const s3r_kernels *kernels, const s3r_product *product,
                         size_t row, size_t row_end, size_t column, size_t cols)
 {
-    const s3r_dropout_mask *dropout = &product->dropout;
-    for (size_t i = row; has_finish(product) && i < row_end; i++) {
-        size_t at = i * product->c_stride + column;
-        float *c = product->c + at;
-        if (product->addend)
-            kernels->axpy(cols, 1.0f,
-                          product->addend + i * product->addend_stride + column, c);
-        if (product->bias)
-            kernels->axpy(cols, 1.0f, product->bias + column, c);
-        if (product->gelu && product->pre_activation)
-            memcpy(product->pre_activation + at, c, cols * sizeof *c);
-        if (product->gelu)
-            kernels->gelu(cols, c, c);
-        if (dropout->keys)
-            kernels->dropout(cols, dropout->keys[i], column, dropout->threshold,
-                             dropout->scale, c, c);
-        if (product->residual)
-            kernels->axpy(cols, 1.0f,
-                          product->residual + i * product->residual_stride + column, c);
+    size_t corner = row * product->c_stride + column;
+    const float *bias = product->bias ? product->bias + column : NULL;
+    float *z = product->pre_activation ? product->pre_activation + corner : NULL;
+    for (size_t i = row; product->addend && i < row_end; i++)
+        kernels->axpy(cols, 1.0f, product->addend + i * product->addend_stride + column,
+                      product->c + i * product->c_stride + column);
+    if (product->narrow) {
+        finish_narrow(kernels, product, row, row_end, column, cols);
+        return;
+    }
+    const float *residual = product->residual;
+    if (product->gelu) {
+        kernels->bias_gelu(row_end - row, cols, bias, product->c + corner, z,
+                           product->c_stride, product->c + corner, product->c_stride);
+    } else if (bias) {
+        bool is_last = residual && !product->dropout.keys;
+        kernels->add_bias(
+            row_end - row, cols, bias, product->c + corner, product->c_stride,
+            is_last ? residual + row * product->residual_stride + column : NULL,
+            product->residual_stride);
+        residual = is_last ? NULL : residual;
+    }
+    for (size_t i = row; (residual || product->dropout.keys) && i < row_end; i++) {
+        float *c = product->c + i * product->c_stride + column;
+        drop_row(kernels, &product->dropout, i, column, cols, c);
+        if (residual)
+            kernels->axpy(cols, 1.0f, residual + i * product->residual_stride + column,
+                          c);
     }
 }
 
@@ -442,6 +470,7 @@ void s3r_products_run(s3r_pool *pool, const s3r_kernels *kernels,
     for (size_t i = 0; i < count; i++) {
         size_t segment = segment_of(&products[i]);
         assert(segment == 0 || products[i].k % segment == 0);
+        assert(!products[i].narrow || (products[i].gelu && products[i].k > 0));
         assert(!products[i].b_kept || products[i].b_layout != S3R_B_PACKED);
         assert(!products[i].is_bf16 || segment == products[i].k || segment % 2 == 0);
         (void)segment;

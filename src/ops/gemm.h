@@ -50,7 +50,11 @@ typedef struct s3r_product {
     bool gelu;             /* C = gelu(A B + bias) */
     float *pre_activation; /* with gelu: receives what gelu is taken of, stride of c; or
                               NULL */
-    s3r_dropout_mask dropout; /* of the rows of C */
+    /* With gelu and without pre_activation: receives the result, in bf16, and C keeps
+     * what gelu is taken of. */
+    uint16_t *narrow;
+    size_t narrow_stride;
+    s3r_dropout_mask dropout; /* of the rows of C, or of the result */
     const float *residual;    /* [m, n], added last; NULL = none */
     size_t residual_stride;
 } s3r_product;

@@ -229,6 +229,27 @@ S3R_ALWAYS_INLINE __m256i round_to_bf16(__m512 x)
 #endif
 }
 
+/* 32 values in bf16, those of `low` first. */
+S3R_ALWAYS_INLINE __m512i round_both(__m512 low, __m512 high)
+{
+#ifdef S3R_HAS_BF16
+    return (__m512i)_mm512_cvtne2ps_pbh(high, low);
+#else
+    return _mm512_inserti64x4(_mm512_castsi256_si512(round_to_bf16(low)),
+                              round_to_bf16(high), 1);
+#endif
+}
+
+/* Value i of the low half and value i of the high half side by side. */
+S3R_ALWAYS_INLINE __m512i pair_halves(__m512i x)
+{
+    const __m512i lane =
+        _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    const __m512i order = _mm512_or_si512(
+        lane, _mm512_slli_epi32(_mm512_or_si512(lane, _mm512_set1_epi32(16)), 16));
+    return _mm512_permutexvar_epi16(order, x);
+}
+
 /* Up to 32 values of a stored row as 16 pairs of bf16; zero beyond count. */
 S3R_ALWAYS_INLINE __m512i load_as_bf16(const unsigned char *x, s3r_dtype dtype,
                                        __mmask32 mask)
@@ -237,10 +258,9 @@ S3R_ALWAYS_INLINE __m512i load_as_bf16(const unsigned char *x, s3r_dtype dtype,
         return _mm512_maskz_loadu_epi16(mask, x);
     size_t half_bytes = 16 * (dtype == S3R_DTYPE_F32 ? 4 : 2);
     __mmask16 low = (__mmask16)mask, high = (__mmask16)(mask >> 16);
-    __m256i first = round_to_bf16(load_as_f32(x, dtype, low));
-    __m256i second = high ? round_to_bf16(load_as_f32(x + half_bytes, dtype, high))
-                          : _mm256_setzero_si256();
-    return _mm512_inserti64x4(_mm512_castsi256_si512(first), second, 1);
+    return round_both(load_as_f32(x, dtype, low),
+                      high ? load_as_f32(x + half_bytes, dtype, high)
+                           : _mm512_setzero_ps());
 }
 
 S3R_ALWAYS_INLINE void pack_transposed_f32_dtype(size_t k, size_t cols,
@@ -352,12 +372,10 @@ S3R_ALWAYS_INLINE void pack_plain_bf16_dtype(size_t k, size_t cols,
                 plain_masks(cols, kept, p + 1, odd_mask);
         }
         for (size_t v = 0; v < 2; v++) {
-            __m512i x = _mm512_cvtepu16_epi32(
-                round_to_bf16(load_as_f32(b + v * half, dtype, even_mask[v])));
-            __m512i y = _mm512_cvtepu16_epi32(round_to_bf16(
-                load_as_f32(odd + v * half, dtype, has_odd ? odd_mask[v] : 0)));
+            __m512 x = load_as_f32(b + v * half, dtype, even_mask[v]);
+            __m512 y = load_as_f32(odd + v * half, dtype, has_odd ? odd_mask[v] : 0);
             _mm512_store_si512(panel + p * S3R_PANEL + 32 * v,
-                               _mm512_or_si512(x, _mm512_slli_epi32(y, 16)));
+                               pair_halves(round_both(x, y)));
         }
     }
 }
@@ -429,20 +447,31 @@ static void transpose_f32(size_t rows, size_t cols, const float *x, size_t x_str
     }
 }
 
+/* Pairs of rows become 32-bit units first, so that whole cache lines are written. */
 static void transpose_bf16(size_t rows, size_t cols, const float *x, size_t x_stride,
                            uint16_t *y, size_t y_stride)
 {
-    for (size_t i = 0; i < rows; i += 16) {
-        __mmask16 mask = column_mask((rows + 1) / 2 * 2 - i, 0);
+    for (size_t i = 0; i < rows; i += 32, x += 32 * x_stride) {
+        size_t count = S3R_MIN(rows - i, (size_t)32);
+        __mmask16 pairs = column_mask((count + 1) / 2, 0);
         for (size_t j = 0; j < cols; j += 16) {
             __m512i r[16];
             size_t width = S3R_MIN(cols - j, (size_t)16);
-            load_turned(r, rows - i, width, x + i * x_stride + j, x_stride);
+            __mmask16 mask = column_mask(width, 0);
+#pragma GCC unroll 16
+            for (size_t p = 0; p < 16; p++) {
+                bool has_even = 2 * p < count, has_odd = 2 * p + 1 < count;
+                const float *even = x + (has_even ? 2 * p * x_stride : 0) + j;
+                const float *odd = x + (has_odd ? (2 * p + 1) * x_stride : 0) + j;
+                r[p] = pair_halves(
+                    round_both(_mm512_maskz_loadu_ps(has_even ? mask : 0, even),
+                               _mm512_maskz_loadu_ps(has_odd ? mask : 0, odd)));
+            }
+            transpose_16x16(r);
 #pragma GCC unroll 16
             for (size_t c = 0; c < 16; c++)
                 if (c < width)
-                    _mm256_mask_storeu_epi16(y + (j + c) * y_stride + i, mask,
-                                             round_to_bf16(_mm512_castsi512_ps(r[c])));
+                    _mm512_mask_storeu_epi32(y + (j + c) * y_stride + i, pairs, r[c]);
         }
     }
 }

@@ -95,6 +95,10 @@ typedef struct s3r_kernels {
     /* y[i] = gelu(x[i]), exact erf form; y may be x.  dx[i] = dy[i] * gelu'(x[i]). */
     void (*gelu)(size_t n, const float *x, float *y);
     void (*gelu_grad)(size_t n, const float *x, const float *dy, float *dx);
+    /* What follows a product, row by row: z = c + bias, y = gelu(z). A bias of NULL is 0;
+     * z may be c, or NULL where nobody asks; y may be c. */
+    void (*bias_gelu)(size_t rows, size_t cols, const float *bias, const float *c,
+                      float *z, size_t stride, float *y, size_t y_stride);
     /* y[i] = exp(x[i] - shift), returns the sum in double; y may be x. */
     double (*exp_sum)(size_t n, float shift, const float *x, float *y);
     float (*max)(size_t n, const float *x);
@@ -126,6 +130,9 @@ typedef struct s3r_kernels {
      * The bits do not depend on how the rows are cut into calls. */
     void (*column_sums)(size_t rows, size_t cols, const float *x, size_t x_stride,
                         const float *y, size_t y_stride, double *sum_y, double *sum_xy);
+    /* sums[j] += x[i, j], row after row of each column. */
+    void (*add_rows)(size_t rows, size_t cols, const float *x, size_t stride,
+                     double *sums);
     /* y[i] = x[i] * scale where s3r_hash_lane(key, first + i) >= threshold, else 0; y may
      * be x */
     void (*dropout)(size_t n, uint64_t key, size_t first, uint32_t threshold, float scale,
@@ -139,6 +146,9 @@ typedef struct s3r_kernels {
     void (*softmax_grad)(size_t n, float mean, float scale, const float *p, float *d);
     /* y[i] = x[i] * scale; y may be x */
     void (*scale)(size_t n, float scale, const float *x, float *y);
+    /* c = c + bias + residual, row by row; a residual of NULL is absent. */
+    void (*add_bias)(size_t rows, size_t cols, const float *bias, float *c, size_t stride,
+                     const float *residual, size_t residual_stride);
 } s3r_kernels;
 
 /* The table of a level; the caller has checked that the machine has it.  Thread-safe. */

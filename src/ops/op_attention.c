@@ -1,9 +1,9 @@
 /*
  * Attention by blocks of queries.
  *
- * A task takes 56 queries of one head of one utterance, computes their logits against all
- * keys (one [56, T] block), the exact softmax, and the weighted sum of values: no T x T
- * matrix exists. Keys and values of each head are packed once into panels.
+ * A task takes 56 queries (of a short utterance all) of one head, computes their logits
+ * against all keys, the exact softmax, and the weighted sum of values: no T x T matrix
+ * exists. Keys and values of each head are packed once into panels.
  *
  * Backward recomputes the probabilities of a block from the saved log-sum-exp:
  *   dP = dO V^T,  dS = P (dP - rowsum(P dP)),  dQ = dS K,  dK += dS^T Q,  dV += P^T dO
@@ -16,7 +16,8 @@
 
 #include "base/random.h"
 
-#define QUERY_BLOCK 56u
+#define QUERY_BLOCK  56u
+#define WHOLE_FRAMES 112u /* shorter utterances go through whole: logits are few */
 
 typedef struct attention_node {
     s3r_node node;
@@ -47,12 +48,19 @@ typedef struct attention_run {
     unsigned char *scratch; /* one a worker */
     size_t scratch_bytes;
     size_t logits_stride;
+    size_t block_rows;      /* of the largest block */
     float **position_parts; /* backward: [utterances * heads] partial gradients */
 } attention_run;
 
 static size_t frames_of(const attention_node *attention, size_t u)
 {
     return attention->frames.offset[u + 1] - attention->frames.offset[u];
+}
+
+/* Queries of a block, but for the last one. */
+static size_t block_rows_of(size_t frames)
+{
+    return frames <= WHOLE_FRAMES ? S3R_MAX(frames, (size_t)1) : QUERY_BLOCK;
 }
 
 static size_t element_bytes(bool is_bf16)
@@ -117,12 +125,16 @@ static void copy_rows(const attention_run *run, const s3r_value *value, size_t r
     size_t width = run->attention->width;
     for (size_t i = 0; i < rows; i++) {
         const float *from = value->data + (row + i) * value->stride + col;
-        float *to = run->is_bf16 ? line : (float *)out + i * out_stride;
-        run->kernels->scale(width, scale, from, to);
-        if (!run->is_bf16)
+        if (!run->is_bf16) {
+            run->kernels->scale(width, scale, from, (float *)out + i * out_stride);
             continue;
+        }
         uint16_t *narrow = (uint16_t *)out + i * out_stride;
-        run->kernels->f32_to_bf16(width, line, narrow);
+        if (scale != 1.0f) {
+            run->kernels->scale(width, scale, from, line);
+            from = line;
+        }
+        run->kernels->f32_to_bf16(width, from, narrow);
         memset(narrow + width, 0, (out_stride - width) * sizeof *narrow);
     }
 }
@@ -208,20 +220,30 @@ static query_block locate_block(const attention_run *run, size_t task, size_t wo
     size_t u = 0;
     while (run->block_at[u + 1] <= task)
         u++;
-    size_t frames = frames_of(at, u), blocks = S3R_CEIL_DIV(frames, QUERY_BLOCK);
-    size_t inside = task - run->block_at[u], first = inside % blocks * QUERY_BLOCK;
+    size_t frames = frames_of(at, u), rows = block_rows_of(frames);
+    size_t blocks = S3R_CEIL_DIV(frames, block_rows_of(frames)),
+           inside = task - run->block_at[u];
+    size_t first = inside % blocks * rows;
     unsigned char *scratch = run->scratch + worker * run->scratch_bytes;
     query_block block = {.u = u,
                          .h = inside / blocks,
                          .first = first,
-                         .rows = S3R_MIN(frames - first, (size_t)QUERY_BLOCK),
+                         .rows = S3R_MIN(frames - first, rows),
                          .frames = frames,
                          .row = at->frames.offset[u] + first};
     block.query_stride = s3r_padded_stride(at->width, 2);
     block.line = (float *)(void *)scratch;
     block.queries = block.line + block.query_stride;
-    block.logits = block.queries + QUERY_BLOCK * block.query_stride;
+    block.logits = block.queries + run->block_rows * block.query_stride;
     return block;
+}
+
+/* What locate_block lays out at the beginning of a worker's scratch. */
+static size_t block_bytes(const attention_run *run)
+{
+    return ((1 + run->block_rows) * s3r_padded_stride(run->attention->width, 2) +
+            run->block_rows * run->logits_stride) *
+           sizeof(float);
 }
 
 static void forward_task(void *context, size_t task, size_t worker)
@@ -233,7 +255,7 @@ static void forward_task(void *context, size_t task, size_t worker)
     size_t value_bytes = s3r_packed_bytes(block.frames, at->width, run->is_bf16);
     compute_logits(run, &block,
                    run->panels.keys + run->panels.key_at[block.u] + block.h * key_bytes);
-    float inverse[QUERY_BLOCK];
+    float inverse[WHOLE_FRAMES];
     for (size_t i = 0; i < block.rows; i++) {
         float *logits = block.logits + i * run->logits_stride;
         float highest = run->kernels->max(block.frames, logits);
@@ -277,7 +299,9 @@ static bool plan_run(s3r_tape *tape, attention_run *run, size_t *longest)
             key_at[u] + heads * s3r_packed_bytes(at->width, frames, run->is_bf16);
         value_at[u + 1] =
             value_at[u] + heads * s3r_packed_bytes(frames, at->width, run->is_bf16);
-        block_at[u + 1] = block_at[u] + heads * S3R_CEIL_DIV(frames, QUERY_BLOCK);
+        block_at[u + 1] =
+            block_at[u] + heads * S3R_CEIL_DIV(frames, block_rows_of(frames));
+        run->block_rows = S3R_MAX(run->block_rows, block_rows_of(frames));
     }
     run->panels.key_at = key_at;
     run->panels.value_at = value_at;
@@ -292,10 +316,7 @@ static void run_forward(s3r_tape *tape, attention_run *run)
     size_t count = at->frames.count, longest;
     if (!plan_run(tape, run, &longest))
         return;
-    size_t query_stride = s3r_padded_stride(at->width, 2);
-    run->scratch_bytes =
-        ((1 + QUERY_BLOCK) * query_stride + QUERY_BLOCK * run->logits_stride) *
-        sizeof(float);
+    run->scratch_bytes = block_bytes(run);
     run->panels.keys = s3r_tape_alloc(tape, run->panels.key_at[count], 1);
     run->panels.values = s3r_tape_alloc(tape, run->panels.value_at[count], 1);
     run->scratch = s3r_tape_alloc(tape, s3r_pool_threads(tape->pool), run->scratch_bytes);
@@ -361,27 +382,23 @@ typedef struct head_memory {
     float *turned;               /* [frames, rows] */
 } head_memory;
 
-static size_t turned_stride(void)
+static size_t turned_stride(const attention_run *run)
 {
-    return s3r_padded_stride(QUERY_BLOCK, 2);
+    return s3r_padded_stride(run->block_rows + 1, 2);
 }
 
 /* Sizes for the longest utterance; with base NULL only the total is computed. */
-static size_t lay_out(const attention_run *run, size_t longest, unsigned char *base,
-                      head_memory *memory)
+static size_t lay_out(const attention_run *run, unsigned char *base, head_memory *memory)
 {
-    size_t width = run->attention->width, used = 0;
+    size_t width = run->attention->width, longest = run->logits_stride;
     size_t by_frames = s3r_packed_bytes(width, longest, run->is_bf16);
     size_t by_width = s3r_packed_bytes(longest, width, run->is_bf16);
-    size_t block = s3r_packed_bytes(QUERY_BLOCK, width, run->is_bf16);
-    size_t line = run->logits_stride * sizeof(float), logits = QUERY_BLOCK * line;
-    size_t turned = (longest + 1) * turned_stride() * sizeof(float);
+    size_t block = s3r_packed_bytes(run->block_rows, width, run->is_bf16);
+    size_t line = longest * sizeof(float), logits = run->block_rows * line;
+    size_t turned = (longest + 1) * turned_stride(run) * sizeof(float);
     const size_t sizes[] = {by_frames, by_frames, by_width, block, line, logits, turned};
     unsigned char *at[7];
-    /* The query block of locate_block lies in front. */
-    used = ((1 + QUERY_BLOCK) * s3r_padded_stride(width, 2) +
-            QUERY_BLOCK * run->logits_stride) *
-           sizeof(float);
+    size_t used = block_bytes(run);
     for (size_t i = 0; i < S3R_ARRAY_LEN(sizes); i++) {
         at[i] = base ? base + used : NULL;
         used += S3R_CEIL_DIV(sizes[i], S3R_ALIGNMENT) * S3R_ALIGNMENT;
@@ -403,10 +420,10 @@ static void turn_block(const attention_run *run, const float *x, size_t rows,
 {
     if (run->is_bf16)
         run->kernels->transpose_bf16(rows, frames, x, run->logits_stride,
-                                     (uint16_t *)(void *)turned, turned_stride());
+                                     (uint16_t *)(void *)turned, turned_stride(run));
     else
         run->kernels->transpose_f32(rows, frames, x, run->logits_stride, turned,
-                                    turned_stride());
+                                    turned_stride(run));
 }
 
 /* Gradients of the position table and the gate from dS of one query. */
@@ -463,7 +480,7 @@ static void add_turned(const attention_run *run, const query_block *block,
     const attention_node *at = run->attention;
     turn_block(run, x, block->rows, block->frames, memory->turned);
     run_packed(run, block->frames, at->width, block->rows, memory->turned,
-               turned_stride(), memory->block_packed,
+               turned_stride(run), memory->block_packed,
                target->grad + at->frames.offset[block->u] * target->stride +
                    block->h * at->width,
                target->stride, true);
@@ -507,14 +524,14 @@ static void backward_task(void *context, size_t task, size_t worker)
     head_memory memory;
     if (frames == 0)
         return;
-    lay_out(run, run->logits_stride, run->scratch + worker * run->scratch_bytes, &memory);
+    lay_out(run, run->scratch + worker * run->scratch_bytes, &memory);
     pack_slice(run->kernels, at->k, row, frames, col, at->width, true, run->is_bf16,
                memory.keys_transposed);
     pack_slice(run->kernels, at->v, row, frames, col, at->width, true, run->is_bf16,
                memory.values_transposed);
     pack_slice(run->kernels, at->k, row, frames, col, at->width, false, run->is_bf16,
                memory.keys_plain);
-    size_t blocks = S3R_CEIL_DIV(frames, QUERY_BLOCK);
+    size_t blocks = S3R_CEIL_DIV(frames, block_rows_of(frames));
     for (size_t b = 0; b < blocks; b++) {
         query_block block = locate_block(run, run->block_at[u] + h * blocks + b, worker);
         backward_block(run, &block, &memory);
@@ -560,20 +577,17 @@ static void attention_backward(s3r_tape *tape, s3r_node *node)
                          .attention = at,
                          .y = node->output,
                          .is_bf16 = tape->is_bf16};
-    (void)s3r_tape_grad(tape, at->q);
-    (void)s3r_tape_grad(tape, at->k);
-    (void)s3r_tape_grad(tape, at->v);
-    (void)s3r_tape_grad(tape, at->options.gate);
-    (void)s3r_tape_grad(tape, at->options.position);
     s3r_value *const read[] = {at->q, at->k, at->v, at->options.gate,
                                at->options.position};
-    for (size_t i = 0; i < S3R_ARRAY_LEN(read); i++)
+    for (size_t i = 0; i < S3R_ARRAY_LEN(read); i++) {
+        (void)s3r_tape_grad(tape, read[i]);
         if (read[i] && !s3r_tape_data(tape, read[i]))
             return;
+    }
     s3r_arena_mark mark = s3r_tape_mark(tape);
     size_t longest;
     if (plan_run(tape, &run, &longest) && make_position_parts(tape, &run)) {
-        run.scratch_bytes = lay_out(&run, run.logits_stride, NULL, NULL);
+        run.scratch_bytes = lay_out(&run, NULL, NULL);
         run.scratch =
             s3r_tape_alloc(tape, s3r_pool_threads(tape->pool), run.scratch_bytes);
         if (run.scratch && !tape->is_out_of_memory) {

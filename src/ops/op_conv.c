@@ -8,8 +8,8 @@
  * Kernel 3 with stride 2, most of the extractor, goes through conv_pairs.h instead.
  *
  * Backward, for dz:
- *   dx   stride 1: the product of padded dz with the weight turned around;
- *        else tap by tap, dx[t * stride + tap] += dz[t] W[tap]
+ *   dx   with groups or padding: the product of padded dz with the weight turned around;
+ *        else, and for dW with groups, see conv_grads.h
  *   dW   dz^T times the same overlapping rows
  * With GELU z is kept, from which a forgotten y can be made again.
  */
@@ -18,6 +18,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "ops/conv_grads.h"
 #include "ops/conv_pairs.h"
 #include "ops/half.h"
 #include "ops/op_gelu.h"
@@ -363,40 +364,6 @@ s3r_value *s3r_op_conv(s3r_tape *tape, s3r_value *x, s3r_ragged frames,
 
 /* ---- backward ---- */
 
-/* dx[t * stride + tap] += dz[t] W[tap], one group and no padding. */
-static void input_grad_by_taps(s3r_tape *tape, const conv_node *conv, const s3r_value *dz,
-                               float *dx)
-{
-    const s3r_conv_shape *shape = &conv->shape;
-    size_t count = conv->in.count;
-    size_t dz_stride = dz->stride;
-    const void *a = dz->data;
-    s3r_product *products = s3r_tape_alloc(tape, count, sizeof *products);
-    if (tape->is_bf16)
-        a = s3r_tape_stage_bf16(tape, dz, &dz_stride);
-    for (size_t tap = 0; products && a && tap < shape->kernel; tap++) {
-        for (size_t u = 0; u < count; u++) {
-            size_t first = conv->out.offset[u];
-            products[u] =
-                (s3r_product){.m = conv->out.offset[u + 1] - first,
-                              .n = shape->in,
-                              .k = shape->out,
-                              .a = (const unsigned char *)a +
-                                   first * dz_stride * (tape->is_bf16 ? 2u : 4u),
-                              .is_bf16 = tape->is_bf16,
-                              .a_stride = dz_stride,
-                              .b = (const float *)conv->weight->data + tap * shape->in,
-                              .b_layout = S3R_B_PLAIN,
-                              .b_dtype = S3R_DTYPE_F32,
-                              .b_stride = conv->weight->cols,
-                              .c = dx + (conv->in.offset[u] + tap) * conv->x->stride,
-                              .c_stride = shape->stride * conv->x->stride,
-                              .accumulate = true};
-        }
-        s3r_products_run(tape->pool, tape->kernels, products, count);
-    }
-}
-
 /* Element `at` of output channel o of a weight: of its data, or of its panels. */
 static float weight_element(const conv_node *conv, size_t o, size_t at)
 {
@@ -437,7 +404,7 @@ static void turn_weight(void *context, size_t row, size_t row_end, size_t worker
     }
 }
 
-/* Stride 1: dx is the convolution of dz, padded the other way, with the turned weight. */
+/* dx is the convolution of dz, padded the other way, with the turned weight. */
 static void input_grad_turned(s3r_tape *tape, const conv_node *conv, const s3r_value *dz,
                               float *dx)
 {
@@ -483,39 +450,31 @@ static void input_grad_turned(s3r_tape *tape, const conv_node *conv, const s3r_v
     s3r_products_run(tape->pool, tape->kernels, products, count);
 }
 
-/* The products of one utterance for the weight's gradient, a group or a tap each: A is
- * the transpose of its dz, [out, stride] in the type of the products. */
+/* The products of one utterance for the weight's gradient, a tap each: A is the
+ * transpose of its dz, [out, stride] in the type of the products. */
 static size_t weight_products(const conv_node *conv, size_t u, const void *transposed,
                               bool is_bf16, size_t stride, s3r_product *products)
 {
     const s3r_conv_shape *shape = &conv->shape;
-    size_t in = shape->in / shape->groups, out = shape->out / shape->groups;
-    size_t depth = group_depth(shape), count = 0;
+    size_t in = shape->in, depth = group_depth(shape), count = 0;
+    size_t x_stride = conv->x->stride;
     /* Neighbouring taps lie side by side unless rows of x are padded. */
-    bool is_whole = conv->slices.data || conv->x->stride == in;
-    size_t x_stride = conv->slices.data ? in : conv->x->stride;
-    size_t width = is_whole ? depth : in;
-    for (size_t g = 0; g < shape->groups; g++) {
-        const float *x = conv->slices.data
-                             ? slice_at(&conv->slices, shape->groups, u, g)
-                             : conv->x->data + conv->in.offset[u] * x_stride;
-        for (size_t at = 0; at < depth; at += width)
-            products[count++] =
-                (s3r_product){.m = out,
-                              .n = width,
-                              .k = conv->out.offset[u + 1] - conv->out.offset[u],
-                              .a = (const unsigned char *)transposed +
-                                   g * out * stride * (is_bf16 ? 2u : 4u),
-                              .is_bf16 = is_bf16,
-                              .a_stride = stride,
-                              .b = x + at / in * x_stride,
-                              .b_layout = S3R_B_PLAIN,
-                              .b_dtype = S3R_DTYPE_F32,
-                              .b_stride = shape->stride * x_stride,
-                              .c = conv->weight->grad + g * out * depth + at,
-                              .c_stride = depth,
-                              .accumulate = true};
-    }
+    size_t width = x_stride == in ? depth : in;
+    for (size_t at = 0; at < depth; at += width)
+        products[count++] =
+            (s3r_product){.m = shape->out,
+                          .n = width,
+                          .k = conv->out.offset[u + 1] - conv->out.offset[u],
+                          .a = transposed,
+                          .is_bf16 = is_bf16,
+                          .a_stride = stride,
+                          .b = conv->x->data + (conv->in.offset[u] + at / in) * x_stride,
+                          .b_layout = S3R_B_PLAIN,
+                          .b_dtype = S3R_DTYPE_F32,
+                          .b_stride = shape->stride * x_stride,
+                          .c = conv->weight->grad + at,
+                          .c_stride = depth,
+                          .accumulate = true};
     return count;
 }
 
@@ -528,8 +487,7 @@ static void weight_grad(s3r_tape *tape, const conv_node *conv, const s3r_value *
         longest = S3R_MAX(longest, conv->out.offset[u + 1] - conv->out.offset[u]);
     if (longest == 0)
         return;
-    s3r_product *products =
-        s3r_tape_alloc(tape, S3R_MAX(shape->groups, shape->kernel), sizeof *products);
+    s3r_product *products = s3r_tape_alloc(tape, shape->kernel, sizeof *products);
     bool is_possible =
         s3r_transpose_size(longest, shape->out, tape->is_bf16, &most, &stride);
     void *transposed = s3r_tape_take(tape, is_possible ? most : SIZE_MAX);
@@ -546,6 +504,29 @@ static void weight_grad(s3r_tape *tape, const conv_node *conv, const s3r_value *
     s3r_tape_give(tape, transposed, most);
 }
 
+static void input_grad(s3r_tape *tape, const conv_node *conv, const s3r_value *dz)
+{
+    bool is_new;
+    float *dx = s3r_tape_grad_open(tape, conv->x, &is_new);
+    if (dx && reads_in_place(&conv->shape)) {
+        const s3r_conv_input_grad grad = {.shape = &conv->shape,
+                                          .in = conv->in,
+                                          .out = conv->out,
+                                          .dz = dz,
+                                          .weight = conv->weight,
+                                          .dx = dx,
+                                          .dx_stride = conv->x->stride,
+                                          .accumulate = !is_new};
+        s3r_conv_input_grad_run(tape, &grad);
+    } else if (dx) {
+        if (is_new)
+            memset(dx, 0, conv->x->rows * conv->x->stride * sizeof *dx);
+        s3r_arena_mark mark = s3r_tape_mark(tape);
+        input_grad_turned(tape, conv, dz, dx);
+        s3r_arena_rewind(&tape->arena, mark);
+    }
+}
+
 static void conv_backward(s3r_tape *tape, s3r_node *node)
 {
     const conv_node *conv = (const conv_node *)node;
@@ -556,19 +537,17 @@ static void conv_backward(s3r_tape *tape, s3r_node *node)
         s3r_gelu_grad_rows(tape, conv->pre_activation, &dz);
     s3r_tape_give(tape, conv->pre_activation, dz.rows * dz.stride);
     node->rebuild = NULL; /* the readers of y have run */
-    float *dx = s3r_tape_grad(tape, conv->x);
-    size_t stride; /* staged before the mark: it outlives the scope */
-    if (dx && tape->is_bf16 && reads_in_place(&conv->shape))
-        (void)s3r_tape_stage_bf16(tape, &dz, &stride);
-    s3r_arena_mark mark = s3r_tape_mark(tape);
-    if (dx && reads_in_place(&conv->shape))
-        input_grad_by_taps(tape, conv, &dz, dx);
-    else if (dx)
-        input_grad_turned(tape, conv, &dz, dx);
-    s3r_arena_rewind(&tape->arena, mark);
-    s3r_tape_unstage(tape);
-    bool reads_x = conv->weight->grad && reads_in_place(&conv->shape);
-    if (conv->weight->grad && (!reads_x || s3r_tape_data(tape, conv->x)))
+    input_grad(tape, conv, &dz);
+    if (conv->weight->grad && conv->slices.data) {
+        const s3r_conv_group_grad grad = {.shape = &conv->shape,
+                                          .out = conv->out,
+                                          .dz = &dz,
+                                          .x = conv->slices.data,
+                                          .padded = conv->slices.offset,
+                                          .grad = conv->weight->grad};
+        s3r_conv_group_grad_run(tape, &grad);
+    } else if (conv->weight->grad && s3r_tape_data(tape, conv->x)) {
         weight_grad(tape, conv, &dz);
+    }
     s3r_bias_grad(tape, dz.data, dz.rows, dz.cols, dz.stride, conv->bias);
 }

@@ -118,6 +118,7 @@ typedef struct row_run {
     bool gelu;
     const float *slope, *offset; /* of the backward pass */
     float *dx;
+    bool is_new; /* dx is not there yet */
 } row_run;
 
 static void forward_rows(void *context, size_t row, size_t row_end, size_t worker)
@@ -159,10 +160,12 @@ static void input_grad_rows(void *context, size_t row, size_t row_end, size_t wo
     (void)worker;
     for (size_t i = row; i < row_end; i++) {
         size_t at = s3r_ragged_find(run->frames, i) * cols;
+        float *dx = run->dx + i * run->x->stride;
+        if (run->is_new) /* while the line is at hand */
+            memset(dx, 0, cols * sizeof *dx);
         run->tape->kernels->affine_grad(
             cols, run->scale + at, run->slope + at, run->offset + at,
-            run->x->data + i * run->x->stride, run->y->grad + i * run->y->stride,
-            run->dx + i * run->x->stride);
+            run->x->data + i * run->x->stride, run->y->grad + i * run->y->stride, dx);
     }
 }
 
@@ -244,13 +247,16 @@ static void norm_backward(s3r_tape *tape, s3r_node *node)
     const norm_node *norm = (const norm_node *)node;
     const s3r_value *x = norm->x, *y = node->output;
     size_t entries = norm->frames.count * x->cols;
+    bool is_new;
+    float *dx = s3r_tape_grad_open(tape, norm->x, &is_new);
     row_run run = {.tape = tape,
                    .frames = norm->frames,
                    .x = x,
                    .y = y,
                    .scale = norm->scale,
                    .shift = norm->shift,
-                   .dx = s3r_tape_grad(tape, norm->x)};
+                   .dx = dx,
+                   .is_new = is_new};
     (void)s3r_tape_data(tape, norm->x);
     s3r_arena_mark mark = s3r_tape_mark(tape);
     double *sum_dy = s3r_tape_alloc(tape, entries, sizeof *sum_dy);

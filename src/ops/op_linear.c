@@ -49,65 +49,89 @@ static void set_operand_b(s3r_product *product, const s3r_weight *weight)
 
 /* ---- gradients ---- */
 
-void s3r_linear_weight_grad(s3r_tape *tape, const float *dy, size_t dy_stride,
-                            const float *x, size_t x_stride, size_t rows, size_t out,
-                            size_t in, float *grad, size_t grad_stride)
+static void weight_grad(s3r_tape *tape, const linear_node *linear, const s3r_value *dz)
 {
+    const s3r_weight *weight = linear->weight;
+    const s3r_value *x = linear->x;
     size_t elements, stride;
-    if (!s3r_transpose_size(rows, out, tape->is_bf16, &elements, &stride)) {
+    if (!weight->grad || (!x->narrow && !s3r_tape_data(tape, linear->x)))
+        return;
+    if (!s3r_transpose_size(dz->rows, dz->cols, tape->is_bf16, &elements, &stride)) {
         tape->is_out_of_memory = true;
         return;
     }
     float *transposed = s3r_tape_take(tape, elements);
     if (!transposed)
         return;
-    s3r_transpose(tape, rows, out, dy, dy_stride, tape->is_bf16, transposed, stride);
-    const s3r_product product = {.m = out,
-                                 .n = in,
-                                 .k = rows,
-                                 .a = transposed,
-                                 .is_bf16 = tape->is_bf16,
-                                 .a_stride = stride,
-                                 .b = x,
-                                 .b_layout = S3R_B_PLAIN,
-                                 .b_dtype = S3R_DTYPE_F32,
-                                 .b_stride = x_stride,
-                                 .c = grad,
-                                 .c_stride = grad_stride,
-                                 .accumulate = true};
+    s3r_transpose(tape, dz->rows, dz->cols, dz->data, dz->stride, tape->is_bf16,
+                  transposed, stride);
+    s3r_product product = {.m = dz->cols,
+                           .n = x->cols,
+                           .k = dz->rows,
+                           .a = transposed,
+                           .is_bf16 = tape->is_bf16,
+                           .a_stride = stride,
+                           .b = x->data,
+                           .b_layout = S3R_B_PLAIN,
+                           .b_dtype = S3R_DTYPE_F32,
+                           .b_stride = x->stride,
+                           .c = weight->grad,
+                           .c_stride = weight->cols,
+                           .accumulate = true};
+    if (x->narrow) {
+        product.b = x->narrow;
+        product.b_dtype = S3R_DTYPE_BF16;
+        product.b_stride = x->narrow_stride;
+    }
     s3r_products_run(tape->pool, tape->kernels, &product, 1);
     s3r_tape_give(tape, transposed, elements);
 }
 
+#define BIAS_RANGES     64u /* partial sums, by ranges of rows */
+#define BIAS_RANGE_ROWS 32u /* at least */
+
 typedef struct bias_run {
+    const s3r_kernels *kernels;
     const float *dy;
-    size_t rows, stride;
-    float *grad;
+    size_t rows, cols, stride, range_rows;
+    double *sums; /* [ranges, cols] */
 } bias_run;
 
-/* A column range owns its sums: one fixed order whatever the threads. */
-static void sum_columns(void *context, size_t col, size_t col_end, size_t worker)
+/* Whole rows in the order of memory: a range of columns would visit a page a row. */
+static void sum_range(void *context, size_t range, size_t worker)
 {
     const bias_run *run = context;
+    size_t first = range * run->range_rows;
+    double *sums = run->sums + range * run->cols;
     (void)worker;
-    for (size_t first = col; first < col_end; first += 64) {
-        double total[64] = {0};
-        size_t width = S3R_MIN(col_end - first, (size_t)64);
-        for (size_t i = 0; i < run->rows; i++)
-            for (size_t j = 0; j < width; j++)
-                total[j] += (double)run->dy[i * run->stride + first + j];
-        for (size_t j = 0; j < width; j++)
-            run->grad[first + j] += (float)total[j];
-    }
+    memset(sums, 0, run->cols * sizeof *sums);
+    run->kernels->add_rows(S3R_MIN(run->rows - first, run->range_rows), run->cols,
+                           run->dy + first * run->stride, run->stride, sums);
 }
 
+/* The ranges depend on the shape alone and are added in order: the same bits whatever
+ * the threads. */
 void s3r_bias_grad(s3r_tape *tape, const float *dy, size_t rows, size_t cols,
                    size_t stride, s3r_weight *bias)
 {
-    if (!bias || !bias->grad)
+    if (!bias || !bias->grad || rows == 0)
         return;
-    bias_run run = {dy, rows, stride, bias->grad};
-    s3r_tape_rows(tape, cols, rows, sum_columns, &run);
+    bias_run run = {
+        .kernels = tape->kernels, .dy = dy, .rows = rows, .cols = cols, .stride = stride};
+    run.range_rows =
+        S3R_MAX(S3R_CEIL_DIV(rows, (size_t)BIAS_RANGES), (size_t)BIAS_RANGE_ROWS);
+    size_t ranges = S3R_CEIL_DIV(rows, run.range_rows), elements = 2 * ranges * cols;
+    float *memory = s3r_tape_take(tape, elements);
+    if (!memory)
+        return;
+    run.sums = (double *)(void *)memory;
+    s3r_pool_run(tape->pool, ranges, sum_range, &run);
+    for (size_t range = 1; range < ranges; range++)
+        for (size_t j = 0; j < cols; j++)
+            run.sums[j] += run.sums[range * cols + j];
+    for (size_t j = 0; j < cols; j++)
+        bias->grad[j] += (float)run.sums[j];
+    s3r_tape_give(tape, memory, elements);
 }
 
 static void input_grad(s3r_tape *tape, const linear_node *linear, const s3r_value *dz)
@@ -131,14 +155,15 @@ static void input_grad(s3r_tape *tape, const linear_node *linear, const s3r_valu
                            .accumulate = !is_new};
     if (set_operand_a(tape, &product, dz, tape->is_bf16))
         s3r_products_run(tape->pool, tape->kernels, &product, 1);
-    s3r_tape_unstage(tape);
 }
 
 typedef struct slope_run {
     const s3r_kernels *kernels;
     const linear_node *linear;
     const s3r_value *y;
-    float *dz; /* layout of y */
+    float *dz;        /* layout of y */
+    uint16_t *narrow; /* its staged copy; NULL: not wanted */
+    size_t narrow_stride;
 } slope_run;
 
 /* dz = drop(dy) * gelu'(z); dz may be dy. */
@@ -159,10 +184,13 @@ static void slope_rows(void *context, size_t row, size_t row_end, size_t worker)
         }
         if (run->linear->pre_activation)
             run->kernels->gelu_grad(cols, run->linear->pre_activation + at, dy, dz);
+        if (run->narrow)
+            run->kernels->f32_to_bf16(cols, dz, run->narrow + i * run->narrow_stride);
     }
 }
 
-/* y->grad becomes dz's data, or is passed to the residual; false without memory. */
+/* y->grad becomes dz's data, or is passed to the residual; false without memory. While
+ * a row of dz is at hand, its copy for the product of input_grad is made. */
 static bool make_slope(s3r_tape *tape, const linear_node *linear, s3r_value *y,
                        s3r_value *dz)
 {
@@ -175,9 +203,13 @@ static bool make_slope(s3r_tape *tape, const linear_node *linear, s3r_value *y,
         dz->data = s3r_tape_take(tape, y->rows * y->stride);
     if (!dz->data)
         return false;
-    slope_run run = {tape->kernels, linear, y, dz->data};
+    slope_run run = {tape->kernels, linear, y, dz->data, NULL, 0};
+    if (is_changed && tape->is_bf16 && linear->x->needs_grad)
+        run.narrow = s3r_tape_stage_take(tape, dz, &run.narrow_stride);
     if (is_changed)
         s3r_tape_rows(tape, y->rows, 4 * y->cols, slope_rows, &run);
+    if (run.narrow)
+        s3r_tape_stage_set(tape, dz, run.narrow, run.narrow_stride);
     return true;
 }
 
@@ -221,11 +253,8 @@ static void linear_backward(s3r_tape *tape, s3r_node *node)
     if (is_own)
         s3r_tape_grad_pass(tape, y, linear->options.residual);
     input_grad(tape, linear, &dz);
-    const s3r_weight *weight = linear->weight;
-    if (weight->grad && s3r_tape_data(tape, linear->x))
-        s3r_linear_weight_grad(tape, dz.data, dz.stride, linear->x->data,
-                               linear->x->stride, y->rows, weight->rows, weight->cols,
-                               weight->grad, weight->cols);
+    s3r_tape_unstage(tape);
+    weight_grad(tape, linear, &dz);
     s3r_bias_grad(tape, dz.data, dz.rows, dz.cols, dz.stride, linear->bias);
     addend_grad(tape, linear->options.addend, &dz);
     if (is_own)
@@ -307,17 +336,31 @@ s3r_value *s3r_op_linear_with(s3r_tape *tape, s3r_value *x, s3r_weight *weight,
 {
     if (!x)
         return NULL;
+    bool needs_grad = s3r_tape_wants(tape, x, weight) ||
+                      s3r_tape_wants(tape, options->addend, bias) ||
+                      s3r_tape_wants(tape, options->residual, NULL);
+    bool is_narrow = options->is_for_products && options->gelu && !options->residual &&
+                     needs_grad && tape->is_bf16;
     s3r_value *y = s3r_tape_value(tape, x->rows, weight->rows);
     if (!y)
         return NULL;
     assert(has_shape(options->addend, y) && has_shape(options->residual, y));
     linear_node linear = {.x = x, .weight = weight, .bias = bias, .options = *options};
-    y->needs_grad = s3r_tape_wants(tape, x, weight) ||
-                    s3r_tape_wants(tape, options->addend, bias) ||
-                    s3r_tape_wants(tape, options->residual, NULL);
-    if (options->gelu && y->needs_grad)
+    y->needs_grad = needs_grad;
+    if (is_narrow) { /* what would be y's data is where z goes */
+        linear.pre_activation = y->data;
+        y->data = NULL;
+    } else if (options->gelu && needs_grad) {
         linear.pre_activation = s3r_tape_take(tape, y->rows * y->stride);
+    }
     s3r_product product = product_of(&linear, y);
+    if (is_narrow) {
+        y->narrow = s3r_tape_stage_take(tape, y, &y->narrow_stride);
+        product.c = product.pre_activation;
+        product.pre_activation = NULL;
+        product.narrow = y->narrow;
+        product.narrow_stride = y->narrow_stride;
+    }
     if (!set_operand_a(tape, &product, x, tape->is_bf16) || tape->is_out_of_memory)
         return NULL;
     set_operand_b(&product, weight);

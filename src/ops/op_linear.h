@@ -11,6 +11,9 @@ typedef struct s3r_linear_options {
     s3r_value *addend;        /* [rows, out], added before GELU; NULL = none */
     s3r_dropout_mask dropout; /* of what follows GELU (s3r_dropout_draw) */
     s3r_value *residual;      /* [rows, out], added last; NULL = none */
+    /* Only products read y. With GELU, and when training in bf16, it is then made and
+     * kept in bf16 alone (y->narrow), as they want it. */
+    bool is_for_products;
 } s3r_linear_options;
 
 /*
@@ -26,12 +29,6 @@ s3r_value *s3r_op_linear(s3r_tape *tape, s3r_value *x, s3r_weight *weight,
 /* y = residual + drop(gelu(x W^T + addend + b)), each part by option. */
 s3r_value *s3r_op_linear_with(s3r_tape *tape, s3r_value *x, s3r_weight *weight,
                               s3r_weight *bias, const s3r_linear_options *options);
-
-/* weight->grad += dy^T x for dy [rows, out], x [rows, in]; shared with the convolutions.
- * x_stride may be smaller than in (overlapping rows). */
-void s3r_linear_weight_grad(s3r_tape *tape, const float *dy, size_t dy_stride,
-                            const float *x, size_t x_stride, size_t rows, size_t out,
-                            size_t in, float *grad, size_t grad_stride);
 
 /* bias->grad += sum of the rows of dy, in a fixed order. */
 void s3r_bias_grad(s3r_tape *tape, const float *dy, size_t rows, size_t cols,

@@ -172,10 +172,19 @@ static void drop_data(s3r_tape *tape, s3r_value *value)
     value->data = NULL;
 }
 
+static void drop_narrow(s3r_tape *tape, s3r_value *value)
+{
+    s3r_tape_give(tape, (float *)(void *)value->narrow,
+                  value->rows * (value->narrow_stride / 2));
+    value->narrow = NULL;
+}
+
 void s3r_tape_forget(s3r_tape *tape, s3r_value *value)
 {
     if (!value || !tape->is_recording)
         return;
+    if (!value->is_needed)
+        drop_narrow(tape, value);
     if (!value->is_needed || (value->origin && value->origin->rebuild))
         drop_data(tape, value);
 }
@@ -288,6 +297,7 @@ static void drop_value(s3r_tape *tape, s3r_value *value)
     s3r_tape_give(tape, value->grad, value->rows * value->stride);
     value->grad = NULL;
     drop_data(tape, value);
+    drop_narrow(tape, value);
 }
 
 void s3r_tape_backward(s3r_tape *tape)
@@ -378,11 +388,9 @@ static void stage_rows(void *context, size_t row, size_t row_end, size_t worker)
     const stage_run *run = context;
     size_t cols = run->value->cols;
     (void)worker;
-    for (size_t i = row; i < row_end; i++) {
-        uint16_t *out = run->out + i * run->stride;
-        run->kernels->f32_to_bf16(cols, run->value->data + i * run->value->stride, out);
-        memset(out + cols, 0, (run->stride - cols) * sizeof *out);
-    }
+    for (size_t i = row; i < row_end; i++)
+        run->kernels->f32_to_bf16(cols, run->value->data + i * run->value->stride,
+                                  run->out + i * run->stride);
 }
 
 void s3r_tape_unstage(s3r_tape *tape)
@@ -394,25 +402,45 @@ void s3r_tape_unstage(s3r_tape *tape)
     tape->staged_elements = 0;
 }
 
+uint16_t *s3r_tape_stage_take(s3r_tape *tape, const s3r_value *value, size_t *stride)
+{
+    size_t elements;
+    *stride = s3r_padded_stride(value->cols + value->cols % 2, 2);
+    if (!s3r_size_mul(value->rows, *stride / 2, &elements)) {
+        tape->is_out_of_memory = true;
+        return NULL;
+    }
+    uint16_t *out = (uint16_t *)(void *)s3r_tape_take(tape, elements);
+    for (size_t i = 0; out && *stride > value->cols && i < value->rows; i++)
+        memset(out + i * *stride + value->cols, 0, (*stride - value->cols) * sizeof *out);
+    return out;
+}
+
+void s3r_tape_stage_set(s3r_tape *tape, const s3r_value *value, const uint16_t *data,
+                        size_t stride)
+{
+    s3r_tape_unstage(tape);
+    tape->staged_value = value;
+    tape->staged_data = data;
+    tape->staged_stride = stride;
+    tape->staged_elements = tape->is_recording ? value->rows * (stride / 2) : 0;
+}
+
 const uint16_t *s3r_tape_stage_bf16(s3r_tape *tape, const s3r_value *value,
                                     size_t *stride)
 {
+    if (value->narrow) {
+        *stride = value->narrow_stride;
+        return value->narrow;
+    }
     if (tape->staged_value != value) {
-        size_t padded = s3r_padded_stride(value->cols + value->cols % 2, 2), elements;
-        if (!s3r_size_mul(value->rows, padded / 2, &elements)) {
-            tape->is_out_of_memory = true;
-            return NULL;
-        }
         s3r_tape_unstage(tape);
-        uint16_t *out = (uint16_t *)(void *)s3r_tape_take(tape, elements);
+        uint16_t *out = s3r_tape_stage_take(tape, value, stride);
         if (!out)
             return NULL;
-        stage_run run = {tape->kernels, value, out, padded};
+        stage_run run = {tape->kernels, value, out, *stride};
         s3r_tape_rows(tape, value->rows, value->cols, stage_rows, &run);
-        tape->staged_value = value;
-        tape->staged_data = out;
-        tape->staged_stride = padded;
-        tape->staged_elements = tape->is_recording ? elements : 0;
+        s3r_tape_stage_set(tape, value, out, *stride);
     }
     *stride = tape->staged_stride;
     return tape->staged_data;

@@ -38,6 +38,10 @@ typedef struct s3r_value {
     float *data; /* [rows, cols], row i at data + i * stride; NULL while forgotten */
     float *grad; /* same layout; NULL until the backward pass reaches it */
     size_t rows, cols, stride;
+    /* In bf16 for products, in place of data that nobody else reads: rows of its own
+     * stride, zero beyond cols. NULL = none. */
+    uint16_t *narrow;
+    size_t narrow_stride;
     bool needs_grad;
     bool is_needed;   /* the backward pass reads data, through s3r_tape_data */
     bool is_borrowed; /* data is the caller's */
@@ -173,6 +177,11 @@ s3r_value *s3r_tape_keep(s3r_tape *tape, s3r_arena_mark mark, s3r_value *value);
  * value asked for. NULL without memory. */
 const uint16_t *s3r_tape_stage_bf16(s3r_tape *tape, const s3r_value *value,
                                     size_t *stride);
+/* For ops that make such a copy themselves: its memory, with zeros beyond cols, and the
+ * remembering of it in place of the former one. */
+uint16_t *s3r_tape_stage_take(s3r_tape *tape, const s3r_value *value, size_t *stride);
+void s3r_tape_stage_set(s3r_tape *tape, const s3r_value *value, const uint16_t *data,
+                        size_t stride);
 /* Forgets the remembered copy; after a rewind, and before the value's memory goes. */
 void s3r_tape_unstage(s3r_tape *tape);
 

@@ -9,6 +9,7 @@
 #ifndef S3R_OPS_VECTOR_MATH_H
 #define S3R_OPS_VECTOR_MATH_H
 
+#include <stdint.h>
 #include <string.h>
 
 #include "base/compiler.h"
@@ -33,16 +34,15 @@ S3R_ALWAYS_INLINE uint32_t bits_from_float(float value)
     return bits;
 }
 
-/* exp(x) for x <= 88, relative error below 2e-7; 0 below -87. */
-S3R_ALWAYS_INLINE float vector_exp(float x)
+/* exp(x) for -87 <= x <= 88, relative error below 2e-7. */
+S3R_ALWAYS_INLINE float exp_inside(float x)
 {
     /* Adding 1.5 * 2^23 rounds to an integer that then stands in the low mantissa bits.
      */
     const float shift = 12582912.0f;
-    float clamped = x < -87.0f ? -87.0f : x;
-    float rounded = S3R_FMA(clamped, 1.44269504f, shift);
+    float rounded = S3R_FMA(x, 1.44269504f, shift);
     float n = rounded - shift;
-    float r = S3R_FMA(n, -0.693359375f, clamped);
+    float r = S3R_FMA(n, -0.693359375f, x);
     r = S3R_FMA(n, 2.12194440e-4f, r);
     float p = 1.381459762e-03f;
     p = S3R_FMA(p, r, 8.368716575e-03f);
@@ -51,8 +51,23 @@ S3R_ALWAYS_INLINE float vector_exp(float x)
     p = S3R_FMA(p, r, 4.999999404e-01f);
     p = S3R_FMA(p * r, r, r) + 1.0f;
     float power = float_from_bits((bits_from_float(rounded) << 23) + 0x3f800000u);
-    float y = p * power;
+    return p * power;
+}
+
+/* The same for any x <= 88; 0 below -87. */
+S3R_ALWAYS_INLINE float vector_exp(float x)
+{
+    float y = exp_inside(x < -87.0f ? -87.0f : x);
     return x < -87.0f ? 0.0f : y;
+}
+
+/* |x|, at most `cap`.  On the bits, which have the order of the values: compilers make
+ * several masked paths of a comparison of floats here, and one instruction of this. */
+S3R_ALWAYS_INLINE float capped_size(float x, float cap)
+{
+    int32_t size = (int32_t)(bits_from_float(x) & 0x7fffffffu);
+    int32_t most = (int32_t)bits_from_float(cap);
+    return float_from_bits((uint32_t)(size < most ? size : most));
 }
 
 /* The upper tail of the normal distribution, 0.5 erfc(t / sqrt 2), for 0 <= t <= 10:
@@ -68,14 +83,13 @@ S3R_ALWAYS_INLINE float normal_tail(float t)
     p = S3R_FMA(p, t, 3.182345629e-01f);
     p = S3R_FMA(p, t, 7.978978157e-01f);
     p = S3R_FMA(p, t, 6.931464076e-01f);
-    return vector_exp(-p);
+    return exp_inside(-p);
 }
 
 /* P(X <= x) for a standard normal X. */
 S3R_ALWAYS_INLINE float normal_cdf(float x)
 {
-    float t = __builtin_fabsf(x);
-    float tail = normal_tail(t > 10.0f ? 10.0f : t);
+    float tail = normal_tail(capped_size(x, 10.0f));
     return x < 0.0f ? tail : 1.0f - tail;
 }
 
@@ -87,8 +101,9 @@ S3R_ALWAYS_INLINE float gelu_value(float x)
 /* d gelu(x) / dx = cdf(x) + x * density(x) */
 S3R_ALWAYS_INLINE float gelu_slope(float x)
 {
-    float bounded = x > 13.0f ? 13.0f : (x < -13.0f ? -13.0f : x);
-    float density = 0.398942280f * vector_exp(-0.5f * bounded * bounded);
+    float t = capped_size(x, 13.0f);
+    float bounded = x < 0.0f ? -t : t;
+    float density = 0.398942280f * exp_inside(-0.5f * t * t);
     return normal_cdf(x) + bounded * density;
 }
 
