@@ -11,6 +11,13 @@
 
 #define LANES 16
 
+/* Rows that a loop writes are those it reads, or other ones. */
+#if defined(__clang__)
+#define SAME_OR_OTHER_ROWS /* clang compares the addresses */
+#else
+#define SAME_OR_OTHER_ROWS _Pragma("GCC ivdep")
+#endif
+
 static void gelu(size_t n, const float *x, float *y)
 {
     for (size_t i = 0; i < n; i++)
@@ -23,7 +30,7 @@ S3R_ALWAYS_INLINE void bias_gelu_rows(size_t rows, size_t cols, const float *bia
                                       size_t y_stride)
 {
     for (size_t i = 0; i < rows; i++, c += stride, y += y_stride) {
-#pragma GCC ivdep /* the same row or another one */
+        SAME_OR_OTHER_ROWS
         for (size_t j = 0; j < cols; j++) {
             float sum = bias ? c[j] + bias[j] : c[j];
             if (z)
@@ -51,7 +58,7 @@ S3R_ALWAYS_INLINE void add_bias_rows(size_t rows, size_t cols, const float *bias
                                      size_t residual_stride)
 {
     for (size_t i = 0; i < rows; i++, c += stride) {
-#pragma GCC ivdep
+        SAME_OR_OTHER_ROWS
         for (size_t j = 0; j < cols; j++) {
             float sum = c[j] + bias[j];
             c[j] = residual ? sum + residual[i * residual_stride + j] : sum;
@@ -300,4 +307,5 @@ static void scale_by(size_t n, float scale, const float *x, float *y)
 }
 
 #undef LANES
+#undef SAME_OR_OTHER_ROWS
 #undef HASH_STEP
