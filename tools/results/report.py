@@ -93,7 +93,7 @@ class Report:
             short.append(self._tuned(method))
             whole += self._points(method)
         image = self._image("tuning", plot.lines(
-            "Tuning: mean dev CER by learning rate, the better of two sizes", "optimizer.lr",
+            "Tuning: mean dev CER by learning rate", "optimizer.lr",
             "dev CER, %", {method.label: self._by_rate(method) for method in METHODS}))
         return "\n".join(["## Tuning", "", TUNING.strip(), "", *short, "", *image, "<details>",
                           "<summary>Every point</summary>", "", *whole, "", "</details>"])
@@ -290,8 +290,8 @@ METHOD_TEXT = """
   the extractor too.
 * **Tuning.** {points} points a method, the same number for all, each on {tuning} with ten minutes and
   seed {tuning_seed}: {runs} runs a method. The point with the lowest mean dev CER is taken for all
-  other runs, of other languages, of one hour and of phones too. Some methods spend points on a
-  size (part removed, width, rank) and have fewer rates for it.
+  other runs, of other languages, of one hour and of phones too. Sizes (part removed, width,
+  rank) are not tuned; the sparsity has a table of its own.
 * **Scores.** `s3r eval` over the whole of dev and of test, in fp32. Everything is chosen on dev;
   test is read once a run and decides nothing. Mean ± standard deviation over seeds
   ({seeds}); n is shown when it is below 3; the lowest in a row is bold.
