@@ -10,7 +10,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 FUZZ_SECONDS ?= 600
-MODEL ?= demo/tiny-model
+MODEL ?= default
 
 .PHONY: all test demo install check-long fuzz bench format lint clean
 .NOTPARALLEL:
@@ -41,8 +41,6 @@ fuzz:
 	@tools/fuzz.sh build/fuzz $(FUZZ_SECONDS)
 
 bench: all
-	@test -f demo/tiny-model/model.safetensors || \
-		{ mkdir -p demo && build/release/make_tiny_model demo/tiny-model; }
 	@build/release/s3r bench --dtype both -m $(MODEL)
 
 format:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 # (tools/results.py --recipe FILE).
 RECIPE = {
     # Content hash of the backbone (s3r inspect); empty: none is chosen yet.
-    "backbone": "",
+    "backbone": "61416452cbdb375c1e4317f1d3bbe9d35240070161029791558c261a9ca0ee2b",
     # The draw of the small training sets is the same for all seeds of training: spreads
     # are those of training, not of the choice of sentences.
     "split_seed": 1,
