@@ -133,8 +133,8 @@ done
 
 cat <<END_OF_TEXT
 
-This took $(($(date +%s) - began)) s. The backbone is small (7.6 million parameters, 9 hours of speech) and the
-runs were short: docs/results.md has longer ones. What to type next:
+This took $(($(date +%s) - began)) s. The backbone is small (7.5 million parameters, 9 hours of speech) and the
+runs were short. What to type next:
 
     $s3r mask info demo/nl/mask/best.s3m
     $s3r transcribe --mask demo/nl/mask/best.s3m your-recording.wav
