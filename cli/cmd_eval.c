@@ -270,8 +270,7 @@ static const s3r_option option_table[] = {
      .offset = offsetof(eval_options, model),
      .argument = "MODEL",
      .help = "The model: a Hugging Face folder, a .safetensors file, a fairseq .pt or "
-             "the name "
-             "of a shipped model. Without it the shipped one."},
+             "the name of a shipped model. Without it the shipped one."},
     {.name = "mask",
      .type = S3R_OPTION_STRING,
      .offset = offsetof(eval_options, mask),

@@ -211,6 +211,13 @@ static void keep_rows(float *to, const float *from, size_t stride, size_t cols)
         memcpy(to + i * cols, from + i * stride, cols * sizeof *to);
 }
 
+static void start_tape(s3r_tape *tape, s3r_pool *pool, bool is_bf16)
+{
+    s3r_tape_init(tape, pool, s3r_kernels_get(s3r_cpu_detect()));
+    tape->is_recording = tape->is_training = true;
+    tape->is_bf16 = is_bf16;
+}
+
 /* In one op or in several; forgotten values have to come back for the weight below. */
 static void run_parts(s3r_pool *pool, const parts *p, bool is_fused, bool is_bf16,
                       const float *values, parts_result *result)
@@ -219,9 +226,7 @@ static void run_parts(s3r_pool *pool, const parts *p, bool is_fused, bool is_bf1
     static const uint64_t keys[] = {3, 4};
     s3r_tape tape;
     memset(result, 0, sizeof *result);
-    s3r_tape_init(&tape, pool, s3r_kernels_get(s3r_cpu_detect()));
-    tape.is_recording = tape.is_training = true;
-    tape.is_bf16 = is_bf16;
+    start_tape(&tape, pool, is_bf16);
     s3r_weight weight = {.data = values, .rows = OUT, .cols = IN, .grad = result->dw};
     s3r_weight bias = {.data = values, .rows = 1, .cols = OUT, .grad = result->db};
     s3r_value *x = random_value(&tape, IN, 0), *addend = random_value(&tape, OUT, 1);
@@ -284,9 +289,7 @@ static void run_pair(s3r_pool *pool, bool is_for_products, bool trains, bool is_
     static const uint64_t keys[] = {3, 4};
     s3r_tape tape;
     memset(result, 0, sizeof *result);
-    s3r_tape_init(&tape, pool, s3r_kernels_get(s3r_cpu_detect()));
-    tape.is_recording = tape.is_training = true;
-    tape.is_bf16 = is_bf16;
+    start_tape(&tape, pool, is_bf16);
     s3r_weight first = {.data = values, .rows = OUT, .cols = IN, .grad = result->dw};
     s3r_weight bias = {.data = values, .rows = 1, .cols = OUT, .grad = result->db};
     s3r_weight second = {.data = values, .rows = IN, .cols = OUT};

@@ -97,8 +97,7 @@ static s3r_status fail_not_found(const place_list *places, const char *name,
     s3r_status status = s3r_fail(
         err, S3R_ERR_MODEL,
         "%s: expected %s in one of %s; give the path of a model (-m), or set S3R_MODELS "
-        "to "
-        "a folder that has %s",
+        "to a folder that has %s",
         name, is_asked_for ? "a file, a folder or a model of this name" : "this model",
         text && text[0] ? text : "S3R_MODELS (which is not set)", name);
     s3r_free(text);

@@ -96,7 +96,7 @@ class Judge:
         return Claim("C1", "Discarding at most 10 % of the connections beats weight fine-tuning "
                      "at every amount of data.",
                      "Test CER of mask ORI is below that of weights, at ten minutes and at one "
-                     "hour. The sparsities that tuning may choose from are at most 0.1.",
+                     "hour. A tenth of the connections is removed.",
                      answer, evidence)
 
     def _c2(self):

@@ -126,13 +126,10 @@ class Report:
         return lines
 
     def _by_rate(self, method):
-        best = {}
-        for point, runs in zip(method.points, self.study.tuning_runs(method)):
-            rate = self._rate(runs)
-            if rate is not None and math.isfinite(rate):
-                place = point["optimizer.lr"]
-                best[place] = min(rate, best.get(place, math.inf))
-        return [(place, (rate, math.nan)) for place, rate in best.items()]
+        found = [(point["optimizer.lr"], self._rate(runs))
+                 for point, runs in zip(method.points, self.study.tuning_runs(method))]
+        return [(place, (rate, math.nan)) for place, rate in found
+                if rate is not None and math.isfinite(rate)]
 
     # Tables.
 
