@@ -331,7 +331,7 @@ static void test_unsupported(void **state)
     o.config.is_pre_norm = false;
     o.config.extractor_norm = S3R_EXTRACTOR_GROUP;
     assert_int_equal(convert(&o, NULL, out, S3R_DTYPE_F32), S3R_ERR_MODEL);
-    assert_int_equal(convert(&o, NULL, out, S3R_DTYPE_I8), S3R_ERR_USAGE);
+    assert_int_equal(convert(&o, NULL, out, S3R_DTYPE_I16), S3R_ERR_USAGE);
     assert_false(s3r_path_exists(out));
     s3r_checkpoint_close(o.checkpoint);
 }
