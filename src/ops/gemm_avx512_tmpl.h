@@ -421,16 +421,19 @@ S3R_ALWAYS_INLINE __m512i dot_quads(__m512i acc, __m512i a, __m512i w)
 #endif
 }
 
+/* With the type of an array of __m512i, gcc keeps the sums in memory. */
+typedef int vector_i32 __attribute__((vector_size(64)));
+
 S3R_ALWAYS_INLINE void tile_int8_fixed(size_t rows, size_t vectors,
                                        const s3r_tile_int8 *t)
 {
     const int8_t *offsets = t->panel + (t->k + 3) / 4 * 4 * S3R_PANEL;
-    __m512i sum[TILE_ROWS * 2];
+    vector_i32 sum[TILE_ROWS * 2];
 #pragma GCC unroll 14
     for (size_t i = 0; i < rows; i++) {
 #pragma GCC unroll 2
         for (size_t v = 0; v < vectors; v++)
-            sum[i * vectors + v] = _mm512_load_si512(offsets + 64 * v);
+            sum[i * vectors + v] = (vector_i32)_mm512_load_si512(offsets + 64 * v);
     }
     for (size_t p = 0; p < t->k; p += 4) {
         __m512i b[2];
@@ -444,21 +447,24 @@ S3R_ALWAYS_INLINE void tile_int8_fixed(size_t rows, size_t vectors,
             __m512i a = _mm512_set1_epi32(quad);
 #pragma GCC unroll 2
             for (size_t v = 0; v < vectors; v++)
-                sum[i * vectors + v] = dot_quads(sum[i * vectors + v], a, b[v]);
+                sum[i * vectors + v] =
+                    (vector_i32)dot_quads((__m512i)sum[i * vectors + v], a, b[v]);
         }
     }
-#pragma GCC unroll 2
-    for (size_t v = 0; v < vectors; v++) {
-        __mmask16 mask = column_mask(t->cols, 16 * v);
-        __m512 b_scale = _mm512_maskz_loadu_ps(mask, t->b_scales + 16 * v);
+    const __mmask16 mask[2] = {column_mask(t->cols, 0), column_mask(t->cols, 16)};
+    const __m512 b_scale[2] = {_mm512_maskz_loadu_ps(mask[0], t->b_scales),
+                               _mm512_maskz_loadu_ps(mask[1], t->b_scales + 16)};
 #pragma GCC unroll 14
-        for (size_t i = 0; i < rows; i++) {
+    for (size_t i = 0; i < rows; i++) {
+        __m512 a_scale = _mm512_set1_ps(t->a_scales[i]);
+#pragma GCC unroll 2
+        for (size_t v = 0; v < vectors; v++) {
             float *c = t->c + i * t->c_stride + 16 * v;
-            __m512 scale = _mm512_mul_ps(_mm512_set1_ps(t->a_scales[i]), b_scale);
-            __m512 y = _mm512_mul_ps(_mm512_cvtepi32_ps(sum[i * vectors + v]), scale);
+            __m512 y = _mm512_mul_ps(_mm512_cvtepi32_ps((__m512i)sum[i * vectors + v]),
+                                     _mm512_mul_ps(a_scale, b_scale[v]));
             if (t->accumulate)
-                y = _mm512_add_ps(_mm512_maskz_loadu_ps(mask, c), y);
-            _mm512_mask_storeu_ps(c, mask, y);
+                y = _mm512_add_ps(_mm512_maskz_loadu_ps(mask[v], c), y);
+            _mm512_mask_storeu_ps(c, mask[v], y);
         }
     }
 }
