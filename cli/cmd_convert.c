@@ -9,7 +9,7 @@ typedef struct convert_options {
     bool is_forced;
 } convert_options;
 
-static const char *const dtype_names[] = {"f32", "f16", "bf16"};
+static const char *const dtype_names[] = {"f32", "f16", "bf16", "int8"};
 
 static s3r_status run_convert(const s3r_command *command, s3r_error *err)
 {
@@ -38,9 +38,10 @@ static const s3r_option option_table[] = {
     {.name = "dtype",
      .type = S3R_OPTION_ENUM,
      .offset = offsetof(convert_options, dtype),
-     .values = "f32|f16|bf16",
+     .values = "f32|f16|bf16|int8",
      .fallback = "f32",
-     .help = "How weights are stored; f16 and bf16 round to nearest."},
+     .help = "How weights are stored; f16 and bf16 round to nearest. int8: the "
+             "matrices of the blocks, a scale for each output; s3r alone reads it."},
     {.name = "force",
      .type = S3R_OPTION_FLAG,
      .offset = offsetof(convert_options, is_forced),

@@ -331,7 +331,7 @@ static void test_unsupported(void **state)
     o.config.is_pre_norm = false;
     o.config.extractor_norm = S3R_EXTRACTOR_GROUP;
     assert_int_equal(convert(&o, NULL, out, S3R_DTYPE_F32), S3R_ERR_MODEL);
-    assert_int_equal(convert(&o, NULL, out, S3R_DTYPE_I8), S3R_ERR_USAGE);
+    assert_int_equal(convert(&o, NULL, out, S3R_DTYPE_I16), S3R_ERR_USAGE);
     assert_false(s3r_path_exists(out));
     s3r_checkpoint_close(o.checkpoint);
 }
@@ -341,12 +341,13 @@ typedef struct attempt {
     s3r_vocabulary vocabulary;
     const char *folder, *root;
     bool is_forced;
+    s3r_dtype dtype;
 } attempt;
 
 static s3r_status attempt_convert(void *context, s3r_error *error)
 {
     attempt *a = context;
-    s3r_convert_options options = {.dtype = S3R_DTYPE_F32, .is_forced = a->is_forced};
+    s3r_convert_options options = {.dtype = a->dtype, .is_forced = a->is_forced};
     s3r_status status = s3r_model_convert(a->o.checkpoint, &a->o.config, &a->vocabulary,
                                           a->folder, &options, error);
     return status;
@@ -354,7 +355,7 @@ static s3r_status attempt_convert(void *context, s3r_error *error)
 
 static void test_allocation_failures(void **state)
 {
-    attempt a = {.is_forced = false};
+    attempt a = {.dtype = S3R_DTYPE_I8};
     (void)state;
     a.root = test_folder();
     a.folder = test_path(a.root, "model");
@@ -365,6 +366,7 @@ static void test_allocation_failures(void **state)
     test_survives_alloc_faults(attempt_convert, &a);
     test_write_file(test_path(a.folder, "notes.txt"), "mine", 4);
     a.is_forced = true;
+    a.dtype = S3R_DTYPE_F32;
     test_survives_alloc_faults(attempt_convert, &a);
     assert_true(s3r_path_exists(test_path(a.folder, "notes.txt")));
     s3r_vocabulary_close(&a.vocabulary);

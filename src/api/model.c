@@ -268,8 +268,10 @@ s3r_status s3r_model_save(const s3r_model *model, const char *folder, const char
     static const struct {
         const char *name;
         s3r_dtype dtype;
-    } types[] = {
-        {"f32", S3R_DTYPE_F32}, {"f16", S3R_DTYPE_F16}, {"bf16", S3R_DTYPE_BF16}};
+    } types[] = {{"f32", S3R_DTYPE_F32},
+                 {"f16", S3R_DTYPE_F16},
+                 {"bf16", S3R_DTYPE_BF16},
+                 {"int8", S3R_DTYPE_I8}};
     for (size_t i = 0; i < S3R_ARRAY_LEN(types); i++) {
         if (strcmp(dtype, types[i].name) != 0)
             continue;
@@ -282,6 +284,6 @@ s3r_status s3r_model_save(const s3r_model *model, const char *folder, const char
                                  model->has_vocabulary ? &model->vocabulary : NULL,
                                  folder, &options, err);
     }
-    return s3r_fail(err, S3R_ERR_USAGE, "dtype: expected f32, f16 or bf16, found \"%s\"",
-                    dtype);
+    return s3r_fail(err, S3R_ERR_USAGE,
+                    "dtype: expected f32, f16, bf16 or int8, found \"%s\"", dtype);
 }

@@ -18,7 +18,7 @@ s3r_cpu_level s3r_cpu_detect(void)
     if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
         !__builtin_cpu_supports("avx512vl") || !__builtin_cpu_supports("avx512dq"))
         return S3R_CPU_AVX2;
-    if (!__builtin_cpu_supports("avx512bf16"))
+    if (!__builtin_cpu_supports("avx512bf16") || !__builtin_cpu_supports("avx512vnni"))
         return S3R_CPU_AVX512;
     return S3R_CPU_AVX512BF16;
 #else

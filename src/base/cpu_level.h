@@ -10,7 +10,7 @@ typedef enum s3r_cpu_level {
     S3R_CPU_PORTABLE,  /* what the compiler targets by default (x86-64: SSE2) */
     S3R_CPU_AVX2,      /* AVX2, FMA, F16C */
     S3R_CPU_AVX512,    /* AVX-512 F, BW, VL, DQ */
-    S3R_CPU_AVX512BF16 /* AVX-512 with bf16 dot products */
+    S3R_CPU_AVX512BF16 /* AVX-512 with dot products of bf16 and of int8 */
 } s3r_cpu_level;
 
 #define S3R_CPU_LEVEL_COUNT 4

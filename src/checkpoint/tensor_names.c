@@ -90,6 +90,13 @@ static const rule rules[] = {
     {"encoder.layers.#.self_attn.grep_linear.*",
      "encoder.layers.#.attention.gru_rel_pos_linear.*"},
     {"encoder.layers.#.self_attn.grep_a", "encoder.layers.#.attention.gru_rel_pos_const"},
+    /* scales of int8 matrices */
+    {"encoder.layers.#.attention.q_proj.weight_scale", NULL},
+    {"encoder.layers.#.attention.k_proj.weight_scale", NULL},
+    {"encoder.layers.#.attention.v_proj.weight_scale", NULL},
+    {"encoder.layers.#.attention.out_proj.weight_scale", NULL},
+    {"encoder.layers.#.feed_forward.intermediate_dense.weight_scale", NULL},
+    {"encoder.layers.#.feed_forward.output_dense.weight_scale", NULL},
     /* MMS adapters */
     {"encoder.layers.#.adapter_layer.norm.*", NULL},
     {"encoder.layers.#.adapter_layer.linear_1.*", NULL},

@@ -13,7 +13,7 @@
 #include "checkpoint/checkpoint.h"
 
 #define S3R_MAX_CONV_LAYERS   32u
-#define S3R_CONFIG_TEXT_BYTES 64u
+#define S3R_CONFIG_TEXT_BYTES 72u /* with NUL; a content hash fits */
 
 typedef enum s3r_family {
     S3R_FAMILY_WAV2VEC2,
@@ -37,6 +37,11 @@ typedef struct s3r_model_config {
     bool is_fairseq;
     char architecture[S3R_CONFIG_TEXT_BYTES]; /* "Wav2Vec2ForCTC"; "" when not named */
     char license[S3R_CONFIG_TEXT_BYTES];      /* "" when the configuration names none */
+
+    /* The matrices of the blocks are int8 (weight_quantize.h), made from the backbone
+     * with this content hash, "" when it is not known. */
+    bool is_int8;
+    char int8_backbone[S3R_CONFIG_TEXT_BYTES];
 
     /* Convolutional feature extractor; its norms have eps 1e-5 always. */
     size_t conv_count; /* 1 .. S3R_MAX_CONV_LAYERS */

@@ -188,6 +188,20 @@ static void copy_text(char *out, const json_t *value)
         snprintf(out, S3R_CONFIG_TEXT_BYTES, "%s", json_string_value(value));
 }
 
+/* "s3r_int8": {"backbone": HASH}: what s3r convert --dtype int8 writes. */
+static s3r_status read_int8(s3r_model_config *out, const s3r_config_node *node,
+                            s3r_error *err)
+{
+    const json_t *object = s3r_config_get(node, "s3r_int8");
+    if (!object)
+        return S3R_OK;
+    if (!json_is_object(object))
+        return s3r_config_fail(node, "s3r_int8", "an object", object, err);
+    out->is_int8 = true;
+    copy_text(out->int8_backbone, json_object_get(object, "backbone"));
+    return S3R_OK;
+}
+
 s3r_status s3r_config_parse_hf(s3r_model_config *out, s3r_config_silence *silence,
                                const s3r_config_source *source, s3r_error *err)
 {
@@ -205,6 +219,7 @@ s3r_status s3r_config_parse_hf(s3r_model_config *out, s3r_config_silence *silenc
     if (out->family == S3R_FAMILY_WAV2VEC2)
         S3R_TRY(s3r_config_read_count(&out->adapter_attn_dim, &node, "adapter_attn_dim",
                                       1, 65536, err));
+    S3R_TRY(read_int8(out, &node, err));
     silence->conv_bias = !s3r_config_get(&node, "conv_bias");
     silence->adapter = out->adapter_attn_dim == 0;
     silence->vocab_size = out->vocab_size == 0;

@@ -117,6 +117,11 @@ json_t *s3r_model_config_to_json(const s3r_model_config *config, const json_t *b
         set(out, "model_type", json_string(s3r_family_name(config->family))) &&
         set_extractor(out, config) && set_encoder(out, config) && set_head(out, config) &&
         set_training(out, config);
+    if (out)
+        json_object_del(out, "s3r_int8"); /* of base */
+    if (is_complete && config->is_int8)
+        is_complete =
+            set(out, "s3r_int8", json_pack("{s:s}", "backbone", config->int8_backbone));
     if (is_complete && config->license[0])
         is_complete = set(out, "license", json_string(config->license));
     if (!is_complete) {

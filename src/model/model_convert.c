@@ -5,6 +5,7 @@
  */
 #include "model/model_convert.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,20 +14,31 @@
 #include "base/memory.h"
 #include "checkpoint/safetensors.h"
 #include "model/model_folder.h"
+#include "model/model_hash.h"
 #include "model/stored_values.h"
 #include "model/weight_plan.h"
+#include "model/weight_quantize.h"
 
 #define PIECE_ELEMENTS 16384u
 #define PREFIX_BYTES   24u
 
+/* A tensor that is written: a weight, or the scales of an int8 one. */
+typedef struct output {
+    const s3r_weight_entry *entry;
+    bool is_scales;
+    char name[S3R_TENSOR_NAME_BYTES + PREFIX_BYTES];
+} output;
+
 typedef struct conversion {
     const s3r_checkpoint *checkpoint;
-    const s3r_model_config *config;
+    s3r_model_config config; /* of the result */
     const s3r_convert_options *options;
     s3r_weight_plan plan;
-    s3r_tensor *tensors; /* as they will be written */
-    char (*names)[S3R_TENSOR_NAME_BYTES + PREFIX_BYTES];
-    float *values;         /* [PIECE_ELEMENTS] */
+    output *outputs;
+    size_t output_count;
+    s3r_tensor *tensors;   /* as they will be written, those of the options behind */
+    size_t piece;          /* elements that are converted at once: whole rows */
+    float *values;         /* [piece] */
     unsigned char *stored; /* the same in the wanted type */
 } conversion;
 
@@ -36,8 +48,8 @@ static s3r_status check_form(const s3r_model_config *config,
     const char *form = NULL;
     bool is_data2vec = config->family == S3R_FAMILY_DATA2VEC_AUDIO;
     if (options->dtype != S3R_DTYPE_F32 && options->dtype != S3R_DTYPE_F16 &&
-        options->dtype != S3R_DTYPE_BF16)
-        return s3r_fail(err, S3R_ERR_USAGE, "expected F32, F16 or BF16, found %s",
+        options->dtype != S3R_DTYPE_BF16 && options->dtype != S3R_DTYPE_I8)
+        return s3r_fail(err, S3R_ERR_USAGE, "expected F32, F16, BF16 or I8, found %s",
                         s3r_dtype_name(options->dtype));
     if (!config->has_feature_projection)
         form = "an encoder without feature projection";
@@ -55,32 +67,84 @@ static s3r_status check_form(const s3r_model_config *config,
 
 static size_t tensor_count(const conversion *c)
 {
-    return c->plan.count + c->options->extra_count;
+    return c->output_count + c->options->extra_count;
+}
+
+static bool is_quantized(const conversion *c, const s3r_weight_entry *entry)
+{
+    return c->options->dtype == S3R_DTYPE_I8 && entry->rule &&
+           s3r_weight_rule_is_quantizable(entry->rule);
+}
+
+/* What a weight is written as. */
+static s3r_dtype type_of(const conversion *c, const s3r_weight_entry *entry)
+{
+    if (c->options->dtype != S3R_DTYPE_I8 || is_quantized(c, entry))
+        return c->options->dtype;
+    s3r_dtype stored = entry->tensor->dtype;
+    return stored == S3R_DTYPE_F64 ? S3R_DTYPE_F32 : stored;
+}
+
+static void add_output(conversion *c, const s3r_weight_entry *entry, bool is_scales)
+{
+    const char *prefix = strncmp(entry->name, "lm_head.", 8) == 0
+                             ? ""
+                             : s3r_family_prefix(c->config.family);
+    char scales_name[S3R_TENSOR_NAME_BYTES];
+    if (is_scales)
+        s3r_weight_scales_name(scales_name, entry->name);
+    output *out = &c->outputs[c->output_count];
+    s3r_tensor *tensor = &c->tensors[c->output_count++];
+    *out = (output){.entry = entry, .is_scales = is_scales};
+    snprintf(out->name, sizeof out->name, "%s%s", prefix,
+             is_scales ? scales_name : entry->name);
+    *tensor = (s3r_tensor){.name = out->name, .rank = is_scales ? 1 : entry->rank};
+    tensor->dtype = is_scales ? S3R_DTYPE_F32 : type_of(c, entry);
+    memcpy(tensor->shape, entry->shape, sizeof entry->shape);
+    tensor->size_bytes = s3r_dtype_size(tensor->dtype);
+    for (unsigned i = 0; i < tensor->rank; i++)
+        tensor->size_bytes *= entry->shape[i];
+}
+
+/* Of all matrices of one rule, of which entry `last` is the last: the order of a plan. */
+static void add_scales(conversion *c, size_t last)
+{
+    const s3r_weight_entry *entries = c->plan.entries;
+    size_t first = last;
+    while (first > 0 && entries[first - 1].rule == entries[last].rule)
+        first--;
+    for (size_t i = first; i <= last; i++)
+        add_output(c, &entries[i], true);
+}
+
+/* Whole rows of every matrix that is quantised, in one piece. */
+static size_t piece_of(const conversion *c)
+{
+    size_t cols = S3R_MAX(c->config.hidden_size, c->config.ffn_size);
+    return S3R_MAX(cols, (size_t)PIECE_ELEMENTS);
 }
 
 static s3r_status list_tensors(conversion *c, s3r_error *err)
 {
-    const char *prefix = s3r_family_prefix(c->config->family);
-    size_t element = s3r_dtype_size(c->options->dtype);
-    c->tensors = s3r_alloc(tensor_count(c), sizeof *c->tensors);
-    c->names = s3r_alloc(c->plan.count, sizeof *c->names);
-    c->values = s3r_alloc_raw(PIECE_ELEMENTS, sizeof *c->values);
-    c->stored = s3r_alloc_raw(PIECE_ELEMENTS, element);
-    if (!c->tensors || !c->names || !c->values || !c->stored)
-        return s3r_fail_memory(err, "the list of tensors",
-                               c->plan.count * sizeof *c->tensors);
+    size_t capacity = 2 * c->plan.count;
+    c->piece = piece_of(c);
+    c->outputs = s3r_alloc(capacity, sizeof *c->outputs);
+    c->tensors = s3r_alloc(capacity + c->options->extra_count, sizeof *c->tensors);
+    c->values = s3r_alloc_raw(c->piece, sizeof *c->values);
+    c->stored = s3r_alloc_raw(c->piece, sizeof *c->values);
+    if (!c->outputs || !c->tensors || !c->values || !c->stored)
+        return s3r_fail_memory(err, "the list of tensors", capacity * sizeof *c->outputs);
     for (size_t i = 0; i < c->plan.count; i++) {
         const s3r_weight_entry *entry = &c->plan.entries[i];
-        bool is_head = strncmp(entry->name, "lm_head.", 8) == 0;
-        snprintf(c->names[i], sizeof c->names[i], "%s%s", is_head ? "" : prefix,
-                 entry->name);
-        c->tensors[i] = (s3r_tensor){
-            .name = c->names[i], .dtype = c->options->dtype, .rank = entry->rank};
-        memcpy(c->tensors[i].shape, entry->shape, sizeof entry->shape);
-        c->tensors[i].size_bytes = s3r_tensor_elements(entry->tensor) * element;
+        if (entry->rule && entry->rule->kind == S3R_WEIGHT_SCALES)
+            continue; /* of the model that is read */
+        add_output(c, entry, false);
+        bool is_last = i + 1 == c->plan.count || entry[1].rule != entry->rule;
+        if (is_last && is_quantized(c, entry))
+            add_scales(c, i);
     }
     for (size_t i = 0; i < c->options->extra_count; i++)
-        c->tensors[c->plan.count + i] = c->options->extra[i];
+        c->tensors[c->output_count + i] = c->options->extra[i];
     return S3R_OK;
 }
 
@@ -111,38 +175,92 @@ static s3r_status replace_head(s3r_weight_plan *plan, const s3r_convert_edit *ed
     return S3R_OK;
 }
 
+/* Elements of a weight as they are meant: what is stored is worth, then the edit. */
+static void read_values(const conversion *c, const s3r_weight_entry *entry, size_t first,
+                        size_t count)
+{
+    const s3r_tensor *from = entry->tensor;
+    const s3r_convert_edit *edit = c->options->edit;
+    if (from->dtype == S3R_DTYPE_I8)
+        s3r_dequantize_weights(c->values, from->data,
+                               s3r_weight_plan_scales(&c->plan, entry)->data,
+                               entry->shape[1], first, count);
+    else
+        s3r_stored_to_f32(c->values, from->data, from->dtype, first, count);
+    if (edit && entry->rule && edit->touches(edit->context, entry))
+        edit->apply(edit->context, entry, first, count, c->values);
+}
+
+static s3r_status fail_value(const conversion *c, const s3r_weight_entry *entry,
+                             const char *type, size_t element, float value,
+                             s3r_error *err)
+{
+    return s3r_fail(
+        err, S3R_ERR_MODEL,
+        "%s: \"%s\": element %zu: expected a value that %s can hold, found %g",
+        s3r_checkpoint_path(c->checkpoint), entry->tensor->name, element, type,
+        (double)value);
+}
+
+/* An int8 matrix or its scales, row by row. */
+static s3r_status supply_quantized(conversion *c, const output *out,
+                                   s3r_tensor_write_fn write, void *write_context,
+                                   s3r_error *err)
+{
+    size_t rows = out->entry->shape[0], cols = out->entry->shape[1];
+    s3r_status status = S3R_OK;
+    for (size_t row = 0; status == S3R_OK && row < rows; row++) {
+        read_values(c, out->entry, row * cols, cols);
+        for (size_t i = 0; i < cols; i++)
+            if (!isfinite(c->values[i]))
+                return fail_value(c, out->entry, "int8", row * cols + i, c->values[i],
+                                  err);
+        float scale = s3r_quantize_weights(cols, c->values, (int8_t *)c->stored);
+        status = out->is_scales ? write(write_context, &scale, sizeof scale, err)
+                                : write(write_context, c->stored, cols, err);
+    }
+    return status;
+}
+
+static s3r_status supply_converted(conversion *c, const s3r_weight_entry *entry,
+                                   s3r_dtype dtype, s3r_tensor_write_fn write,
+                                   void *write_context, s3r_error *err)
+{
+    size_t total = s3r_tensor_elements(entry->tensor), bad;
+    s3r_status status = S3R_OK;
+    for (size_t at = 0; status == S3R_OK && at < total; at += c->piece) {
+        size_t count = S3R_MIN(total - at, c->piece);
+        read_values(c, entry, at, count);
+        if (!s3r_stored_from_f32(c->stored, dtype, c->values, count, &bad))
+            return fail_value(c, entry, s3r_dtype_name(dtype), at + bad, c->values[bad],
+                              err);
+        status = write(write_context, c->stored, count * s3r_dtype_size(dtype), err);
+    }
+    return status;
+}
+
 /* An s3r_tensor_source_fn. */
 static s3r_status supply(void *context, size_t index, s3r_tensor_write_fn write,
                          void *write_context, s3r_error *err)
 {
     conversion *c = context;
-    if (index >= c->plan.count)
-        return write(write_context, c->tensors[index].data, c->tensors[index].size_bytes,
-                     err);
-    const s3r_weight_entry *entry = &c->plan.entries[index];
-    const s3r_tensor *from = entry->tensor;
+    const s3r_tensor *meant = &c->tensors[index];
+    if (index >= c->output_count)
+        return write(write_context, meant->data, meant->size_bytes, err);
+    const output *out = &c->outputs[index];
+    const s3r_tensor *from = out->entry->tensor;
     const s3r_convert_edit *edit = c->options->edit;
-    bool is_edited = edit && entry->rule && edit->touches(edit->context, entry);
-    bool is_copied = from->dtype == c->options->dtype && !is_edited;
-    size_t total = s3r_tensor_elements(from), bad;
-    s3r_status status = S3R_OK;
-    if (is_copied)
-        status = total ? write(write_context, from->data, from->size_bytes, err) : S3R_OK;
-    for (size_t at = 0; !is_copied && status == S3R_OK && at < total;
-         at += PIECE_ELEMENTS) {
-        size_t count = S3R_MIN(total - at, (size_t)PIECE_ELEMENTS);
-        s3r_stored_to_f32(c->values, from->data, from->dtype, at, count);
-        if (is_edited)
-            edit->apply(edit->context, entry, at, count, c->values);
-        if (!s3r_stored_from_f32(c->stored, c->options->dtype, c->values, count, &bad))
-            return s3r_fail(err, S3R_ERR_MODEL,
-                            "%s: \"%s\": element %zu: expected a value that %s can hold, "
-                            "found %g",
-                            s3r_checkpoint_path(c->checkpoint), from->name, at + bad,
-                            s3r_dtype_name(c->options->dtype), (double)c->values[bad]);
-        status = write(write_context, c->stored,
-                       count * s3r_dtype_size(c->options->dtype), err);
-    }
+    bool is_edited = edit && out->entry->rule && edit->touches(edit->context, out->entry);
+    s3r_status status;
+    if (out->is_scales || (meant->dtype == S3R_DTYPE_I8 && from->dtype != S3R_DTYPE_I8) ||
+        (meant->dtype == S3R_DTYPE_I8 && is_edited))
+        status = supply_quantized(c, out, write, write_context, err);
+    else if (from->dtype == meant->dtype && !is_edited)
+        status = meant->size_bytes
+                     ? write(write_context, from->data, from->size_bytes, err)
+                     : S3R_OK;
+    else
+        status = supply_converted(c, out->entry, meant->dtype, write, write_context, err);
     s3r_checkpoint_forget(c->checkpoint, from);
     return status;
 }
@@ -172,7 +290,7 @@ static s3r_status compare_piece(void *context, const void *bytes, size_t size,
 static s3r_status compare_extra(const conversion *c, const s3r_checkpoint *written,
                                 s3r_error *err)
 {
-    for (size_t i = c->plan.count; i < tensor_count(c); i++) {
+    for (size_t i = c->output_count; i < tensor_count(c); i++) {
         const s3r_tensor *meant = &c->tensors[i], *found = NULL;
         for (size_t j = 0; j < s3r_checkpoint_tensor_count(written) && !found; j++) {
             const s3r_tensor *tensor = s3r_checkpoint_tensor(written, j);
@@ -195,9 +313,9 @@ static s3r_status compare_all(conversion *c, const s3r_checkpoint *written,
     S3R_TRY(s3r_model_config_open(&config, written, NULL, err));
     S3R_TRY(s3r_weight_plan_make(&plan, written, NULL, &config, err));
     s3r_status status = S3R_OK;
-    if (plan.count != c->plan.count)
+    if (plan.count != c->output_count)
         status = s3r_fail(err, S3R_ERR_RUNTIME, "%s: expected %zu tensors, found %zu",
-                          s3r_checkpoint_path(written), c->plan.count, plan.count);
+                          s3r_checkpoint_path(written), c->output_count, plan.count);
     for (size_t i = 0; status == S3R_OK && i < plan.count; i++) {
         comparison run = {plan.entries[i].tensor, 0};
         status = supply(c, i, compare_piece, &run, err);
@@ -246,9 +364,9 @@ static s3r_status write_weights(conversion *c, const char *folder, s3r_error *er
 static s3r_status write_folder(conversion *c, const s3r_vocabulary *vocabulary,
                                const char *folder, s3r_error *err)
 {
-    const s3r_checkpoint *from = c->config->is_fairseq ? NULL : c->checkpoint;
+    const s3r_checkpoint *from = c->config.is_fairseq ? NULL : c->checkpoint;
     const s3r_model_description description = {
-        .config = c->config,
+        .config = &c->config,
         .vocabulary = vocabulary,
         .dtype = c->options->dtype,
         .base_config = from ? s3r_checkpoint_config(from) : NULL,
@@ -256,6 +374,18 @@ static s3r_status write_folder(conversion *c, const s3r_vocabulary *vocabulary,
     S3R_TRY(s3r_model_folder_describe(folder, &description, err));
     S3R_TRY(write_weights(c, folder, err));
     return verify(c, folder, err);
+}
+
+/* What the result says of int8: the backbone that masks know it by, unless its weights
+ * are no longer that one's. */
+static s3r_status describe_int8(conversion *c, const s3r_model_config *from,
+                                s3r_error *err)
+{
+    c->config.is_int8 = c->options->dtype == S3R_DTYPE_I8;
+    c->config.int8_backbone[0] = '\0';
+    if (!c->config.is_int8 || c->options->edit)
+        return S3R_OK;
+    return s3r_model_hash(c->config.int8_backbone, c->checkpoint, from, err);
 }
 
 s3r_status s3r_model_convert(const s3r_checkpoint *checkpoint,
@@ -266,10 +396,11 @@ s3r_status s3r_model_convert(const s3r_checkpoint *checkpoint,
     s3r_folder_writer writer = {0};
     const s3r_convert_edit *edit = options->edit;
     conversion c = {.checkpoint = checkpoint,
-                    .config = edit ? edit->config : config,
+                    .config = edit ? *edit->config : *config,
                     .options = options};
     S3R_TRY(check_form(config, options, err));
     S3R_TRY(s3r_model_folder_check(folder, options->is_forced, err));
+    S3R_TRY(describe_int8(&c, config, err));
     S3R_TRY(s3r_weight_plan_make(&c.plan, checkpoint, options->language_adapter, config,
                                  err));
     s3r_status status =
@@ -285,8 +416,8 @@ s3r_status s3r_model_convert(const s3r_checkpoint *checkpoint,
     else
         s3r_folder_writer_abort(&writer);
     s3r_weight_plan_release(&c.plan);
+    s3r_free(c.outputs);
     s3r_free(c.tensors);
-    s3r_free(c.names);
     s3r_free(c.values);
     s3r_free(c.stored);
     return status;

@@ -22,8 +22,10 @@ typedef struct s3r_convert_edit {
 } s3r_convert_edit;
 
 typedef struct s3r_convert_options {
-    s3r_dtype dtype; /* of all tensors: F32, F16 or BF16 */
-    bool is_forced;  /* replace a model in the folder, keep its other files */
+    /* Of all tensors: F32, F16 or BF16; or I8: of the matrices of the blocks, the others
+     * stay as they are stored. */
+    s3r_dtype dtype;
+    bool is_forced; /* replace a model in the folder, keep its other files */
     const s3r_checkpoint
         *language_adapter;        /* MMS: tensors that replace others; or NULL */
     const s3r_convert_edit *edit; /* or NULL */
@@ -41,9 +43,12 @@ typedef struct s3r_convert_options {
  * (a full disk, a value beyond the type) folder holds what it held before.  With
  * is_forced a model that was there is replaced; other files in the folder stay.
  *
+ * int8 is a form of our own, which transformers does not read; the other types of an int8
+ * model are what its numbers are worth.
+ *
  * S3R_ERR_MODEL: tensors that do not fit config, a value that dtype cannot hold, a form
  * that transformers does not have.  S3R_ERR_USAGE: folder holds anything and
- * is_forced is false, or dtype is none of the three.  S3R_ERR_RUNTIME, S3R_ERR_RESOURCE.
+ * is_forced is false, or dtype is none of the four.  S3R_ERR_RUNTIME, S3R_ERR_RESOURCE.
  */
 s3r_status s3r_model_convert(const s3r_checkpoint *checkpoint,
                              const s3r_model_config *config,

@@ -65,9 +65,9 @@ static json_t *make_config(const s3r_model_description *description)
     if (description->vocabulary)
         config.pad_token_id = description->vocabulary->blank_id;
     json_t *out = s3r_model_config_to_json(&config, description->base_config);
-    size_t type = description->dtype == S3R_DTYPE_F32   ? 0
-                  : description->dtype == S3R_DTYPE_F16 ? 1
-                                                        : 2;
+    size_t type = description->dtype == S3R_DTYPE_F16    ? 1
+                  : description->dtype == S3R_DTYPE_BF16 ? 2
+                                                         : 0;
     if (out &&
         json_object_set_new(out, "torch_dtype", json_string(torch_names[type])) != 0) {
         json_decref(out);

@@ -60,6 +60,10 @@ s3r_status s3r_model_hash(char *text, const s3r_checkpoint *checkpoint,
     struct sha256_ctx hash;
     uint8_t digest[SHA256_DIGEST_SIZE];
     s3r_weight_plan plan;
+    if (config->is_int8 && strlen(config->int8_backbone) == S3R_MODEL_HASH_BYTES - 1) {
+        memcpy(text, config->int8_backbone, S3R_MODEL_HASH_BYTES);
+        return S3R_OK;
+    }
     S3R_TRY(s3r_weight_plan_make(&plan, checkpoint, NULL, config, err));
     qsort(plan.entries, plan.count, sizeof *plan.entries, compare_entries);
     sha256_init(&hash);

@@ -11,8 +11,9 @@
 /*
  * SHA-256 over the encoder's weights as stored, by canonical name; reads all of them.
  * Equal for the same values in the same types, whatever file format or naming they have.
- * The CTC head, the mask embedding (which only training uses) and the leftovers of
- * pretraining do not count.
+ * A model in int8 has the hash of the backbone that it was made from, so that
+ * masks of that one fit it.  The CTC head, the mask embedding (which only training uses)
+ * and the leftovers of pretraining do not count.
  *
  *   "s3r-backbone-1" NUL, then for each tensor, sorted by the bytes of its name:
  *   name NUL, dtype ("F32") NUL, number of dimensions other than 1 as u64, those

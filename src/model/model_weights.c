@@ -54,6 +54,16 @@ static s3r_status bind_f32(const binder *b, s3r_weight *target, const s3r_tensor
     return S3R_OK;
 }
 
+/* Of the matrix that target is already. */
+static s3r_status bind_scales(const binder *b, s3r_weight *target,
+                              const s3r_tensor *tensor, s3r_error *err)
+{
+    s3r_weight scales;
+    S3R_TRY(bind_f32(b, &scales, tensor, err));
+    target->scales = scales.data;
+    return S3R_OK;
+}
+
 static s3r_conv_shape conv_shape(const binder *b, const s3r_weight_entry *entry)
 {
     const s3r_model_config *config = b->config;
@@ -100,6 +110,8 @@ static s3r_status bind(binder *b, const s3r_weight_entry *entry, s3r_error *err)
     case S3R_WEIGHT_GAIN:
         *target = (s3r_weight){.rows = 1, .cols = elements};
         return bind_f32(b, target, tensor, err);
+    case S3R_WEIGHT_SCALES:
+        return bind_scales(b, target, tensor, err);
     default:
         *target = (s3r_weight){.rows = entry->shape[0], .cols = entry->shape[1]};
         if (entry->rule->kind == S3R_WEIGHT_TABLE || tensor->dtype == S3R_DTYPE_F64)

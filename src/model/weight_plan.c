@@ -15,6 +15,7 @@
 #include "model/name_fold.h"
 
 #define SHAPE_BYTES 128u
+#define SCALES_NAME ".weight_scale"
 
 /* ---- the table ---- */
 
@@ -68,6 +69,12 @@ static bool has_adapters(const s3r_model_config *c, size_t number)
 {
     (void)number;
     return c->adapter_attn_dim > 0;
+}
+
+static bool is_int8(const s3r_model_config *c, size_t number)
+{
+    (void)number;
+    return c->is_int8;
 }
 
 static bool has_head(const s3r_model_config *c, size_t number)
@@ -133,6 +140,9 @@ static size_t dim_of(char letter, const s3r_model_config *c, size_t number)
 #define BLOCK(name, kind, member, shape, applies)                                        \
     RULE(S3R_OWNER_BLOCK, s3r_block_weights, "encoder.layers.#." name, kind, member,     \
          shape, applies)
+/* Behind their matrix. */
+#define SCALES(name, member, shape)                                                      \
+    BLOCK(name SCALES_NAME, S3R_WEIGHT_SCALES, member, shape, is_int8)
 
 static const s3r_weight_rule rules[] = {
     CONV("conv.weight", S3R_WEIGHT_CONV, weight, "oik", NULL),
@@ -159,12 +169,16 @@ static const s3r_weight_rule rules[] = {
     MODEL("encoder.layer_norm.weight", S3R_WEIGHT_VECTOR, encoder_norm.gain, "D", NULL),
     MODEL("encoder.layer_norm.bias", S3R_WEIGHT_VECTOR, encoder_norm.bias, "D", NULL),
     BLOCK("attention.q_proj.weight", S3R_WEIGHT_MATRIX, q.weight, "DD", NULL),
+    SCALES("attention.q_proj", q.weight, "D"),
     BLOCK("attention.q_proj.bias", S3R_WEIGHT_VECTOR, q.bias, "D", NULL),
     BLOCK("attention.k_proj.weight", S3R_WEIGHT_MATRIX, k.weight, "DD", NULL),
+    SCALES("attention.k_proj", k.weight, "D"),
     BLOCK("attention.k_proj.bias", S3R_WEIGHT_VECTOR, k.bias, "D", NULL),
     BLOCK("attention.v_proj.weight", S3R_WEIGHT_MATRIX, v.weight, "DD", NULL),
+    SCALES("attention.v_proj", v.weight, "D"),
     BLOCK("attention.v_proj.bias", S3R_WEIGHT_VECTOR, v.bias, "D", NULL),
     BLOCK("attention.out_proj.weight", S3R_WEIGHT_MATRIX, out.weight, "DD", NULL),
+    SCALES("attention.out_proj", out.weight, "D"),
     BLOCK("attention.out_proj.bias", S3R_WEIGHT_VECTOR, out.bias, "D", NULL),
     BLOCK("attention.gru_rel_pos_linear.weight", S3R_WEIGHT_TABLE, gru_linear.weight,
           "8h", is_wavlm),
@@ -178,9 +192,11 @@ static const s3r_weight_rule rules[] = {
     BLOCK("layer_norm.bias", S3R_WEIGHT_VECTOR, attention_norm.bias, "D", NULL),
     BLOCK("feed_forward.intermediate_dense.weight", S3R_WEIGHT_MATRIX, fc1.weight, "FD",
           NULL),
+    SCALES("feed_forward.intermediate_dense", fc1.weight, "F"),
     BLOCK("feed_forward.intermediate_dense.bias", S3R_WEIGHT_VECTOR, fc1.bias, "F",
           NULL),
     BLOCK("feed_forward.output_dense.weight", S3R_WEIGHT_MATRIX, fc2.weight, "DF", NULL),
+    SCALES("feed_forward.output_dense", fc2.weight, "D"),
     BLOCK("feed_forward.output_dense.bias", S3R_WEIGHT_VECTOR, fc2.bias, "D", NULL),
     BLOCK("final_layer_norm.weight", S3R_WEIGHT_VECTOR, ffn_norm.gain, "D", NULL),
     BLOCK("final_layer_norm.bias", S3R_WEIGHT_VECTOR, ffn_norm.bias, "D", NULL),
@@ -330,18 +346,54 @@ static bool is_float(s3r_dtype dtype)
            dtype == S3R_DTYPE_F64;
 }
 
-static void check_tensor(const s3r_weight_entry *entry, faults *found)
+bool s3r_weight_rule_is_quantizable(const s3r_weight_rule *rule)
+{
+    return rule + 1 < rules + S3R_ARRAY_LEN(rules) && rule[1].kind == S3R_WEIGHT_SCALES;
+}
+
+const s3r_tensor *s3r_weight_plan_scales(const s3r_weight_plan *plan,
+                                         const s3r_weight_entry *matrix)
+{
+    for (size_t i = 0; i < plan->count; i++) {
+        const s3r_weight_entry *entry = &plan->entries[i];
+        if (entry->rule == matrix->rule + 1 && entry->number == matrix->number)
+            return entry->tensor;
+    }
+    return NULL; /* the plan was made for int8: not reached */
+}
+
+void s3r_weight_scales_name(char out[S3R_TENSOR_NAME_BYTES], const char *matrix)
+{
+    size_t stem = strlen(matrix) - strlen(".weight");
+    snprintf(out, S3R_TENSOR_NAME_BYTES, "%.*s" SCALES_NAME, (int)stem, matrix);
+}
+
+/* What a tensor may be stored as. */
+static const char *wanted_types(const s3r_weight_entry *entry,
+                                const s3r_model_config *config)
+{
+    s3r_dtype dtype = entry->tensor->dtype;
+    if (entry->rule->kind == S3R_WEIGHT_SCALES)
+        return dtype == S3R_DTYPE_F32 ? NULL : "F32";
+    if (config->is_int8 && s3r_weight_rule_is_quantizable(entry->rule))
+        return dtype == S3R_DTYPE_I8 ? NULL : "I8";
+    return is_float(dtype) ? NULL : "F32, F16, BF16 or F64";
+}
+
+static void check_tensor(const s3r_weight_entry *entry, const s3r_model_config *config,
+                         faults *found)
 {
     char detail[2 * SHAPE_BYTES + 64], expected_shape[SHAPE_BYTES], shape[SHAPE_BYTES];
     s3r_tensor expected = {.rank = entry->rank};
     memcpy(expected.shape, entry->shape, sizeof entry->shape);
     bool is_fitting = has_shape(entry->tensor, entry);
-    if (is_fitting && is_float(entry->tensor->dtype))
+    const char *types = wanted_types(entry, config);
+    if (is_fitting && !types)
         return;
     s3r_tensor_shape_text(&expected, expected_shape, sizeof expected_shape);
     s3r_tensor_shape_text(entry->tensor, shape, sizeof shape);
     if (is_fitting)
-        snprintf(detail, sizeof detail, "expected F32, F16, BF16 or F64, found %s",
+        snprintf(detail, sizeof detail, "expected %s, found %s", types,
                  s3r_dtype_name(entry->tensor->dtype));
     else
         snprintf(detail, sizeof detail, "expected %s, found %s", expected_shape, shape);
@@ -367,7 +419,7 @@ static void match(s3r_weight_plan *plan, const s3r_weight_rule *rule, size_t num
     s3r_weight_entry *entry = describe(plan, rule, number, config);
     entry->tensor = index_take(index, entry->name, found);
     if (entry->tensor) {
-        check_tensor(entry, found);
+        check_tensor(entry, config, found);
         plan->count++;
     } else if (!rule->is_optional &&
                !s3r_fault_list_add(&found->missing, entry->name, "")) {

@@ -19,6 +19,7 @@ typedef enum s3r_weight_kind {
     S3R_WEIGHT_POS_CONV,  /* [out, in / groups, kernel], packed a group */
     S3R_WEIGHT_DIRECTION, /* the same under weight norm; goes with the gain before it */
     S3R_WEIGHT_GAIN,      /* weight_g [1, 1, kernel], fp32 */
+    S3R_WEIGHT_SCALES,    /* of the int8 matrix before it: [out], fp32 */
 } s3r_weight_kind;
 
 /* What a rule's "#" counts, and the struct that its offset is in. */
@@ -64,6 +65,13 @@ typedef struct s3r_weight_plan {
 s3r_status s3r_weight_plan_make(s3r_weight_plan *out, const s3r_checkpoint *checkpoint,
                                 const s3r_checkpoint *language_adapter,
                                 const s3r_model_config *config, s3r_error *err);
+/* True for a matrix that is int8 where config->is_int8 says so. */
+bool s3r_weight_rule_is_quantizable(const s3r_weight_rule *rule);
+/* The scales of an int8 matrix. */
+const s3r_tensor *s3r_weight_plan_scales(const s3r_weight_plan *plan,
+                                         const s3r_weight_entry *matrix);
+/* The canonical name of the scales of such a matrix. */
+void s3r_weight_scales_name(char out[S3R_TENSOR_NAME_BYTES], const char *matrix);
 /* Every weight that a model of config can have, optional ones too; tensor is NULL.
  * S3R_ERR_RESOURCE. */
 s3r_status s3r_weight_plan_list(s3r_weight_plan *out, const s3r_model_config *config,

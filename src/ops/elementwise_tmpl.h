@@ -5,6 +5,8 @@
  * the same order.  The including file defines nothing; it is compiled with its level's
  * flags and takes the static functions into its table.
  */
+#include <math.h>
+
 #include "base/random.h"
 #include "ops/kernels.h"
 #include "ops/vector_math.h"
@@ -17,6 +19,37 @@
 #else
 #define SAME_OR_OTHER_ROWS _Pragma("GCC ivdep")
 #endif
+
+/* Below this a row counts as zero, so that 127 / max is finite. */
+#define QUANTIZE_LEAST 1e-30f
+/* Added to a small number it leaves its nearest integer in the lowest bits. */
+#define ROUNDING_MAGIC 12582912.0f
+
+static float quantize_row(size_t n, const float *x, uint8_t *y)
+{
+    uint32_t largest_bits = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, x + i, sizeof bits);
+        bits &= 0x7fffffffu; /* in this order NaN is the largest */
+        largest_bits = bits > largest_bits ? bits : largest_bits;
+    }
+    float largest;
+    memcpy(&largest, &largest_bits, sizeof largest);
+    bool is_finite = largest_bits < 0x7f800000u;
+    if (!is_finite || largest < QUANTIZE_LEAST) {
+        memset(y, 128, n);
+        return is_finite ? 0.0f : NAN;
+    }
+    float inverse = 127.0f / largest;
+    for (size_t i = 0; i < n; i++) {
+        float rounded = x[i] * inverse + ROUNDING_MAGIC;
+        uint32_t bits;
+        memcpy(&bits, &rounded, sizeof bits);
+        y[i] = (uint8_t)(bits + 128u);
+    }
+    return largest / 127.0f;
+}
 
 static void gelu(size_t n, const float *x, float *y)
 {

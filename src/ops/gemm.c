@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define BLOCK_K      1024u
+#define BLOCK_K_INT8 4096u
 #define GROUP_PANELS 2u    /* panels that a task packs and uses together */
 #define TASK_ROWS    1024u /* more rows are cut: A of a task should stay in cache */
 /* Packed panels cost nothing to share, so that wider groups spare reading A again. */
@@ -39,17 +40,24 @@ static size_t segment_of(const s3r_product *product)
     return product->a_segment ? product->a_segment : product->k;
 }
 
+static bool is_int8(const s3r_product *product)
+{
+    return product->a_scales;
+}
+
 /* Steps of k a block: whole or even parts of a segment, so that a block of A is one row.
  */
 static size_t block_of(const s3r_product *product)
 {
     size_t segment = segment_of(product);
-    size_t parts = S3R_CEIL_DIV(segment, BLOCK_K);
+    size_t parts = S3R_CEIL_DIV(segment, is_int8(product) ? BLOCK_K_INT8 : BLOCK_K);
     return S3R_CEIL_DIV(S3R_CEIL_DIV(segment, parts), 16u) * 16u;
 }
 
 static size_t element_bytes(const s3r_product *product)
 {
+    if (is_int8(product))
+        return 1;
     return product->is_bf16 ? 2 : 4;
 }
 
@@ -86,7 +94,9 @@ static void pack_one(const s3r_kernels *kernels, size_t k, size_t cols, const vo
                      const s3r_kept_bits *kept, bool is_bf16, void *panel)
 {
     s3r_pack_fn pack;
-    if (layout == S3R_B_TRANSPOSED)
+    if (dtype == S3R_DTYPE_I8)
+        pack = kernels->pack_transposed_int8;
+    else if (layout == S3R_B_TRANSPOSED)
         pack = is_bf16 ? kernels->pack_transposed_bf16 : kernels->pack_transposed_f32;
     else
         pack = is_bf16 ? kernels->pack_plain_bf16 : kernels->pack_plain_f32;
@@ -280,7 +290,19 @@ static void run_tile(const s3r_kernels *kernels, const s3r_product *product,
     float *c = product->c + rows->row * product->c_stride + column;
     bool accumulate = product->accumulate || block->first > 0;
     size_t count = rows->row_end - rows->row;
-    if (product->is_bf16)
+    if (is_int8(product))
+        kernels->tile_int8(&(s3r_tile_int8){.rows = count,
+                                            .cols = cols,
+                                            .k = block->steps,
+                                            .a = rows->data,
+                                            .a_stride = rows->stride,
+                                            .a_scales = product->a_scales + rows->row,
+                                            .panel = panel,
+                                            .b_scales = product->b_scales + column,
+                                            .c = c,
+                                            .c_stride = product->c_stride,
+                                            .accumulate = accumulate});
+    else if (product->is_bf16)
         kernels->tile_bf16(count, cols, block->steps, rows->data, rows->stride, panel, c,
                            product->c_stride, accumulate);
     else
@@ -340,7 +362,9 @@ static void provide_panels(const s3r_kernels *kernels, const s3r_product *produc
                         block->panel * block->panel_bytes + block->first * bytes;
         return;
     }
-    block->panel_bytes = packed_rows(block->steps, product->is_bf16) * bytes;
+    block->panel_bytes = is_int8(product)
+                             ? s3r_int8_panel_bytes(block->steps)
+                             : packed_rows(block->steps, product->is_bf16) * bytes;
     block->packed = scratch;
     for (size_t p = 0; p < block->panels; p++) {
         size_t column = (block->panel + p) * S3R_PANEL;
@@ -471,6 +495,9 @@ void s3r_products_run(s3r_pool *pool, const s3r_kernels *kernels,
         size_t segment = segment_of(&products[i]);
         assert(segment == 0 || products[i].k % segment == 0);
         assert(!products[i].narrow || (products[i].gelu && products[i].k > 0));
+        assert(!is_int8(&products[i]) ||
+               (products[i].b_layout == S3R_B_TRANSPOSED &&
+                products[i].b_dtype == S3R_DTYPE_I8 && !products[i].is_bf16));
         assert(!products[i].b_kept || products[i].b_layout != S3R_B_PACKED);
         assert(!products[i].is_bf16 || segment == products[i].k || segment % 2 == 0);
         (void)segment;

@@ -41,6 +41,11 @@ typedef struct s3r_product {
      * B. */
     const uint64_t *b_kept;
     size_t b_kept_stride; /* words */
+    /* A in int8, plus 128 (s3r_kernels.quantize_row), and B stored as int8: then what one
+     * step is worth, a row of A and a column of B; else NULL. B is S3R_B_TRANSPOSED, and
+     * 3 bytes behind each row of A are readable. */
+    const float *a_scales; /* [m] */
+    const float *b_scales; /* [n] */
     float *c;
     size_t c_stride;
     bool accumulate;     /* C += A B */

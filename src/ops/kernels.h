@@ -42,6 +42,37 @@ typedef void (*s3r_tile_bf16_fn)(size_t rows, size_t cols, size_t k, const uint1
                                  size_t c_stride, bool accumulate);
 
 /*
+ * C[rows, cols] (+)= a_scale * b_scale * (A[rows, k] - 128) * panel[k, 32] in whole
+ * numbers: the sums are exact, so that only the last two steps round (spec 3 says nothing
+ * of int8; this is the usual dynamic quantisation).
+ *
+ *   a         row i starts at a + i * a_stride, each value plus 128; up to 3 bytes behind
+ * k are read a_scales  [rows] what one step of a row's values is worth panel     int8 [k
+ * rounded up to 4 / 4][32][4], zero beyond k and cols, then for each column -128 times
+ * the sum of its values as int32 [32] b_scales  [cols] k         at most
+ * S3R_INT8_STEPS_MAX, rows and cols as above
+ */
+typedef struct s3r_tile_int8 {
+    size_t rows, cols, k;
+    const uint8_t *a;
+    size_t a_stride;
+    const float *a_scales;
+    const int8_t *panel;
+    const float *b_scales;
+    float *c;
+    size_t c_stride;
+    bool accumulate;
+} s3r_tile_int8;
+typedef void (*s3r_tile_int8_fn)(const s3r_tile_int8 *tile);
+/* 255 * 127 times this is below 2^31. */
+#define S3R_INT8_STEPS_MAX 65536u
+/* Bytes of such a panel. */
+S3R_ALWAYS_INLINE size_t s3r_int8_panel_bytes(size_t k)
+{
+    return (k + 3) / 4 * 4 * S3R_PANEL + S3R_PANEL * sizeof(int32_t);
+}
+
+/*
  * Which elements of a stored B count: bit (i, j) is bit (first + j) % 64 of
  * words[i * stride + (first + j) / 64], for row i and column j of B as it is stored.
  */
@@ -83,6 +114,11 @@ typedef struct s3r_kernels {
     s3r_pack_fn pack_transposed_bf16; /* any stored dtype -> bf16 panel */
     s3r_pack_fn pack_plain_f32;
     s3r_pack_fn pack_plain_bf16;
+    s3r_tile_int8_fn tile_int8;
+    s3r_pack_fn pack_transposed_int8; /* of stored int8 */
+    /* y[i] = 128 + round(x[i] / scale), halves to even; returns scale = max |x| / 127, 0
+     * where all are (nearly) 0, NaN where one is not finite. */
+    float (*quantize_row)(size_t n, const float *x, uint8_t *y);
     /* n values, round to nearest even */
     void (*f32_to_bf16)(size_t n, const float *x, uint16_t *y);
     /* y[j, i] = x[i, j] for x [rows, cols]; as bf16 with a zero behind an odd number of

@@ -118,6 +118,70 @@ static void tile_bf16(size_t rows, size_t cols, size_t k, const uint16_t *a,
                       size_t a_stride, const uint16_t *panel, float *c, size_t c_stride,
                       bool accumulate){RUN_HALVES(half_bf16, uint16_t, 2)}
 
+/* acc + the products of four neighbours, even ones and odd ones apart: in pairs of bytes
+ * the hardware's sum would saturate. */
+S3R_ALWAYS_INLINE __m256i dot_quads(__m256i acc, __m256i a_even, __m256i a_odd, __m256i w)
+{
+    __m256i w_even = _mm256_srai_epi16(_mm256_slli_epi16(w, 8), 8);
+    __m256i w_odd = _mm256_srai_epi16(w, 8);
+    return _mm256_add_epi32(acc, _mm256_add_epi32(_mm256_madd_epi16(a_even, w_even),
+                                                  _mm256_madd_epi16(a_odd, w_odd)));
+}
+
+#define INT8_ROWS 3
+
+/* Columns [first, first + 16) of a few rows. */
+S3R_ALWAYS_INLINE void part_int8(const s3r_tile_int8 *t, size_t row, size_t rows,
+                                 size_t first)
+{
+    const __m256i low = _mm256_set1_epi16(0xff);
+    const int8_t *values = t->panel + 4 * first;
+    const int8_t *offsets = t->panel + (t->k + 3) / 4 * 4 * S3R_PANEL + 4 * first;
+    size_t width = S3R_MIN(t->cols - first, (size_t)16);
+    __m256i sum[INT8_ROWS * 2];
+    float scales[16] = {0}, line[16];
+    memcpy(scales, t->b_scales + first, width * sizeof(float));
+    for (size_t i = 0; i < rows; i++)
+        for (size_t v = 0; v < 2; v++)
+            sum[2 * i + v] =
+                _mm256_loadu_si256((const __m256i *)(const void *)(offsets + 32 * v));
+    for (size_t p = 0; p < t->k; p += 4) {
+        const __m256i *quads = (const __m256i *)(const void *)(values + p * S3R_PANEL);
+        __m256i left = _mm256_load_si256(quads), right = _mm256_load_si256(quads + 1);
+#pragma GCC unroll 3
+        for (size_t i = 0; i < rows; i++) {
+            int quad;
+            memcpy(&quad, t->a + (row + i) * t->a_stride + p, sizeof quad);
+            __m256i a = _mm256_set1_epi32(quad);
+            __m256i even = _mm256_and_si256(a, low), odd = _mm256_srli_epi16(a, 8);
+            sum[2 * i] = dot_quads(sum[2 * i], even, odd, left);
+            sum[2 * i + 1] = dot_quads(sum[2 * i + 1], even, odd, right);
+        }
+    }
+    for (size_t i = 0; i < rows; i++) {
+        float *c = t->c + (row + i) * t->c_stride + first;
+        for (size_t v = 0; v < 2; v++) {
+            __m256 scale = _mm256_mul_ps(_mm256_set1_ps(t->a_scales[row + i]),
+                                         _mm256_loadu_ps(scales + 8 * v));
+            _mm256_storeu_ps(line + 8 * v,
+                             _mm256_mul_ps(_mm256_cvtepi32_ps(sum[2 * i + v]), scale));
+        }
+        for (size_t j = 0; j < width; j++)
+            c[j] = t->accumulate ? c[j] + line[j] : line[j];
+    }
+}
+
+static void tile_int8(const s3r_tile_int8 *t)
+{
+    for (size_t first = 0; first < t->cols; first += 16) {
+        size_t row = 0;
+        for (; row + INT8_ROWS <= t->rows; row += INT8_ROWS)
+            part_int8(t, row, INT8_ROWS, first);
+        for (; row < t->rows; row++)
+            part_int8(t, row, 1, first);
+    }
+}
+
 /* Transposes 8 x 8 floats in registers. */
 S3R_ALWAYS_INLINE void transpose_8x8(__m256 *r)
 {

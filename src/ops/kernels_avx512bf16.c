@@ -4,6 +4,7 @@
  */
 #if defined(__x86_64__)
 #define S3R_HAS_BF16
+#define S3R_HAS_VNNI
 #include "ops/gemm_avx512_tmpl.h"
 #include "ops/elementwise_tmpl.h"
 #include "ops/kernel_tables.h"

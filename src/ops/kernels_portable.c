@@ -66,6 +66,25 @@ static void tile_bf16(size_t rows, size_t cols, size_t k, const uint16_t *a,
     }
 }
 
+static void tile_int8(const s3r_tile_int8 *t)
+{
+    const int32_t *offsets =
+        (const int32_t *)(const void *)(t->panel + (t->k + 3) / 4 * 4 * S3R_PANEL);
+    for (size_t i = 0; i < t->rows; i++) {
+        const uint8_t *a = t->a + i * t->a_stride;
+        float *c = t->c + i * t->c_stride;
+        int32_t sums[S3R_PANEL];
+        memcpy(sums, offsets, sizeof sums);
+        for (size_t p = 0; p < t->k; p++)
+            for (size_t j = 0; j < S3R_PANEL; j++)
+                sums[j] += a[p] * t->panel[(p / 4 * S3R_PANEL + j) * 4 + p % 4];
+        for (size_t j = 0; j < t->cols; j++) {
+            float value = (float)sums[j] * (t->a_scales[i] * t->b_scales[j]);
+            c[j] = t->accumulate ? c[j] + value : value;
+        }
+    }
+}
+
 #define S3R_TABLE       s3r_kernels_portable
 #define S3R_TABLE_LEVEL S3R_CPU_PORTABLE
 #define S3R_TABLE_ROWS  TILE_ROWS

@@ -35,6 +35,19 @@ static bool set_operand_a(s3r_tape *tape, s3r_product *product, const s3r_value 
     return product->a != NULL;
 }
 
+/* Both operands in int8, as the weight is stored. */
+static bool set_operands_int8(s3r_tape *tape, s3r_product *product, const s3r_value *x,
+                              const s3r_weight *weight)
+{
+    const uint8_t *a;
+    assert(weight->scales && !weight->grad);
+    if (!s3r_tape_stage_int8(tape, x, &a, &product->a_stride, &product->a_scales))
+        return false;
+    product->a = a;
+    product->b_scales = weight->scales;
+    return true;
+}
+
 static void set_operand_b(s3r_product *product, const s3r_weight *weight)
 {
     const void *packed = product->is_bf16 ? weight->packed_bf16 : weight->packed_f32;
@@ -361,7 +374,10 @@ s3r_value *s3r_op_linear_with(s3r_tape *tape, s3r_value *x, s3r_weight *weight,
         product.narrow = y->narrow;
         product.narrow_stride = y->narrow_stride;
     }
-    if (!set_operand_a(tape, &product, x, tape->is_bf16) || tape->is_out_of_memory)
+    bool is_set = weight->dtype == S3R_DTYPE_I8
+                      ? set_operands_int8(tape, &product, x, weight)
+                      : set_operand_a(tape, &product, x, tape->is_bf16);
+    if (!is_set || tape->is_out_of_memory)
         return NULL;
     set_operand_b(&product, weight);
     s3r_products_run(tape->pool, tape->kernels, &product, 1);

@@ -69,6 +69,30 @@ DEFINE_PACK(pack_plain_bf16, false, true)
 DEFINE_PACK(pack_transposed_f32, true, false)
 #endif
 
+static void pack_transposed_int8(size_t k, size_t cols, const void *b, s3r_dtype dtype,
+                                 size_t stride, const s3r_kept_bits *kept, void *panel)
+{
+    const int8_t *rows = b;
+    int8_t *values = panel;
+    size_t padded = (k + 3) / 4 * 4;
+    int32_t *offsets = (int32_t *)(void *)(values + padded * S3R_PANEL);
+    (void)dtype;
+    for (size_t j = 0; j < S3R_PANEL; j++) {
+        int32_t sum = 0;
+        for (size_t p = 0; p < padded; p++) {
+            bool is_inside = p < k && j < cols;
+            if (is_inside && kept)
+                is_inside = s3r_kept_take(kept, j, p, 1) & 1u;
+            int8_t value = 0;
+            if (is_inside)
+                value = rows[j * stride + p];
+            values[(p / 4 * S3R_PANEL + j) * 4 + p % 4] = value;
+            sum += value;
+        }
+        offsets[j] = -128 * sum;
+    }
+}
+
 static void f32_to_bf16(size_t n, const float *x, uint16_t *y)
 {
     for (size_t i = 0; i < n; i++)

@@ -37,6 +37,7 @@ void s3r_tape_reset(s3r_tape *tape)
     tape->free_buffers = NULL;
     tape->staged_value = NULL;
     tape->staged_elements = 0;
+    tape->staged_int8.value = NULL;
     tape->dropout_serial = 0;
 }
 
@@ -324,6 +325,7 @@ s3r_value *s3r_tape_keep(s3r_tape *tape, s3r_arena_mark mark, s3r_value *value)
     s3r_value kept = *value;
     size_t bytes = kept.rows * kept.stride * sizeof(float);
     tape->staged_value = NULL;
+    tape->staged_int8.value = NULL;
     kept.data = s3r_arena_keep(&tape->arena, mark, kept.data, bytes);
     if (!kept.data) {
         tape->is_out_of_memory = true;
@@ -444,4 +446,51 @@ const uint16_t *s3r_tape_stage_bf16(s3r_tape *tape, const s3r_value *value,
     }
     *stride = tape->staged_stride;
     return tape->staged_data;
+}
+
+/* ---- int8 copies ---- */
+
+typedef struct quantize_run {
+    const s3r_kernels *kernels;
+    const s3r_value *value;
+    uint8_t *out;
+    size_t stride;
+    float *scales;
+} quantize_run;
+
+static void quantize_rows(void *context, size_t row, size_t row_end, size_t worker)
+{
+    const quantize_run *run = context;
+    size_t cols = run->value->cols;
+    (void)worker;
+    for (size_t i = row; i < row_end; i++) {
+        uint8_t *out = run->out + i * run->stride;
+        run->scales[i] = run->kernels->quantize_row(
+            cols, run->value->data + i * run->value->stride, out);
+        memset(out + cols, 0, run->stride - cols);
+    }
+}
+
+bool s3r_tape_stage_int8(s3r_tape *tape, const s3r_value *value, const uint8_t **data,
+                         size_t *stride, const float **scales)
+{
+    struct s3r_int8_rows *staged = &tape->staged_int8;
+    assert(!tape->is_recording);
+    if (staged->value != value) {
+        staged->value = NULL;
+        staged->stride = s3r_padded_stride(value->cols + 3, 1);
+        uint8_t *out = s3r_tape_alloc(tape, value->rows, staged->stride);
+        float *worth = s3r_tape_alloc(tape, value->rows, sizeof *worth);
+        if (!out || !worth)
+            return false;
+        quantize_run run = {tape->kernels, value, out, staged->stride, worth};
+        s3r_tape_rows(tape, value->rows, value->cols, quantize_rows, &run);
+        staged->data = out;
+        staged->scales = worth;
+        staged->value = value;
+    }
+    *data = staged->data;
+    *stride = staged->stride;
+    *scales = staged->scales;
+    return true;
 }

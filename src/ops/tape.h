@@ -55,8 +55,11 @@ typedef struct s3r_value {
  */
 typedef struct s3r_weight {
     const void *data;
-    s3r_dtype dtype; /* F32, F16 or BF16; vectors and trainable weights F32 */
+    s3r_dtype dtype; /* F32, F16, BF16 or I8; vectors and trainable weights F32 */
     size_t rows, cols;
+    /* I8: [rows] what one step is worth. Such a weight serves s3r_op_linear alone, and
+     * where no gradient is asked for. */
+    const float *scales;
     const void *packed_f32, *packed_bf16; /* panels of the whole weight, or NULL */
     /* The connections that are kept: bit (row, col) is bit col % 64 of word
      * kept[row * kept_stride + col / 64]; the others count as 0 in every product. NULL =
@@ -103,6 +106,12 @@ struct s3r_tape {
     const s3r_value *staged_value; /* memo of s3r_tape_stage_bf16 */
     const uint16_t *staged_data;
     size_t staged_stride, staged_elements; /* elements: to be given back, or 0 */
+    struct s3r_int8_rows {                 /* memo of s3r_tape_stage_int8 */
+        const s3r_value *value;
+        const uint8_t *data;
+        const float *scales;
+        size_t stride;
+    } staged_int8;
 };
 
 void s3r_tape_init(s3r_tape *tape, s3r_pool *pool, const s3r_kernels *kernels);
@@ -182,7 +191,12 @@ const uint16_t *s3r_tape_stage_bf16(s3r_tape *tape, const s3r_value *value,
 uint16_t *s3r_tape_stage_take(s3r_tape *tape, const s3r_value *value, size_t *stride);
 void s3r_tape_stage_set(s3r_tape *tape, const s3r_value *value, const uint16_t *data,
                         size_t stride);
-/* Forgets the remembered copy; after a rewind, and before the value's memory goes. */
+/* value in int8 plus 128, row by row (s3r_kernels.quantize_row), with a padded stride and
+ * what one step of each row is worth, [rows]; remembered in the same way. Without
+ * recording only. False without memory. */
+bool s3r_tape_stage_int8(s3r_tape *tape, const s3r_value *value, const uint8_t **data,
+                         size_t *stride, const float **scales);
+/* Forgets the remembered copies; after a rewind, and before the value's memory goes. */
 void s3r_tape_unstage(s3r_tape *tape);
 
 /* Runs fn over row ranges in parallel: about `row_cost` elements of work a row.  The cut

@@ -79,6 +79,12 @@ static s3r_status open_parts(s3r_train_model *model, const s3r_train_model_sourc
     S3R_TRY(s3r_model_find_path(&model->path, source->path, err));
     S3R_TRY(s3r_checkpoint_open(&model->checkpoint, model->path, err));
     S3R_TRY(s3r_model_config_open(&model->config, model->checkpoint, NULL, err));
+    if (model->config.is_int8)
+        return s3r_fail(
+            err, S3R_ERR_MODEL,
+            "%s: expected weights to train on, found int8: train on the backbone "
+            "that it was made from; mask files of that one fit both",
+            model->path);
     S3R_TRY(s3r_model_weights_open(&model->weights, model->checkpoint, &model->config,
                                    &options, err));
     S3R_TRY(s3r_model_hash(model->hash, model->checkpoint, &model->config, err));

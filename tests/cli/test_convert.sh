@@ -28,6 +28,15 @@ for dtype in f16 bf16; do
     stdout_has "^$(echo $dtype | tr a-z A-Z) +[0-9]+ "
 done
 
+# int8 is read by all but train.
+expect 0 convert -q --dtype int8 "$golden/w2v2_group_postln" "$work/int8"
+expect 0 inspect "$work/int8"
+stdout_has '^I8 +[0-9]+ '
+expect 0 transcribe -m "$work/int8" --dtype bf16 "$S3R_DATA/speech/calling.g722"
+echo '{"audio_filepath": "a.wav", "text": "a"}' >"$work/one.jsonl"
+expect 3 train -m "$work/int8" --train "$work/one.jsonl" -o "$work/run"
+stderr_has 'int8: expected weights to train on, found int8'
+
 # What is there stays, unless it is a model and --force is given.
 expect 2 convert "$golden/wavlm_base" "$work/bf16"
 stderr_has '^s3r: .*/bf16'
