@@ -391,7 +391,8 @@ static void expect_open_fails(const char *folder, const char *said)
 static void test_disagreement_is_told(void **state)
 {
     (void)state;
-    const char *folder = convert(MODEL, NULL, "int8"), *plain = test_copy_model("w2v2_group_postln");
+    const char *folder = convert(MODEL, NULL, "int8"),
+               *plain = test_copy_model("w2v2_group_postln");
     const char *config = test_path(folder, "config.json");
     const char *plain_config = test_path(plain, "config.json");
     json_t *json = json_load_file(config, 0, NULL);
