@@ -1,32 +1,107 @@
 /*
- * s3r convert: any checkpoint in, a Hugging Face folder out.
+ * s3r convert: any checkpoint in, a Hugging Face folder out; on request only if it
+ * transcribes as well as before.
  */
+#include <stddef.h>
+
+#include <s3r/eval.h>
+
+#include "cli_error.h"
 #include "session.h"
 
 typedef struct convert_options {
     int dtype;
-    const char *language, *mask;
+    const char *language, *mask, *check, *check_mask;
+    double max_rise;
     bool is_forced;
 } convert_options;
 
 static const char *const dtype_names[] = {"f32", "f16", "bf16", "int8"};
 
+/* ---- the check ---- */
+
+typedef struct check_run {
+    const s3r_command *command;
+    const convert_options *options;
+    const char *source;
+} check_run;
+
+/* Percent. */
+static s3r_status measure(const check_run *run, const char *model, const char *mask,
+                          const char *language, double *cer, s3r_error *err)
+{
+    s3r_session session;
+    s3r_eval_options options;
+    s3r_eval_summary summary;
+    const s3r_session_options wanted = {
+        .model = model, .mask = mask, .language = language};
+    s3r_status status = s3r_session_open(&session, run->command, &wanted, err);
+    if (status != S3R_OK)
+        return status;
+    s3r_eval_options_init(&options);
+    options.resamples = 0;
+    status = s3r_eval(session.context, session.model, run->options->check, &options, NULL,
+                      NULL, &summary, err);
+    *cer = 100 * summary.rates[S3R_METRIC_CER].rate;
+    s3r_session_close(&session);
+    return status;
+}
+
+/* With --mask the written model has the mask in it. */
+static s3r_status accept(void *context, const char *written, s3r_error *err)
+{
+    const check_run *run = context;
+    const convert_options *options = run->options;
+    double before, after;
+    s3r_status status =
+        measure(run, run->source, options->mask ? options->mask : options->check_mask,
+                options->language, &before, err);
+    if (status == S3R_OK)
+        status =
+            measure(run, written, options->check_mask, options->language, &after, err);
+    if (status != S3R_OK)
+        return status;
+    s3r_print_note(run->command->terminal, "CER on %s: %.2f %%, %.2f %% as %s",
+                   options->check, before, after, dtype_names[options->dtype]);
+    if (after - before <= options->max_rise)
+        return S3R_OK;
+    return s3r_cli_fail(err, S3R_ERR_RUNTIME,
+                        "%s: not written: CER on %s rises from %.2f to %.2f %%, expected "
+                        "at most %.2f more (--max-cer-rise)",
+                        run->command->positionals[1], options->check, before, after,
+                        options->max_rise);
+}
+
+static s3r_status check_options(const convert_options *options, s3r_error *err)
+{
+    if (options->check_mask && !options->check)
+        return s3r_cli_fail(err, S3R_ERR_USAGE, "--check-mask: expected --check too");
+    if (options->check_mask && options->mask)
+        return s3r_cli_fail(err, S3R_ERR_USAGE,
+                            "--check-mask: expected no --mask, whose head is checked");
+    return S3R_OK;
+}
+
 static s3r_status run_convert(const s3r_command *command, s3r_error *err)
 {
     const convert_options *options = command->options;
     const char *dtype = dtype_names[options->dtype], *folder = command->positionals[1];
+    check_run check = {
+        .command = command, .options = options, .source = command->positionals[0]};
     s3r_session session;
     s3r_model_info info;
-    s3r_status status =
-        s3r_session_open(&session, command,
-                         &(s3r_session_options){.model = command->positionals[0],
-                                                .language = options->language,
-                                                .mask = options->mask},
-                         err);
+    s3r_status status = check_options(options, err);
+    if (status == S3R_OK)
+        status = s3r_session_open(&session, command,
+                                  &(s3r_session_options){.model = command->positionals[0],
+                                                         .language = options->language,
+                                                         .mask = options->mask},
+                                  err);
     if (status != S3R_OK)
         return status;
     s3r_model_get_info(session.model, &info);
-    status = s3r_model_save(session.model, folder, dtype, options->is_forced, err);
+    status = s3r_model_save_if(session.model, folder, dtype, options->is_forced,
+                               options->check ? accept : NULL, &check, err);
     if (status == S3R_OK)
         s3r_print_note(command->terminal, "%s: %zu parameters as %s", folder,
                        info.parameter_count, dtype);
@@ -46,6 +121,24 @@ static const s3r_option option_table[] = {
      .type = S3R_OPTION_FLAG,
      .offset = offsetof(convert_options, is_forced),
      .help = "Replace a model that is in OUT; its other files stay."},
+    {.name = "check",
+     .type = S3R_OPTION_STRING,
+     .offset = offsetof(convert_options, check),
+     .argument = "MANIFEST",
+     .help = "Transcribe it before and after, and write nothing when the character "
+             "error rate rises by more than --max-cer-rise."},
+    {.name = "check-mask",
+     .type = S3R_OPTION_STRING,
+     .offset = offsetof(convert_options, check_mask),
+     .argument = "FILE.s3m",
+     .help = "With --check, for a backbone without a head: transcribe with this mask "
+             "file, which is not merged."},
+    {.name = "max-cer-rise",
+     .type = S3R_OPTION_DOUBLE,
+     .offset = offsetof(convert_options, max_rise),
+     .argument = "POINTS",
+     .fallback = "0.3",
+     .help = "For --check: percentage points of the character error rate."},
     {.name = "mask",
      .type = S3R_OPTION_STRING,
      .offset = offsetof(convert_options, mask),
@@ -62,7 +155,9 @@ static const s3r_option option_table[] = {
 static const char *const example[] = {
     "s3r convert wav2vec_small_960h.pt wav2vec2-base-960h",
     "s3r convert --dtype bf16 wavlm-large wavlm-large-bf16",
-    "s3r convert --mask nl.s3m wav2vec2-base wav2vec2-base-nl", NULL};
+    "s3r convert --mask nl.s3m wav2vec2-base wav2vec2-base-nl",
+    "s3r convert --dtype int8 --check dev.jsonl --check-mask nl.s3m default s3r-int8",
+    NULL};
 
 const s3r_verb s3r_verb_convert = {
     .name = "convert",

@@ -150,6 +150,17 @@ S3R_API size_t s3r_model_frames(const s3r_model *model, size_t sample_count);
 S3R_API s3r_status s3r_model_save(const s3r_model *model, const char *folder,
                                   const char *dtype, bool is_forced, s3r_error *err);
 
+/* Looks at a model that was written to `written`, a folder that exists during the call
+ * only. Another status than S3R_OK refuses it. */
+typedef s3r_status (*s3r_model_accept_fn)(void *context, const char *written,
+                                          s3r_error *err);
+/* s3r_model_save; the model appears in folder only when accept says so, whose status is
+ * returned otherwise. accept NULL accepts all. */
+S3R_API s3r_status s3r_model_save_if(const s3r_model *model, const char *folder,
+                                     const char *dtype, bool is_forced,
+                                     s3r_model_accept_fn accept, void *accept_context,
+                                     s3r_error *err);
+
 #ifdef __cplusplus
 }
 #endif

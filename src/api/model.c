@@ -265,6 +265,14 @@ s3r_status s3r_model_get_hash(const s3r_model *model, char hex[S3R_HASH_HEX_BYTE
 s3r_status s3r_model_save(const s3r_model *model, const char *folder, const char *dtype,
                           bool is_forced, s3r_error *err)
 {
+    return s3r_model_save_if(model, folder, dtype, is_forced, NULL, NULL, err);
+}
+
+s3r_status s3r_model_save_if(const s3r_model *model, const char *folder,
+                             const char *dtype, bool is_forced,
+                             s3r_model_accept_fn accept, void *accept_context,
+                             s3r_error *err)
+{
     static const struct {
         const char *name;
         s3r_dtype dtype;
@@ -276,7 +284,9 @@ s3r_status s3r_model_save(const s3r_model *model, const char *folder, const char
         if (strcmp(dtype, types[i].name) != 0)
             continue;
         const s3r_convert_options options = {.dtype = types[i].dtype,
-                                             .is_forced = is_forced};
+                                             .is_forced = is_forced,
+                                             .accept = accept,
+                                             .accept_context = accept_context};
         if (model->has_route)
             return s3r_route_convert(&model->route, model->checkpoint,
                                      &model->backbone_config, folder, &options, err);

@@ -411,6 +411,8 @@ s3r_status s3r_model_convert(const s3r_checkpoint *checkpoint,
         status = s3r_folder_writer_open(&writer, folder, err);
     if (status == S3R_OK)
         status = write_folder(&c, vocabulary, writer.temporary_path, err);
+    if (status == S3R_OK && options->accept)
+        status = options->accept(options->accept_context, writer.temporary_path, err);
     if (status == S3R_OK)
         status = s3r_folder_writer_commit(&writer, s3r_model_folder_owns, err);
     else

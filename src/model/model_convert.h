@@ -33,6 +33,10 @@ typedef struct s3r_convert_options {
      * ignore their names (tensor_names.h). */
     const s3r_tensor *extra;
     size_t extra_count;
+    /* Sees the complete model in a folder that is not in its place yet; another status
+     * than S3R_OK ends the conversion with it. NULL = nobody. */
+    s3r_status (*accept)(void *context, const char *folder, s3r_error *err);
+    void *accept_context;
     const json_t *metadata; /* strings for the header of the tensors; NULL = none */
 } s3r_convert_options;
 

@@ -34,6 +34,17 @@ expect 0 inspect "$work/int8"
 stdout_has '^I8 +[0-9]+ '
 expect 0 transcribe -m "$work/int8" --dtype bf16 "$S3R_DATA/speech/calling.g722"
 echo '{"audio_filepath": "a.wav", "text": "a"}' >"$work/one.jsonl"
+speech=$S3R_DATA/speech/train.jsonl
+expect 0 convert --dtype int8 --check "$speech" --max-cer-rise 50 \
+    "$golden/w2v2_group_postln" "$work/checked"
+stderr_has 'CER on .*train\.jsonl: [0-9.]+ %, [0-9.]+ % as int8'
+cmp "$work/int8/model.safetensors" "$work/checked/model.safetensors" || fail "other bits"
+expect 1 convert --dtype int8 --check "$speech" --max-cer-rise -100 \
+    "$golden/w2v2_group_postln" "$work/no"
+stderr_has 'no: not written: CER on .* rises from [0-9.]+ to [0-9.]+ %, expected at most -100'
+expect 2 convert --dtype int8 --check-mask "$work/a.s3m" "$golden/w2v2_group_postln" "$work/no"
+expect 4 convert --dtype int8 --check "$work/nothing.jsonl" "$golden/w2v2_group_postln" \
+    "$work/no"
 expect 3 train -m "$work/int8" --train "$work/one.jsonl" -o "$work/run"
 stderr_has 'int8: expected weights to train on, found int8'
 
