@@ -1,0 +1,167 @@
+/*
+ * Preparing a search: what letters are, which words the language model knows, and the
+ * look-ahead.
+ */
+#include "decode/search.h"
+
+#include <math.h>
+
+void s3r_search_options_init(s3r_search_options *options)
+{
+    *options = (s3r_search_options){
+        .beam = 50, .threshold = 25, .lm_weight = 2, .word_score = -1};
+}
+
+void s3r_search_release(s3r_search *search)
+{
+    s3r_free(search->letters);
+    s3r_free(search->label_words);
+    s3r_free(search->lm_words);
+    s3r_free(search->ahead);
+    search->letters = search->label_words = search->lm_words = NULL;
+    search->ahead = NULL;
+}
+
+static const s3r_lexicon *trie_of(const s3r_search *search)
+{
+    return search->lexicon ? search->lexicon : search->hot;
+}
+
+static s3r_status check(const s3r_search *search, s3r_error *err)
+{
+    const s3r_search_options *o = &search->options;
+    bool has_delimiter = search->vocabulary->delimiter_id != S3R_NO_LABEL;
+    if (o->beam == 0 || o->beam > 1000000)
+        return s3r_fail(err, S3R_ERR_USAGE, "beam: expected 1 to 1000000, found %zu",
+                        o->beam);
+    if (!(o->threshold > 0))
+        return s3r_fail(err, S3R_ERR_USAGE,
+                        "beam threshold: expected more than 0, found %g", o->threshold);
+    if (!(o->lm_weight >= 0) || !isfinite(o->lm_weight) || !isfinite(o->word_score) ||
+        !isfinite(o->unknown_score))
+        return s3r_fail(err, S3R_ERR_USAGE,
+                        "weights: expected finite numbers, and an LM weight of at least "
+                        "0, found %g, %g and %g",
+                        o->lm_weight, o->word_score, o->unknown_score);
+    bool wants_delimiter = o->allows_unknown && search->lexicon;
+    if (!search->lexicon && search->lm && !search->lm->has_characters)
+        wants_delimiter = true;
+    if (wants_delimiter && !has_delimiter)
+        return s3r_fail(err, S3R_ERR_USAGE,
+                        "%s: has no label between words, so words need a lexicon, and "
+                        "unknown ones cannot be told apart",
+                        search->vocabulary->path);
+    return S3R_OK;
+}
+
+static void find_letters(s3r_search *search)
+{
+    const s3r_vocabulary *v = search->vocabulary;
+    for (uint32_t i = 0; i < v->count; i++)
+        if (i != v->blank_id && i != v->delimiter_id && !v->is_special[i] &&
+            v->printed[i])
+            search->letters[search->letter_count++] = i;
+}
+
+static void find_lm_words(s3r_search *search)
+{
+    const s3r_vocabulary *v = search->vocabulary;
+    for (uint32_t i = 0; search->label_words && i < v->count; i++) {
+        const char *label = i == v->delimiter_id ? S3R_LM_DELIMITER : v->labels[i];
+        search->label_words[i] = s3r_lm_find(search->lm, label, strlen(label));
+    }
+    for (uint32_t i = 0; search->lm_words && i < search->lexicon->words.count; i++) {
+        const char *word = s3r_word_table_word(&search->lexicon->words, i);
+        search->lm_words[i] = s3r_lm_find(search->lm, word, strlen(word));
+    }
+}
+
+static double score_at_begin(const s3r_search *search, uint32_t word)
+{
+    s3r_lm_state state = s3r_lm_begin(search->lm);
+    return search->options.lm_weight *
+           (double)s3r_lm_word_score(search->lm, &state, word, &state);
+}
+
+/* The best word that ends at the node: its score, and its boost. */
+static void rate_node(const s3r_search *search, const s3r_trie_node *node, double *score,
+                      double *boost)
+{
+    const s3r_lexicon *trie = trie_of(search);
+    for (uint32_t i = 0; i < node->word_count; i++) {
+        uint32_t word = trie->node_words[node->first_word + i];
+        if (search->lm_words)
+            *score = fmax(*score, score_at_begin(search, search->lm_words[word]));
+        if (search->boosts)
+            *boost = fmax(*boost, (double)search->boosts[word] / (double)node->depth);
+    }
+}
+
+/* Children come behind their parents, so one way back through the nodes is enough: ahead
+ * holds the best score below, slopes the greatest boost a letter. */
+static void look_ahead(s3r_search *search)
+{
+    const s3r_lexicon *trie = trie_of(search);
+    float *ahead = search->ahead;
+    for (size_t i = trie->node_count; i-- > 0;) {
+        const s3r_trie_node *node = &trie->nodes[i];
+        double score = -INFINITY, boost = 0;
+        rate_node(search, node, &score, &boost);
+        for (uint32_t j = 0; j < node->child_count; j++) {
+            score = fmax(score, (double)ahead[2 * (node->first_child + j)]);
+            boost = fmax(boost, (double)ahead[2 * (node->first_child + j) + 1]);
+        }
+        ahead[2 * i] = (float)score;
+        ahead[2 * i + 1] = (float)boost;
+    }
+    for (size_t i = 0; i < trie->node_count; i++) {
+        double score =
+            search->lm_words && isfinite(ahead[2 * i]) ? (double)ahead[2 * i] : 0;
+        ahead[i] = (float)(score + (double)ahead[2 * i + 1] * trie->nodes[i].depth);
+    }
+    ahead[0] = 0;
+}
+
+void s3r_search_set_weights(s3r_search *search, double lm_weight, double word_score)
+{
+    const s3r_lexicon *trie = trie_of(search);
+    s3r_search_options *o = &search->options;
+    double most_boost = 0;
+    o->lm_weight = lm_weight;
+    o->word_score = word_score;
+    search->unknown_ahead = o->unknown_score;
+    if (search->lm && !search->lm->has_characters)
+        search->unknown_ahead += score_at_begin(search, S3R_WORD_UNKNOWN);
+    for (size_t i = 0; search->boosts && i < trie->words.count; i++)
+        most_boost = fmax(most_boost, (double)search->boosts[i]);
+    search->most_gain = fmax(fmax(most_boost, o->unknown_score) + word_score, most_boost);
+    search->most_gain = fmax(search->most_gain, 0);
+    if (trie)
+        look_ahead(search);
+}
+
+s3r_status s3r_search_prepare(s3r_search *search, s3r_error *err)
+{
+    const s3r_lexicon *trie = trie_of(search);
+    size_t labels = search->vocabulary->count;
+    S3R_TRY(check(search, err));
+    bool has_words = search->lm && search->lexicon && !search->lm->has_characters;
+    bool has_characters = search->lm && search->lm->has_characters;
+    search->letters = s3r_alloc(labels, sizeof *search->letters);
+    search->letter_count = 0;
+    if (has_characters)
+        search->label_words = s3r_alloc(labels, sizeof *search->label_words);
+    if (has_words)
+        search->lm_words = s3r_alloc(search->lexicon->words.count, sizeof(uint32_t));
+    if (trie) /* two numbers a node while it is made */
+        search->ahead = s3r_alloc(trie->node_count, 2 * sizeof *search->ahead);
+    if (!search->letters || (has_characters && !search->label_words) ||
+        (has_words && !search->lm_words) || (trie && !search->ahead)) {
+        s3r_search_release(search);
+        return s3r_fail_memory(err, "the search", labels * 8);
+    }
+    find_letters(search);
+    find_lm_words(search);
+    s3r_search_set_weights(search, search->options.lm_weight, search->options.word_score);
+    return S3R_OK;
+}
