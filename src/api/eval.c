@@ -5,8 +5,10 @@
 #include <math.h>
 #include <string.h>
 
+#include "api/decoder.h"
 #include "api/eval_tally.h"
 #include "api/handles.h"
+#include "api/transcribe_search.h"
 #include "data/manifest.h"
 #include "tasks/ctc_evaluate.h"
 
@@ -218,16 +220,17 @@ static void set_evaluation(eval_run *run)
     s3r_tape *tape = &run->context->tape;
     tape->is_bf16 = model->is_bf16;
     tape->is_recording = tape->is_training = false;
-    run->evaluation =
-        (s3r_evaluation){.tape = tape,
-                         .config = &model->config,
-                         .weights = &model->weights,
-                         .vocabulary = &model->vocabulary,
-                         .normalization = (s3r_normalization)run->options->normalization,
-                         .score = take_score,
-                         .score_context = run,
-                         .goes_on = report_progress,
-                         .goes_on_context = run};
+    run->evaluation = (s3r_evaluation){
+        .tape = tape,
+        .config = &model->config,
+        .weights = &model->weights,
+        .vocabulary = &model->vocabulary,
+        .search = run->options->decoder ? &run->options->decoder->search : NULL,
+        .normalization = (s3r_normalization)run->options->normalization,
+        .score = take_score,
+        .score_context = run,
+        .goes_on = report_progress,
+        .goes_on_context = run};
     memcpy(run->evaluation.wants_unit, run->options->metrics,
            sizeof run->evaluation.wants_unit);
     s3r_evaluation_set_seconds(&run->evaluation, run->options->batch_s,
@@ -290,6 +293,7 @@ s3r_status s3r_eval(s3r_context *context, const s3r_model *model,
                                  .summary = summary};
     S3R_TRY(s3r_eval_options_check(run.options, err));
     S3R_TRY(check_model(model, err));
+    S3R_TRY(s3r_job_search_check(run.options->decoder, model, err));
     S3R_TRY(s3r_manifest_open(&manifest, manifest_path, err));
     s3r_status status = run_eval(&run, err);
     s3r_eval_tally_release(&run.tally);

@@ -28,7 +28,7 @@ void s3r_beam_destroy(s3r_beam *beam)
 
 s3r_status s3r_beam_create(s3r_beam **out, const s3r_search *search, s3r_error *err)
 {
-    size_t labels = search->vocabulary->count;
+    size_t labels = search->label_count;
     s3r_beam *beam = s3r_alloc(1, sizeof *beam);
     if (!beam)
         return s3r_fail_memory(err, "a beam", sizeof *beam);
@@ -419,7 +419,7 @@ static s3r_status run_frame(s3r_beam *beam, s3r_error *err)
 /* Marks the likeliest labels; of equals the first. */
 static void choose_labels(s3r_beam *beam)
 {
-    size_t labels = beam->search->vocabulary->count;
+    size_t labels = beam->search->label_count;
     size_t most = beam->search->options.token_beam, held = 0;
     if (most == 0 || most >= labels) {
         memset(beam->may_begin, 1, labels);
@@ -444,7 +444,7 @@ static void choose_labels(s3r_beam *beam)
 s3r_status s3r_beam_add(s3r_beam *beam, const float *log_probs, size_t count,
                         size_t stride, s3r_error *err)
 {
-    size_t labels = beam->search->vocabulary->count;
+    size_t labels = beam->search->label_count;
     for (size_t i = 0; i < count; i++) {
         const float *row = log_probs + i * stride;
         for (size_t j = 0; j < labels; j++) {

@@ -57,7 +57,7 @@ static s3r_status check(const s3r_search *search, s3r_error *err)
 static void find_letters(s3r_search *search)
 {
     const s3r_vocabulary *v = search->vocabulary;
-    for (uint32_t i = 0; i < v->count; i++)
+    for (uint32_t i = 0; i < search->label_count; i++)
         if (i != v->blank_id && i != v->delimiter_id && !v->is_special[i] &&
             v->printed[i])
             search->letters[search->letter_count++] = i;
@@ -145,6 +145,8 @@ s3r_status s3r_search_prepare(s3r_search *search, s3r_error *err)
     const s3r_lexicon *trie = trie_of(search);
     size_t labels = search->vocabulary->count;
     S3R_TRY(check(search, err));
+    if (search->label_count == 0)
+        search->label_count = labels;
     bool has_words = search->lm && search->lexicon && !search->lm->has_characters;
     bool has_characters = search->lm && search->lm->has_characters;
     search->letters = s3r_alloc(labels, sizeof *search->letters);

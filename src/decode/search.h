@@ -32,7 +32,9 @@ void s3r_search_options_init(s3r_search_options *options);
 /* Shared by any number of searches at once.  The first part is the caller's. */
 typedef struct s3r_search {
     const s3r_vocabulary *vocabulary;
-    const s3r_lm *lm;           /* NULL = none */
+    size_t label_count; /* numbers a frame has: rows of the head, which may be fewer than
+                           the vocabulary has labels; 0 = as many */
+    const s3r_lm *lm;   /* NULL = none */
     const s3r_lexicon *lexicon; /* finished; NULL: words are whatever letters make */
     const s3r_lexicon *hot;     /* without lexicon: hot words, finished; NULL = none */
     const float *boosts;        /* [words of lexicon or hot]; NULL = none */

@@ -8,6 +8,7 @@
 #ifndef S3R_TASKS_CTC_EVALUATE_H
 #define S3R_TASKS_CTC_EVALUATE_H
 
+#include "decode/beam_search.h"
 #include "tasks/ctc_inference.h"
 #include "tasks/error_rate.h"
 #include "text/text_normalize.h"
@@ -48,6 +49,7 @@ typedef struct s3r_evaluation {
     const s3r_model_config *config;
     const s3r_model_weights *weights;
     const s3r_vocabulary *vocabulary;
+    const s3r_search *search; /* NULL: the best label of each frame is the hypothesis */
     bool wants_unit[S3R_UNIT_COUNT];
     s3r_normalization normalization;      /* of reference and hypothesis */
     size_t batch_frames;                  /* that run together */
