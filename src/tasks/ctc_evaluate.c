@@ -196,6 +196,7 @@ static s3r_status score_slot(const evaluation_run *run, slot *s, s3r_error *err)
     score->decoded = s->decoded;
     score->reference = s->reference;
     score->hypothesis = s->hypothesis;
+    score->log_probs = evaluation->keeps_emissions ? s->log_probs : NULL;
     return S3R_OK;
 }
 
@@ -253,7 +254,8 @@ static s3r_status start_slot(evaluation_run *run, slot *s, size_t item, s3r_erro
     s->log_probs = NULL;
     if (!s->best)
         return s3r_fail_memory(err, "the labels", frames * sizeof *s->best);
-    if (!run->items[item].labels && !run->evaluation->search)
+    if (!run->items[item].labels && !run->evaluation->search &&
+        !run->evaluation->keeps_emissions)
         return S3R_OK;
     if (s3r_size_mul(frames, run->evaluation->config->vocab_size, &values))
         s->log_probs = s3r_arena_alloc(&run->arena, values, sizeof(float));
