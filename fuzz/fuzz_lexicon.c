@@ -21,15 +21,14 @@ static void check_trie(const s3r_lexicon *lexicon)
     size_t words = 0;
     for (uint32_t i = 0; i < lexicon->node_count; i++) {
         const s3r_trie_node *node = &lexicon->nodes[i];
-        words += node->word_count;
-        require(node->word_count + node->child_count > 0);
-        for (uint32_t j = 0; j < node->child_count; j++) {
+        words += s3r_trie_word_count(node);
+        require(s3r_trie_word_count(node) + s3r_trie_child_count(node) > 0);
+        for (uint32_t j = 0; j < s3r_trie_child_count(node); j++) {
             uint32_t child = node->first_child + j;
             require(child > i && child < lexicon->node_count);
             require(s3r_trie_child(lexicon, i, lexicon->nodes[child].label) == child);
-            require(lexicon->nodes[child].depth == node->depth + 1);
         }
-        for (uint32_t j = 0; j < node->word_count; j++)
+        for (uint32_t j = 0; j < s3r_trie_word_count(node); j++)
             require(lexicon->node_words[node->first_word + j] < lexicon->words.count);
     }
     require(words >= lexicon->words.count);

@@ -39,7 +39,7 @@ static void expect_words(const s3r_lexicon *l, const char *spelled, const char *
         node = s3r_trie_child(l, node, (uint32_t)(*spelled - '0'));
         assert_true(node > 0);
     }
-    for (uint32_t i = 0; i < l->nodes[node].word_count; i++) {
+    for (uint32_t i = 0; i < s3r_trie_word_count(&l->nodes[node]); i++) {
         strcat(found, i ? " " : "");
         strcat(found, s3r_word_table_word(&l->words,
                                           l->node_words[l->nodes[node].first_word + i]));
@@ -55,7 +55,7 @@ static void test_trie(void **state)
         parse(&l, "BA\r\nx\tA B |\ny\tA B\n\nx\tA B\nB\n\xc3\x9c\nAB\n", NULL), S3R_OK);
     assert_int_equal(s3r_lexicon_finish(&l, NULL), S3R_OK);
     assert_int_equal(l.words.count, 6);
-    assert_int_equal(l.nodes[0].child_count, 4);
+    assert_int_equal(s3r_trie_child_count(&l.nodes[0]), 4);
     expect_words(&l, "23", "x y");
     expect_words(&l, "2", "");
     expect_words(&l, "3", "B");

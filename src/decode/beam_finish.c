@@ -72,11 +72,11 @@ static s3r_status finish_in_trie(s3r_beam *beam, final_list *list, uint32_t from
     const s3r_trie_node *n = is_outside ? NULL : &search->lexicon->nodes[node];
     /* without a delimiter words ended with their last label */
     bool has_delimiter = search->vocabulary->delimiter_id != S3R_NO_LABEL;
-    for (uint32_t i = 0; n && has_delimiter && i < n->word_count; i++)
+    for (uint32_t i = 0; n && has_delimiter && i < s3r_trie_word_count(n); i++)
         S3R_TRY(finish_word(
             beam, list, from, history,
             S3R_SYMBOL_WORD | search->lexicon->node_words[n->first_word + i], err));
-    if ((n && n->word_count > 0) || !search->options.allows_unknown)
+    if ((n && s3r_trie_word_count(n) > 0) || !search->options.allows_unknown)
         return S3R_OK;
     if (!is_outside)
         S3R_TRY(s3r_history_child(&beam->tree, &history, history, S3R_SYMBOL_LEAVE | node,

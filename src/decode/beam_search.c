@@ -182,7 +182,7 @@ static s3r_status push_words(const step *s, uint32_t history, uint32_t node,
 {
     const s3r_lexicon *lexicon = s->beam->search->lexicon;
     const s3r_trie_node *n = &lexicon->nodes[node];
-    for (uint32_t i = 0; i < n->word_count; i++)
+    for (uint32_t i = 0; i < s3r_trie_word_count(n); i++)
         S3R_TRY(push_symbol(s, history,
                             S3R_SYMBOL_WORD | lexicon->node_words[n->first_word + i], 0,
                             err));
@@ -212,7 +212,8 @@ static s3r_status end_word(const step *s, s3r_error *err)
     }
     if (!is_worth_it(s))
         return S3R_OK;
-    if (h->node != S3R_NODE_UNKNOWN && search->lexicon->nodes[h->node].word_count > 0)
+    if (h->node != S3R_NODE_UNKNOWN &&
+        s3r_trie_word_count(&search->lexicon->nodes[h->node]) > 0)
         return push_words(s, h->history, h->node, err);
     if (!search->options.allows_unknown)
         return S3R_OK;
@@ -234,7 +235,7 @@ static s3r_status enter_child(const step *s, uint32_t child, s3r_error *err)
     }
     if (search->vocabulary->delimiter_id != S3R_NO_LABEL)
         return push(s->beam, with_label(s, history, child), err);
-    if (node->child_count > 0)
+    if (s3r_trie_child_count(node) > 0)
         S3R_TRY(push(s->beam, with_label(s, history, child), err));
     return is_worth_it(s) ? push_words(s, history, child, err) : S3R_OK;
 }
@@ -243,7 +244,7 @@ static s3r_status expand_in_trie(step *s, s3r_error *err)
 {
     const s3r_lexicon *lexicon = s->beam->search->lexicon;
     const s3r_trie_node *node = &lexicon->nodes[s->h->node];
-    for (uint32_t i = 0; i < node->child_count; i++) {
+    for (uint32_t i = 0; i < s3r_trie_child_count(node); i++) {
         uint32_t child = node->first_child + i;
         s->label = lexicon->nodes[child].label;
         if (may_follow(s))

@@ -99,7 +99,7 @@ static double boost_of(const s3r_search *search, const s3r_history *parent,
     if (symbol != S3R_SYMBOL_BOUNDARY || parent->hot_node == S3R_NO_NODE)
         return 0;
     const s3r_trie_node *node = &search->hot->nodes[parent->hot_node];
-    return node->word_count > 0
+    return s3r_trie_word_count(node) > 0
                ? (double)search->boosts[search->hot->node_words[node->first_word]]
                : 0;
 }

@@ -9,8 +9,6 @@
 #include "text/unicode_text.h"
 #include "text/vocabulary_encode.h"
 
-#define LONGEST_SPELLING ((size_t)1024)
-
 void s3r_lexicon_release(s3r_lexicon *lexicon)
 {
     s3r_word_table_release(&lexicon->words);
@@ -84,7 +82,7 @@ s3r_status s3r_lexicon_add(s3r_lexicon *lexicon, const char *word,
     s3r_arena_init(&arena, 4096);
     s3r_status status =
         s3r_vocabulary_encode(vocabulary, word, &arena, &labels, &count, err);
-    *is_spelled = status == S3R_OK && count < LONGEST_SPELLING &&
+    *is_spelled = status == S3R_OK && count <= S3R_LEXICON_LONGEST &&
                   spells_exactly(vocabulary, labels, count, word);
     if (*is_spelled)
         status = add_spelling(lexicon, word, strlen(word), labels, count, err);
@@ -111,9 +109,9 @@ static s3r_status read_labels(const s3r_line_stream *lines, char *at,
                                         "\"%.100s\" (are letters and case the same?)",
                                         vocabulary->path, field);
         field[length] = kept;
-        if (*count == LONGEST_SPELLING)
+        if (*count == S3R_LEXICON_LONGEST)
             return s3r_line_stream_fail(lines, err, "expected at most %zu labels",
-                                        LONGEST_SPELLING);
+                                        S3R_LEXICON_LONGEST);
         labels[*count] = label;
     }
     if (*count > 0 && labels[*count - 1] == vocabulary->delimiter_id)
@@ -155,7 +153,7 @@ static s3r_status add_line(s3r_lexicon *lexicon, const s3r_line_stream *lines,
 static s3r_status read_lines(s3r_lexicon *lexicon, s3r_line_stream *lines,
                              const s3r_vocabulary *vocabulary, s3r_error *err)
 {
-    uint32_t *labels = s3r_alloc_raw(LONGEST_SPELLING, sizeof *labels);
+    uint32_t *labels = s3r_alloc_raw(S3R_LEXICON_LONGEST, sizeof *labels);
     bool has_line = true;
     s3r_status status = labels ? S3R_OK : s3r_fail_memory(err, "a spelling", 4096);
     while (status == S3R_OK) {
@@ -208,78 +206,100 @@ static int compare_spellings(const void *a, const void *b)
     return (x->word > y->word) - (x->word < y->word);
 }
 
-/* Of each node its spellings, [first, end) of the sorted ones. */
+/* Of each node its spellings, [first, end) of the sorted ones, and their labels so far.
+ */
 typedef struct trie_range {
-    uint32_t first, end;
+    uint32_t first, end, depth;
 } trie_range;
 
 /* The words that end at the node, and its children behind all nodes there are. */
 static void open_node(s3r_lexicon *lexicon, uint32_t number, trie_range *ranges,
-                      const sorted_spelling *sorted, size_t *used_words)
+                      const sorted_spelling *sorted, uint32_t *used_words)
 {
     s3r_trie_node *node = &lexicon->nodes[number];
-    uint32_t at = ranges[number].first, end = ranges[number].end, depth = node->depth;
-    node->first_word = (uint32_t)*used_words;
+    uint32_t at = ranges[number].first, end = ranges[number].end;
+    uint32_t depth = ranges[number].depth;
+    node->first_word = *used_words;
     for (; at < end && sorted[at].count == depth; at++) {
         bool is_again = *used_words > node->first_word &&
                         lexicon->node_words[*used_words - 1] == sorted[at].word;
-        if (is_again)
-            continue;
-        lexicon->node_words[(*used_words)++] = sorted[at].word;
+        if (!is_again)
+            lexicon->node_words[(*used_words)++] = sorted[at].word;
     }
-    node->word_count = (uint32_t)*used_words - node->first_word;
     node->first_child = (uint32_t)lexicon->node_count;
     while (at < end) {
         uint32_t label = sorted[at].labels[depth], from = at;
         while (at < end && sorted[at].labels[depth] == label)
             at++;
-        ranges[lexicon->node_count] = (trie_range){from, at};
-        lexicon->nodes[lexicon->node_count++] =
-            (s3r_trie_node){.label = label, .depth = depth + 1};
+        ranges[lexicon->node_count] = (trie_range){from, at, depth + 1};
+        lexicon->nodes[lexicon->node_count++] = (s3r_trie_node){.label = label};
     }
-    node->child_count = (uint32_t)lexicon->node_count - node->first_child;
 }
 
-s3r_status s3r_lexicon_finish(s3r_lexicon *lexicon, s3r_error *err)
+/* A node for each label that a spelling does not share with the one before, and the root.
+ */
+static size_t count_nodes(const sorted_spelling *sorted, size_t count)
 {
-    size_t count = lexicon->spelling_count, most = lexicon->label_count + 1, words = 0;
-    sorted_spelling *sorted = s3r_alloc(count, sizeof *sorted);
-    trie_range *ranges = s3r_alloc(most, sizeof *ranges);
-    lexicon->nodes = s3r_alloc(most, sizeof *lexicon->nodes);
-    lexicon->node_words = s3r_alloc(count, sizeof *lexicon->node_words);
-    bool is_made = sorted && ranges && lexicon->nodes && lexicon->node_words;
-    for (size_t i = 0; is_made && i < count; i++) {
+    size_t nodes = 1;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t shared = 0;
+        while (i > 0 && shared < sorted[i].count && shared < sorted[i - 1].count &&
+               sorted[i].labels[shared] == sorted[i - 1].labels[shared])
+            shared++;
+        nodes += sorted[i].count - shared;
+    }
+    return nodes;
+}
+
+static s3r_status make_trie(s3r_lexicon *lexicon, sorted_spelling *sorted, s3r_error *err)
+{
+    size_t count = lexicon->spelling_count;
+    uint32_t words = 0;
+    for (size_t i = 0; i < count; i++) {
         const s3r_spelling *s = &lexicon->spellings[i];
         sorted[i] =
             (sorted_spelling){lexicon->labels + s->first_label, s->label_count, s->word};
     }
-    if (is_made) {
-        qsort(sorted, count, sizeof *sorted, compare_spellings);
-        ranges[0] = (trie_range){0, (uint32_t)count};
-        lexicon->node_count = 1;
-        for (uint32_t i = 0; i < lexicon->node_count; i++)
-            open_node(lexicon, i, ranges, sorted, &words);
+    qsort(sorted, count, sizeof *sorted, compare_spellings);
+    size_t nodes = count_nodes(sorted, count);
+    trie_range *ranges = s3r_alloc_raw(nodes, sizeof *ranges);
+    lexicon->nodes = s3r_alloc_raw(nodes + 1, sizeof *lexicon->nodes);
+    lexicon->node_words = s3r_alloc_raw(count, sizeof *lexicon->node_words);
+    if (!ranges || !lexicon->nodes || !lexicon->node_words) {
+        s3r_free(ranges);
+        return s3r_fail_memory(err, "the lexicon", nodes * sizeof *lexicon->nodes);
     }
-    s3r_free(sorted);
+    ranges[0] = (trie_range){0, (uint32_t)count, 0};
+    lexicon->nodes[0] = (s3r_trie_node){.label = S3R_NO_LABEL};
+    lexicon->node_count = 1;
+    for (uint32_t i = 0; i < lexicon->node_count; i++)
+        open_node(lexicon, i, ranges, sorted, &words);
+    lexicon->nodes[nodes] = (s3r_trie_node){
+        .label = S3R_NO_LABEL, .first_child = (uint32_t)nodes, .first_word = words};
     s3r_free(ranges);
-    if (!is_made)
-        return s3r_fail_memory(err, "the lexicon", most * sizeof *lexicon->nodes);
-    s3r_trie_node *fitted = s3r_realloc(lexicon->nodes, lexicon->node_count,
-                                        lexicon->node_count, sizeof *fitted);
-    if (!fitted)
-        return s3r_fail_memory(err, "the lexicon", lexicon->node_count * sizeof *fitted);
-    lexicon->nodes = fitted;
+    return S3R_OK;
+}
+
+s3r_status s3r_lexicon_finish(s3r_lexicon *lexicon, s3r_error *err)
+{
+    sorted_spelling *sorted = s3r_alloc_raw(lexicon->spelling_count, sizeof *sorted);
+    if (!sorted)
+        return s3r_fail_memory(err, "the lexicon",
+                               lexicon->spelling_count * sizeof *sorted);
+    s3r_status status = make_trie(lexicon, sorted, err);
+    s3r_free(sorted);
     s3r_free(lexicon->spellings);
     s3r_free(lexicon->labels);
     lexicon->spellings = NULL;
     lexicon->labels = NULL;
-    return S3R_OK;
+    s3r_word_table_freeze(&lexicon->words);
+    return status;
 }
 
 uint32_t s3r_trie_child(const s3r_lexicon *lexicon, uint32_t node, uint32_t label)
 {
     const s3r_trie_node *parent = &lexicon->nodes[node];
-    uint32_t low = parent->first_child, high = low + parent->child_count;
+    uint32_t low = parent->first_child, high = parent[1].first_child;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
         if (lexicon->nodes[middle].label < label)
@@ -287,7 +307,6 @@ uint32_t s3r_trie_child(const s3r_lexicon *lexicon, uint32_t node, uint32_t labe
         else
             high = middle;
     }
-    bool is_found = low < parent->first_child + parent->child_count &&
-                    lexicon->nodes[low].label == label;
+    bool is_found = low < parent[1].first_child && lexicon->nodes[low].label == label;
     return is_found ? low : 0;
 }

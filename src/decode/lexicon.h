@@ -12,12 +12,14 @@
 #include "decode/word_table.h"
 #include "text/vocabulary.h"
 
-/* Children of a node follow each other and are in the order of their labels. */
+#define S3R_LEXICON_LONGEST ((size_t)1024) /* labels of a spelling */
+
+/* Nodes lie level by level, children in the order of their labels; so what belongs to a
+ * node ends where that of the next node begins, and there is one node more at the end. */
 typedef struct s3r_trie_node {
     uint32_t label; /* that leads here */
-    uint32_t first_child, child_count;
-    uint32_t first_word, word_count; /* in s3r_lexicon.node_words: spelled to here */
-    uint32_t depth;
+    uint32_t first_child;
+    uint32_t first_word; /* in s3r_lexicon.node_words: spelled to here */
 } s3r_trie_node;
 
 typedef struct s3r_spelling {
@@ -32,7 +34,7 @@ typedef struct s3r_lexicon {
     size_t spelling_count, spelling_capacity;
     uint32_t *labels; /* of all spellings */
     size_t label_count, label_capacity;
-    s3r_trie_node *nodes; /* node 0 is the root */
+    s3r_trie_node *nodes; /* [node_count + 1] node 0 is the root */
     size_t node_count;
     uint32_t *node_words; /* words by node */
 } s3r_lexicon;
@@ -57,8 +59,19 @@ s3r_status s3r_lexicon_add(s3r_lexicon *lexicon, const char *word,
                            const s3r_vocabulary *vocabulary, bool *is_spelled,
                            s3r_error *err);
 
-/* Makes the trie of what was added.  S3R_ERR_RESOURCE. */
+/* Makes the trie of what was added; words cannot be added or searched any more.
+ * S3R_ERR_RESOURCE. */
 s3r_status s3r_lexicon_finish(s3r_lexicon *lexicon, s3r_error *err);
+
+static inline uint32_t s3r_trie_child_count(const s3r_trie_node *node)
+{
+    return node[1].first_child - node->first_child;
+}
+
+static inline uint32_t s3r_trie_word_count(const s3r_trie_node *node)
+{
+    return node[1].first_word - node->first_word;
+}
 
 /* The child that the label leads to; 0 when there is none. */
 uint32_t s3r_trie_child(const s3r_lexicon *lexicon, uint32_t node, uint32_t label);

@@ -18,8 +18,9 @@ void s3r_search_release(s3r_search *search)
     s3r_free(search->label_words);
     s3r_free(search->lm_words);
     s3r_free(search->ahead);
+    s3r_free(search->slopes);
     search->letters = search->label_words = search->lm_words = NULL;
-    search->ahead = NULL;
+    search->ahead = search->slopes = NULL;
 }
 
 static const s3r_lexicon *trie_of(const s3r_search *search)
@@ -83,41 +84,63 @@ static double score_at_begin(const s3r_search *search, uint32_t word)
            (double)s3r_lm_word_score(search->lm, &state, word, &state);
 }
 
-/* The best word that ends at the node: its score, and its boost. */
-static void rate_node(const s3r_search *search, const s3r_trie_node *node, double *score,
-                      double *boost)
+/* The best word that ends at the node: its score, and its boost a letter. */
+static void rate_node(const s3r_search *search, const s3r_trie_node *node, size_t depth,
+                      double *score, double *boost)
 {
     const s3r_lexicon *trie = trie_of(search);
-    for (uint32_t i = 0; i < node->word_count; i++) {
-        uint32_t word = trie->node_words[node->first_word + i];
+    for (uint32_t i = node->first_word; i < node[1].first_word; i++) {
+        uint32_t word = trie->node_words[i];
         if (search->lm_words)
             *score = fmax(*score, score_at_begin(search, search->lm_words[word]));
         if (search->boosts)
-            *boost = fmax(*boost, (double)search->boosts[word] / (double)node->depth);
+            *boost = fmax(*boost, (double)search->boosts[word] / (double)depth);
     }
 }
 
+/* Where the levels of the trie begin, and the one that a walk through the nodes is on. */
+typedef struct level_walk {
+    size_t depth;
+    size_t starts[S3R_LEXICON_LONGEST + 1];
+} level_walk;
+
+static void find_levels(level_walk *walk, const s3r_lexicon *trie)
+{
+    walk->depth = walk->starts[0] = 0;
+    for (size_t at = trie->nodes[0].first_child;
+         at < trie->node_count && walk->depth < S3R_LEXICON_LONGEST;
+         at = trie->nodes[at].first_child)
+        walk->starts[++walk->depth] = at;
+}
+
 /* Children come behind their parents, so one way back through the nodes is enough: ahead
- * holds the best score below, slopes the greatest boost a letter. */
+ * holds the best score below, slopes (when there are boosts) the greatest boost a letter.
+ */
 static void look_ahead(s3r_search *search)
 {
     const s3r_lexicon *trie = trie_of(search);
-    float *ahead = search->ahead;
+    float *ahead = search->ahead, *slopes = search->slopes;
+    level_walk walk;
+    find_levels(&walk, trie);
+    size_t deepest = walk.depth;
     for (size_t i = trie->node_count; i-- > 0;) {
         const s3r_trie_node *node = &trie->nodes[i];
         double score = -INFINITY, boost = 0;
-        rate_node(search, node, &score, &boost);
-        for (uint32_t j = 0; j < node->child_count; j++) {
-            score = fmax(score, (double)ahead[2 * (node->first_child + j)]);
-            boost = fmax(boost, (double)ahead[2 * (node->first_child + j) + 1]);
+        walk.depth -= i < walk.starts[walk.depth];
+        rate_node(search, node, walk.depth, &score, &boost);
+        for (uint32_t j = node->first_child; j < node[1].first_child; j++) {
+            score = fmax(score, (double)ahead[j]);
+            boost = fmax(boost, slopes ? (double)slopes[j] : 0);
         }
-        ahead[2 * i] = (float)score;
-        ahead[2 * i + 1] = (float)boost;
+        ahead[i] = (float)score;
+        if (slopes)
+            slopes[i] = (float)boost;
     }
+    walk.depth = 0;
     for (size_t i = 0; i < trie->node_count; i++) {
-        double score =
-            search->lm_words && isfinite(ahead[2 * i]) ? (double)ahead[2 * i] : 0;
-        ahead[i] = (float)(score + (double)ahead[2 * i + 1] * trie->nodes[i].depth);
+        walk.depth += walk.depth < deepest && i >= walk.starts[walk.depth + 1];
+        double score = search->lm_words && isfinite(ahead[i]) ? (double)ahead[i] : 0;
+        ahead[i] = (float)(score + (slopes ? (double)slopes[i] * (double)walk.depth : 0));
     }
     ahead[0] = 0;
 }
@@ -155,10 +178,13 @@ s3r_status s3r_search_prepare(s3r_search *search, s3r_error *err)
         search->label_words = s3r_alloc(labels, sizeof *search->label_words);
     if (has_words)
         search->lm_words = s3r_alloc(search->lexicon->words.count, sizeof(uint32_t));
-    if (trie) /* two numbers a node while it is made */
-        search->ahead = s3r_alloc(trie->node_count, 2 * sizeof *search->ahead);
+    if (trie)
+        search->ahead = s3r_alloc(trie->node_count, sizeof *search->ahead);
+    if (trie && search->boosts)
+        search->slopes = s3r_alloc(trie->node_count, sizeof *search->slopes);
     if (!search->letters || (has_characters && !search->label_words) ||
-        (has_words && !search->lm_words) || (trie && !search->ahead)) {
+        (has_words && !search->lm_words) || (trie && !search->ahead) ||
+        (trie && search->boosts && !search->slopes)) {
         s3r_search_release(search);
         return s3r_fail_memory(err, "the search", labels * 8);
     }

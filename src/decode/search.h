@@ -45,6 +45,7 @@ typedef struct s3r_search {
     uint32_t *label_words; /* [labels] the language model's characters; or NULL */
     uint32_t *lm_words; /* [words of the lexicon] the language model's words; or NULL */
     float *ahead;       /* [nodes of lexicon or hot] see s3r_search_set_weights */
+    float *slopes;      /* [nodes] boosts a letter; NULL without */
     double unknown_ahead;
     double most_gain; /* that one label can add beside its own probability */
 } s3r_search;

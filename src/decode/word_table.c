@@ -33,7 +33,7 @@ static s3r_word_slot *find_slot(const s3r_word_table *table, uint64_t hash,
 
 uint32_t s3r_word_table_find(const s3r_word_table *table, const char *bytes, size_t size)
 {
-    if (table->count == 0)
+    if (!table->slots)
         return S3R_NO_WORD;
     return find_slot(table, s3r_word_hash(bytes, size), bytes, size)->id;
 }
@@ -106,4 +106,22 @@ s3r_status s3r_word_table_add(s3r_word_table *table, uint32_t *id, const char *b
     table->byte_count += size + 1;
     *find_slot(table, hash, bytes, size) = (s3r_word_slot){hash, *id};
     return S3R_OK;
+}
+
+void s3r_word_table_freeze(s3r_word_table *table)
+{
+    uint64_t *offsets =
+        s3r_realloc(table->offsets, table->count, table->count, sizeof *offsets);
+    if (offsets) {
+        table->offsets = offsets;
+        table->capacity = table->count;
+    }
+    char *bytes = s3r_realloc(table->bytes, table->byte_count, table->byte_count, 1);
+    if (bytes) {
+        table->bytes = bytes;
+        table->byte_capacity = table->byte_count;
+    }
+    s3r_free(table->slots);
+    table->slots = NULL;
+    table->slot_count = 0;
 }

@@ -33,6 +33,10 @@ uint32_t s3r_word_table_find(const s3r_word_table *table, const char *bytes, siz
 s3r_status s3r_word_table_add(s3r_word_table *table, uint32_t *id, const char *bytes,
                               size_t size, s3r_error *err);
 
+/* No word will be added or searched any more: gives back the memory for it.  What cannot
+ * be given back is kept. */
+void s3r_word_table_freeze(s3r_word_table *table);
+
 /* The word with this number, valid until the next addition. */
 static inline const char *s3r_word_table_word(const s3r_word_table *table, uint32_t id)
 {
