@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "decode/arpa_file.h"
-#include "decode/lm.h"
+#include "decode/language_model.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

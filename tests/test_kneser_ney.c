@@ -15,7 +15,7 @@
 #include "base/random.h"
 #include "decode/arpa_file.h"
 #include "decode/kneser_ney.h"
-#include "decode/lm.h"
+#include "decode/language_model.h"
 #include "support_alloc_faults.h"
 
 #define LM_DATA S3R_TEST_DATA "/lm/"

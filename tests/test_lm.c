@@ -13,7 +13,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "decode/arpa_file.h"
-#include "decode/lm.h"
+#include "decode/language_model.h"
 #include "decode/lm_image.h"
 #include "support_alloc_faults.h"
 #include "support_files.h"

@@ -12,7 +12,7 @@
 #include "base/memory.h"
 #include "decode/arpa_file.h"
 #include "decode/kneser_ney.h"
-#include "decode/lm.h"
+#include "decode/language_model.h"
 #include "text/unicode_text.h"
 
 _Static_assert(S3R_LM_BUILD_ORDER_MAX == S3R_LM_BUILD_ORDERS, "one limit");

@@ -5,7 +5,7 @@
 #ifndef S3R_DECODE_LM_IMAGE_H
 #define S3R_DECODE_LM_IMAGE_H
 
-#include "decode/lm.h"
+#include "decode/language_model.h"
 
 #define S3R_LM_MAGIC      "s3r lm\r\n"
 #define S3R_LM_VERSION    1u

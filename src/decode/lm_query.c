@@ -2,7 +2,7 @@
  * The query.  Flags are in signs, as in KenLM's files: a positive log-probability says
  * that longer n-grams end with this one, a back-off of -0 that none begins with it.
  */
-#include "decode/lm.h"
+#include "decode/language_model.h"
 
 #include <math.h>
 

@@ -14,7 +14,7 @@
 #define S3R_DECODE_SEARCH_H
 
 #include "decode/lexicon.h"
-#include "decode/lm.h"
+#include "decode/language_model.h"
 #include "decode/lm_text.h"
 
 typedef struct s3r_search_options {

@@ -1,7 +1,7 @@
 /*
  * Opening by content, closing, checking, saving.
  */
-#include "decode/lm.h"
+#include "decode/language_model.h"
 
 #include "base/memory.h"
 #include "decode/arpa_file.h"

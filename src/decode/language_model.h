@@ -8,8 +8,8 @@
  * with it and is in the model, plus the back-offs of the longer contexts (spec 3.5).  A
  * state is the longest context that can still matter, so equal states have equal futures.
  */
-#ifndef S3R_DECODE_LM_H
-#define S3R_DECODE_LM_H
+#ifndef S3R_DECODE_LANGUAGE_MODEL_H
+#define S3R_DECODE_LANGUAGE_MODEL_H
 
 #include "base/file.h"
 #include "decode/ngram_table.h"
