@@ -146,6 +146,7 @@ static s3r_status set_options(s3r_transcribe_options *out,
     out->emissions_folder = job->emissions_folder;
     out->features_folder = job->features_folder;
     out->layer = job->layer;
+    out->decoder = job->decoder;
     return S3R_OK;
 }
 

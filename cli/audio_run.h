@@ -30,6 +30,7 @@ typedef struct s3r_audio_job {
     const char *label; /* of the progress bar */
     const char *emissions_folder, *features_folder;
     int layer;
+    const s3r_decoder *decoder; /* NULL = none */
     s3r_audio_line_fn line;
     void *line_context;
 } s3r_audio_job;

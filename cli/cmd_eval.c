@@ -11,6 +11,7 @@
 #include <jansson.h>
 #include <s3r/eval.h>
 
+#include "decode_options.h"
 #include "interrupt.h"
 #include "line_text.h"
 #include "session.h"
@@ -22,7 +23,10 @@ typedef struct eval_options {
     size_t resamples, seed;
     double batch_s, window_s, context_s;
     bool is_without_ffmpeg;
+    s3r_decode_choice decode;
 } eval_options;
+
+#define S3R_DECODE_OFFSET(member) offsetof(eval_options, decode.member)
 
 enum { DTYPE_F32, DTYPE_BF16 };
 
@@ -82,7 +86,8 @@ static s3r_status check_inputs(const eval_options *options, bool *is_texts,
                                s3r_error *err)
 {
     bool has_texts = options->reference || options->hypothesis;
-    bool has_model = options->model || options->mask || options->data;
+    bool has_model = options->model || options->mask || options->data ||
+                     options->decode.lm || options->decode.lexicon;
     *is_texts = has_texts;
     if (has_texts && has_model)
         return s3r_cli_fail(
@@ -226,15 +231,24 @@ static s3r_status score_model(eval_run *run, s3r_eval_options *library,
     s3r_status status = s3r_session_open(&session, run->command, &session_options, err);
     if (status != S3R_OK)
         return status;
+    s3r_decoder *decoder = NULL;
+    s3r_decode_choice decode = options->decode;
+    decode.nbest = 1;
+    status = s3r_decode_choice_open(&decoder, &decode, session.model,
+                                    run->command->terminal, err);
     double start_s = now_s();
-    library->progress = on_progress;
-    library->progress_context = run;
-    s3r_interrupt_defer();
-    s3r_progress_start(&run->progress, run->command->terminal, "scoring", 1);
-    status = s3r_eval(session.context, session.model, options->data, library,
-                      on_utterance, run, summary, err);
-    s3r_progress_end(&run->progress);
+    if (status == S3R_OK) {
+        library->decoder = decoder;
+        library->progress = on_progress;
+        library->progress_context = run;
+        s3r_interrupt_defer();
+        s3r_progress_start(&run->progress, run->command->terminal, "scoring", 1);
+        status = s3r_eval(session.context, session.model, options->data, library,
+                          on_utterance, run, summary, err);
+        s3r_progress_end(&run->progress);
+    }
     *elapsed_s = now_s() - start_s;
+    s3r_decoder_close(decoder);
     s3r_session_close(&session);
     return status;
 }
@@ -293,6 +307,7 @@ static const s3r_option option_table[] = {
      .offset = offsetof(eval_options, hypothesis),
      .argument = "FILE",
      .help = "The texts to score against --ref."},
+#include "decode_option_list.h"
     {.name = "metrics",
      .type = S3R_OPTION_STRING,
      .offset = offsetof(eval_options, metrics),

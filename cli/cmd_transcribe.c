@@ -10,13 +10,17 @@
 #include <jansson.h>
 
 #include "audio_run.h"
+#include "decode_options.h"
 #include "line_text.h"
 
 typedef struct transcribe_options {
     s3r_audio_verb_options audio; /* first: audio_option_list.h counts on it */
     int format;
     const char *emissions;
+    s3r_decode_choice decode;
 } transcribe_options;
+
+#define S3R_DECODE_OFFSET(member) offsetof(transcribe_options, decode.member)
 
 enum format { FORMAT_TXT, FORMAT_JSON };
 
@@ -73,6 +77,28 @@ static json_t *describe_labels(const s3r_result *result)
     return labels;
 }
 
+static json_t *describe_hypothesis(const s3r_hypothesis *hypothesis)
+{
+    return json_pack(
+        "{s:o, s:o, s:o, s:o, s:I}", "text", s3r_json_from_bytes(hypothesis->text),
+        "score", json_rounded(hypothesis->score, 1e-6), "emission",
+        json_rounded(hypothesis->emission, 1e-6), "lm_log10",
+        json_rounded(hypothesis->lm_log10, 1e-6), "words", (json_int_t)hypothesis->words);
+}
+
+/* Adds the texts of a search; false without memory. */
+static bool add_hypotheses(json_t *value, const s3r_result *result)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < result->hypothesis_count; i++)
+        if (json_array_append_new(list, describe_hypothesis(&result->hypotheses[i])) !=
+            0) {
+            json_decref(list);
+            return false;
+        }
+    return json_object_set_new(value, "hypotheses", list) == 0;
+}
+
 static bool make_json_line(void *context, const s3r_result *result, char **line)
 {
     (void)context;
@@ -90,6 +116,10 @@ static bool make_json_line(void *context, const s3r_result *result, char **line)
                           s3r_json_from_bytes(result->text), "confidence",
                           json_rounded(result->confidence, 1e-6), "labels",
                           describe_labels(result), "error");
+    if (value && result->hypothesis_count > 0 && !add_hypotheses(value, result)) {
+        json_decref(value);
+        return false;
+    }
     *line = s3r_json_line(value);
     return *line != NULL;
 }
@@ -112,8 +142,17 @@ static s3r_status run_transcribe(const s3r_command *command, s3r_error *err)
         .line = options->format == FORMAT_JSON ? make_json_line : make_text_line,
         .line_context = &style,
     };
+    s3r_decoder *decoder = NULL;
+    if (status == S3R_OK && options->decode.nbest > 1 && options->format != FORMAT_JSON)
+        status = s3r_cli_fail(err, S3R_ERR_USAGE,
+                              "--nbest: more than one text needs --format json");
+    if (status == S3R_OK)
+        status = s3r_decode_choice_open(&decoder, &options->decode, session.model,
+                                        command->terminal, err);
+    job.decoder = decoder;
     if (status == S3R_OK)
         status = s3r_audio_run(command, &session, &options->audio, &paths, &job, err);
+    s3r_decoder_close(decoder);
     s3r_session_close(&session);
     s3r_path_list_release(&paths);
     return status;
@@ -134,6 +173,13 @@ static const s3r_option option_table[] = {
      .argument = "DIR",
      .help = "Also write the log-probabilities of NAME.wav as DIR/NAME.npy, float32 "
              "[frames, labels]."},
+#include "decode_option_list.h"
+    {.name = "nbest",
+     .type = S3R_OPTION_SIZE,
+     .offset = S3R_DECODE_OFFSET(nbest),
+     .argument = "N",
+     .fallback = "1",
+     .help = "Texts that JSON has of each file, the best first."},
 #include "audio_option_list.h"
 };
 
@@ -146,9 +192,10 @@ const s3r_verb s3r_verb_transcribe = {
     .name = "transcribe",
     .summary = "Turn audio files into text",
     .description =
-        "Greedy CTC: the best label of each frame, repeats merged, blanks removed. "
-        "Prints "
-        "one line a file in the order of the files: the text alone for one file, path, "
+        "Greedy CTC: the best label of each frame, repeats merged, blanks removed; or, "
+        "with a language model, a lexicon, hot words or a beam, the best text that a "
+        "search finds (docs/decoding.md). Prints one line a file in the order of the "
+        "files: the text alone for one file, path, "
         "tab and text for several or with --files-from. Control characters in a path are "
         "printed as \\n, \\t, \\xHH, a backslash as \\\\."
         "\n\n"

@@ -39,11 +39,13 @@ typedef struct s3r_eval_options {
     uint64_t seed;        /* of the resampling; default 1 */
     double batch_s, window_s, context_s; /* as in s3r_transcribe_options */
     bool allow_ffmpeg;                   /* default true */
-    const char *trn_folder;   /* receives, for sclite, ref.trn and hyp.trn of the words,
-                                 ref.cer.trn and hyp.cer.trn, ref.per.trn and hyp.per.trn,
-                                 as the metric is wanted; NULL = none */
-    const char *table_path;   /* receives a line an utterance; NULL = none */
-    s3r_progress_fn progress; /* NULL = none */
+    const s3r_decoder *decoder; /* of the model; NULL (default): the best label of each
+                                   frame */
+    const char *trn_folder;     /* receives, for sclite, ref.trn and hyp.trn of the words,
+                                   ref.cer.trn and hyp.cer.trn, ref.per.trn and hyp.per.trn,
+                                   as the metric is wanted; NULL = none */
+    const char *table_path;     /* receives a line an utterance; NULL = none */
+    s3r_progress_fn progress;   /* NULL = none */
     void *progress_context;
 } s3r_eval_options;
 

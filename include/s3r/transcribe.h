@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "s3r/decode.h"
 #include "s3r/model.h"
 
 #ifdef __cplusplus
@@ -40,6 +41,10 @@ typedef struct s3r_result {
     size_t label_count;
     double confidence; /* mean over frames of the best label's probability; 1 without
                           frames */
+    /* With a decoder: its texts, the best, which is `text`, first; labels are then those
+     * of its best path. */
+    const s3r_hypothesis *hypotheses;
+    size_t hypothesis_count; /* 0 without a decoder */
 } s3r_result;
 
 /* Called once a file, in the caller's thread, in the order in which files are done.
@@ -62,6 +67,8 @@ typedef struct s3r_transcribe_options {
     const char *emissions_folder; /* NAME.npy: log-probabilities [frames, labels]; NULL */
     const char *features_folder;  /* hidden states [frames, width], NAME.npy or, of all
                                      layers, NAME.LAYER.npy; NULL */
+    const s3r_decoder *decoder;   /* of this model; NULL (default): the best label of each
+                                     frame */
     int layer; /* of the features: 0 = input of the first block, n = output of block n,
                   S3R_LAYER_LAST (default) or S3R_LAYER_ALL */
     s3r_progress_fn progress; /* NULL = none */

@@ -5,8 +5,11 @@
 #include <math.h>
 #include <string.h>
 
+#include "api/decoder.h"
+#include "api/eval_emissions.h"
 #include "api/eval_tally.h"
 #include "api/handles.h"
+#include "api/transcribe_search.h"
 #include "data/manifest.h"
 #include "tasks/ctc_evaluate.h"
 
@@ -27,6 +30,8 @@ typedef struct eval_run {
     const s3r_model *model;
     const s3r_eval_options *options;
     const s3r_manifest *manifest;
+    s3r_emissions_fn take; /* NULL = none */
+    void *take_context;
     s3r_eval_tally tally;
     s3r_evaluation evaluation;
     double *seconds; /* [utterances] as far as is known, else 0 */
@@ -91,6 +96,9 @@ static s3r_status take_score(void *context, const s3r_utterance_score *score,
         result.counts[i] = (s3r_eval_counts){counts->substitutions, counts->deletions,
                                              counts->insertions, counts->reference};
     }
+    if (run->take)
+        S3R_TRY(run->take(run->take_context, score->log_probs, score->frames,
+                          score->reference, err));
     run->tally.frames += score->frames;
     run->tally.blank_frames += score->blank_frames;
     return s3r_eval_tally_add(&run->tally, &result, err);
@@ -218,16 +226,18 @@ static void set_evaluation(eval_run *run)
     s3r_tape *tape = &run->context->tape;
     tape->is_bf16 = model->is_bf16;
     tape->is_recording = tape->is_training = false;
-    run->evaluation =
-        (s3r_evaluation){.tape = tape,
-                         .config = &model->config,
-                         .weights = &model->weights,
-                         .vocabulary = &model->vocabulary,
-                         .normalization = (s3r_normalization)run->options->normalization,
-                         .score = take_score,
-                         .score_context = run,
-                         .goes_on = report_progress,
-                         .goes_on_context = run};
+    run->evaluation = (s3r_evaluation){
+        .tape = tape,
+        .config = &model->config,
+        .weights = &model->weights,
+        .vocabulary = &model->vocabulary,
+        .search = run->options->decoder ? &run->options->decoder->search : NULL,
+        .keeps_emissions = run->take != NULL,
+        .normalization = (s3r_normalization)run->options->normalization,
+        .score = take_score,
+        .score_context = run,
+        .goes_on = report_progress,
+        .goes_on_context = run};
     memcpy(run->evaluation.wants_unit, run->options->metrics,
            sizeof run->evaluation.wants_unit);
     s3r_evaluation_set_seconds(&run->evaluation, run->options->batch_s,
@@ -272,10 +282,11 @@ static s3r_status run_eval(eval_run *run, s3r_error *err)
     return run_manifest(run, err);
 }
 
-s3r_status s3r_eval(s3r_context *context, const s3r_model *model,
-                    const char *manifest_path, const s3r_eval_options *options,
-                    s3r_eval_fn result, void *result_context, s3r_eval_summary *summary,
-                    s3r_error *err)
+s3r_status s3r_eval_emissions(s3r_context *context, const s3r_model *model,
+                              const char *manifest_path, const s3r_eval_options *options,
+                              s3r_eval_fn result, void *result_context,
+                              s3r_eval_summary *summary, s3r_emissions_fn take,
+                              void *take_context, s3r_error *err)
 {
     s3r_manifest manifest;
     s3r_eval_options defaults;
@@ -283,13 +294,16 @@ s3r_status s3r_eval(s3r_context *context, const s3r_model *model,
     eval_run run = {.context = context,
                     .model = model,
                     .options = options ? options : &defaults,
-                    .manifest = &manifest};
+                    .manifest = &manifest,
+                    .take = take,
+                    .take_context = take_context};
     run.tally = (s3r_eval_tally){.options = run.options,
                                  .result = result,
                                  .result_context = result_context,
                                  .summary = summary};
     S3R_TRY(s3r_eval_options_check(run.options, err));
     S3R_TRY(check_model(model, err));
+    S3R_TRY(s3r_job_search_check(run.options->decoder, model, err));
     S3R_TRY(s3r_manifest_open(&manifest, manifest_path, err));
     s3r_status status = run_eval(&run, err);
     s3r_eval_tally_release(&run.tally);
@@ -300,4 +314,13 @@ s3r_status s3r_eval(s3r_context *context, const s3r_model *model,
     s3r_free(run.item_jobs);
     s3r_manifest_close(&manifest);
     return status;
+}
+
+s3r_status s3r_eval(s3r_context *context, const s3r_model *model,
+                    const char *manifest_path, const s3r_eval_options *options,
+                    s3r_eval_fn result, void *result_context, s3r_eval_summary *summary,
+                    s3r_error *err)
+{
+    return s3r_eval_emissions(context, model, manifest_path, options, result,
+                              result_context, summary, NULL, NULL, err);
 }

@@ -67,6 +67,7 @@ static s3r_status check_options(const s3r_model *model,
     S3R_TRY(s3r_options_check_windows(options->window_s, options->context_s,
                                       options->batch_s, err));
     S3R_TRY(check_layer(model, options, err));
+    S3R_TRY(s3r_job_search_check(options->decoder, model, err));
     bool wants_head = !options->features_folder || options->emissions_folder;
     if (wants_head && !model->config.has_head)
         return s3r_fail(err, S3R_ERR_MODEL,
@@ -228,7 +229,7 @@ static s3r_status run_long(transcribe_run *run, size_t job, s3r_error *err)
 {
     s3r_waveform wave = wave_of(run, &run->jobs[job]);
     run->wave_jobs[0] = job;
-    run->is_long = true;
+    run->is_long = run->jobs[job].search.is_streamed = true;
     s3r_status status = s3r_inference_long(&run->inference, &wave, 0, err);
     run->is_long = false;
     return run->jobs[job].status != S3R_OK ? S3R_OK : status;
@@ -261,6 +262,15 @@ static void load_job(void *context, size_t task, size_t worker)
     transcribe_run *run = context;
     (void)worker;
     s3r_file_job_start(&run->jobs[task], run->model, run->options);
+}
+
+static void search_job(void *context, size_t task, size_t worker)
+{
+    transcribe_run *run = context;
+    s3r_file_job *job = &run->jobs[task];
+    (void)worker;
+    if (job->status == S3R_OK)
+        job->status = s3r_job_search_finish(&job->search, &job->error);
 }
 
 /* How many files may run together for the arrays that each writes. */
@@ -328,6 +338,8 @@ static s3r_status run_files(transcribe_run *run, const double *seconds,
                 s3r_file_job_release(&run->jobs[i]);
             return status;
         }
+        if (run->options->decoder)
+            s3r_pool_run(run->context->pool, run->job_count, search_job, run);
         S3R_TRY(report_jobs(run, result, result_context, err));
         first += run->job_count;
     }

@@ -80,6 +80,8 @@ static s3r_status start_job(s3r_file_job *job, const s3r_model *model,
         if (!job->best_ids || !job->probabilities)
             return s3r_fail_memory(err, "the labels", job->frames * 8);
     }
+    if (options->decoder && job->best_ids)
+        S3R_TRY(s3r_job_search_start(&job->search, options->decoder, err));
     if (options->emissions_folder)
         S3R_TRY(open_array(&job->emissions, options->emissions_folder, job->path, -1,
                            job->frames, model->config.vocab_size, err));
@@ -121,6 +123,9 @@ void s3r_file_job_log_probs(s3r_file_job *job, const s3r_frame_rows *rows)
     const float *first = value->data + rows->row * value->stride;
     if (job->status == S3R_OK && job->best_ids)
         job->status = collect_labels(job, rows, first, &job->error);
+    if (job->status == S3R_OK && job->best_ids)
+        job->status = s3r_job_search_take(&job->search, first, rows->count, value->stride,
+                                          &job->error);
     if (job->status == S3R_OK && job->emissions)
         job->status = s3r_npy_writer_add(job->emissions, first, rows->count,
                                          value->stride, &job->error);
@@ -170,6 +175,8 @@ static s3r_status decode(const s3r_file_job *job, const s3r_model *model, char *
                          s3r_error *err)
 {
     const s3r_vocabulary *vocabulary = &model->vocabulary;
+    if (job->search.beam)
+        return s3r_job_search_labels(&job->search, vocabulary, text, labels, count, err);
     *spans = s3r_alloc(job->frames, sizeof **spans);
     if (!*spans)
         return s3r_fail_memory(err, "the labels", job->frames * sizeof **spans);
@@ -207,6 +214,8 @@ static s3r_status report_success(s3r_file_job *job, const s3r_model *model,
     report->text = is_ok ? text : NULL;
     report->labels = is_ok ? labels : NULL;
     report->label_count = is_ok ? count : 0;
+    report->hypotheses = job->search.hypotheses;
+    report->hypothesis_count = is_ok ? job->search.found.count : 0;
     s3r_status status = result(result_context, report);
     s3r_free(text);
     s3r_free(spans);
@@ -241,6 +250,7 @@ s3r_status s3r_file_job_finish(s3r_file_job *job, const s3r_model *model,
 void s3r_file_job_release(s3r_file_job *job)
 {
     s3r_audio_release(&job->audio);
+    s3r_job_search_release(&job->search);
     s3r_free(job->best_ids);
     s3r_free(job->probabilities);
     s3r_npy_writer_abort(job->emissions);

@@ -5,6 +5,7 @@
 #define S3R_API_TRANSCRIBE_FILES_H
 
 #include "api/handles.h"
+#include "api/transcribe_search.h"
 #include "audio/audio_load.h"
 #include "audio/npy_write.h"
 #include "s3r/transcribe.h"
@@ -18,8 +19,9 @@ typedef struct s3r_file_job {
     s3r_status status;
     s3r_error error; /* why it failed */
     size_t frames;
-    uint32_t *best_ids;   /* [frames]; NULL when no text is wanted */
-    float *probabilities; /* [frames] of the best label */
+    uint32_t *best_ids;    /* [frames]; NULL when no text is wanted */
+    float *probabilities;  /* [frames] of the best label */
+    s3r_job_search search; /* with a decoder */
     s3r_npy_writer *emissions;
     s3r_npy_writer **features; /* [hidden states]; NULL entries are not wanted */
     size_t feature_count;

@@ -14,11 +14,13 @@
 #define S3R_ALWAYS_INLINE static inline __attribute__((always_inline, unused))
 #define S3R_LIKELY(x)     __builtin_expect(!!(x), 1)
 #define S3R_UNUSED        __attribute__((unused))
+#define S3R_PREFETCH(p)   __builtin_prefetch(p)
 #else
 #define S3R_PRINTF(format_index, first_index)
 #define S3R_ALWAYS_INLINE static inline
 #define S3R_LIKELY(x)     (x)
 #define S3R_UNUSED
+#define S3R_PREFETCH(p) ((void)(p))
 #endif
 
 #define S3R_ARRAY_LEN(a)   (sizeof(a) / sizeof((a)[0]))

@@ -16,7 +16,7 @@
 typedef struct slot {
     s3r_utterance_score score;
     uint32_t *best;   /* [frames] */
-    float *log_probs; /* [frames, labels]; NULL when no loss is wanted */
+    float *log_probs; /* [frames, labels]; NULL without loss and search */
     bool is_long;
     char *decoded, *reference, *hypothesis;
     s3r_status status;
@@ -154,13 +154,37 @@ static s3r_token_unit unit_of(const s3r_evaluation *evaluation, size_t unit)
     return is_letters ? S3R_UNIT_CHARACTER : (s3r_token_unit)unit;
 }
 
+/* What is in the emissions, by search. */
+static s3r_status search_text(const evaluation_run *run, slot *s, size_t frames,
+                              s3r_error *err)
+{
+    const s3r_search *search = run->evaluation->search;
+    s3r_beam *beam;
+    s3r_decodings found;
+    S3R_TRY(s3r_beam_create(&beam, search, err));
+    s3r_status status = s3r_beam_add(beam, s->log_probs, frames,
+                                     run->evaluation->config->vocab_size, err);
+    if (status == S3R_OK)
+        status = s3r_beam_finish(beam, 1, &found, err);
+    s3r_beam_destroy(beam);
+    if (status != S3R_OK)
+        return status;
+    s->decoded = found.items[0].text;
+    found.items[0].text = NULL;
+    s3r_decodings_release(&found);
+    return S3R_OK;
+}
+
 static s3r_status score_slot(const evaluation_run *run, slot *s, s3r_error *err)
 {
     const s3r_evaluation *evaluation = run->evaluation;
     s3r_utterance_score *score = &s->score;
     size_t frames = score->is_finite ? score->frames : 0;
-    S3R_TRY(
-        s3r_vocabulary_decode(evaluation->vocabulary, &s->decoded, s->best, frames, err));
+    if (evaluation->search)
+        S3R_TRY(search_text(run, s, frames, err));
+    else
+        S3R_TRY(s3r_vocabulary_decode(evaluation->vocabulary, &s->decoded, s->best,
+                                      frames, err));
     S3R_TRY(s3r_text_make_comparable(&s->hypothesis, s->decoded,
                                      evaluation->normalization, err));
     S3R_TRY(s3r_text_make_comparable(&s->reference, run->items[score->item].reference,
@@ -172,6 +196,7 @@ static s3r_status score_slot(const evaluation_run *run, slot *s, s3r_error *err)
     score->decoded = s->decoded;
     score->reference = s->reference;
     score->hypothesis = s->hypothesis;
+    score->log_probs = evaluation->keeps_emissions ? s->log_probs : NULL;
     return S3R_OK;
 }
 
@@ -206,7 +231,7 @@ static s3r_status score_batch(evaluation_run *run, s3r_error *err)
         slot *s = &run->slots[i];
         if (s->status != S3R_OK)
             return s3r_fail(err, s->status, "%s", s->error.message);
-        if (s->log_probs)
+        if (run->items[s->score.item].labels)
             S3R_TRY(find_loss(run, s, err));
     }
     for (size_t i = 0; i < run->count; i++)
@@ -229,7 +254,8 @@ static s3r_status start_slot(evaluation_run *run, slot *s, size_t item, s3r_erro
     s->log_probs = NULL;
     if (!s->best)
         return s3r_fail_memory(err, "the labels", frames * sizeof *s->best);
-    if (!run->items[item].labels)
+    if (!run->items[item].labels && !run->evaluation->search &&
+        !run->evaluation->keeps_emissions)
         return S3R_OK;
     if (s3r_size_mul(frames, run->evaluation->config->vocab_size, &values))
         s->log_probs = s3r_arena_alloc(&run->arena, values, sizeof(float));

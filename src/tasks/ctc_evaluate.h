@@ -8,6 +8,7 @@
 #ifndef S3R_TASKS_CTC_EVALUATE_H
 #define S3R_TASKS_CTC_EVALUATE_H
 
+#include "decode/beam_search.h"
 #include "tasks/ctc_inference.h"
 #include "tasks/error_rate.h"
 #include "text/text_normalize.h"
@@ -30,9 +31,10 @@ typedef struct s3r_utterance_score {
     const char *reference, *hypothesis; /* made comparable: what was scored */
     s3r_error_counts counts[S3R_UNIT_COUNT]; /* by s3r_token_unit; zero unless wanted */
     size_t frames,
-        blank_frames; /* all; those where no label is likelier than the blank */
-    double loss;      /* nats, as s3r_ctc_loss gives it; NaN without labels */
-    bool is_finite;   /* false: the network gave NaN or infinity; the hypothesis is "" */
+        blank_frames;       /* all; those where no label is likelier than the blank */
+    double loss;            /* nats, as s3r_ctc_loss gives it; NaN without labels */
+    const float *log_probs; /* [frames, labels]; NULL unless keeps_emissions */
+    bool is_finite; /* false: the network gave NaN or infinity; the hypothesis is "" */
 } s3r_utterance_score;
 
 typedef s3r_status (*s3r_score_fn)(void *context, const s3r_utterance_score *score,
@@ -48,6 +50,8 @@ typedef struct s3r_evaluation {
     const s3r_model_config *config;
     const s3r_model_weights *weights;
     const s3r_vocabulary *vocabulary;
+    const s3r_search *search; /* NULL: the best label of each frame is the hypothesis */
+    bool keeps_emissions;     /* scores have log_probs */
     bool wants_unit[S3R_UNIT_COUNT];
     s3r_normalization normalization;      /* of reference and hypothesis */
     size_t batch_frames;                  /* that run together */

@@ -1,0 +1,188 @@
+/*
+ * The public calls of decoding: what s3r_decode gives for the emissions of s3r_forward is
+ * what s3r_transcribe gives for the file, whole or in windows.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "s3r/decode.h"
+#include "s3r/transcribe.h"
+#include "s3r/tune.h"
+#include "support_alloc_faults.h"
+#include "support_api.h"
+#include "support_files.h"
+#include "support_tiny_model.h"
+
+static const char lexicon[] = "GO\nGONG\nYOU\nA\nNO\n";
+
+static const char *make_model(void)
+{
+    const char *folder = test_path(test_folder(), "tiny");
+    assert_int_equal(test_tiny_model_write(folder, 3, NULL), S3R_OK);
+    return folder;
+}
+
+static const char *write_words(const char *name, const char *text)
+{
+    const char *path = test_path(test_folder(), name);
+    test_write_file(path, text, strlen(text));
+    return path;
+}
+
+static s3r_decoder *open_decoder(const s3r_model *model, const char *words)
+{
+    s3r_decoder_options options;
+    s3r_decoder *decoder;
+    s3r_error err;
+    s3r_decoder_options_init(&options);
+    options.lexicon_path = words;
+    options.nbest = 3;
+    options.word_score = 4;
+    if (s3r_decoder_open(&decoder, model, &options, &err) != S3R_OK)
+        fail_msg("%s", err.message);
+    return decoder;
+}
+
+static void test_transcribe_is_decode(void **state)
+{
+    (void)state;
+    enum { SAMPLES = 64000 };
+    test_api api;
+    test_api_open(&api, make_model(), 1, NULL);
+    s3r_decoder *decoder = open_decoder(api.model, write_words("w.txt", lexicon));
+    const char *folder = test_folder();
+    const char *path = test_write_speech(folder, "a.wav", 0x10002, SAMPLES, 5);
+    s3r_transcribe_options options;
+    s3r_transcribe_options_init(&options);
+    options.decoder = decoder;
+    options.emissions_folder = folder;
+    test_results results = {0};
+    assert_int_equal(s3r_transcribe(api.context, api.model, &path, 1, &options,
+                                    test_take_result, &results, NULL),
+                     S3R_OK);
+    size_t rows, cols;
+    float *emissions = test_read_npy(test_path(folder, "a.npy"), &rows, &cols);
+    s3r_decoding *decoding;
+    s3r_hypothesis best, second;
+    assert_int_equal(s3r_decode(&decoding, decoder, emissions, rows, NULL), S3R_OK);
+    assert_int_equal(s3r_decoding_count(decoding), 3);
+    s3r_decoding_get(decoding, 0, &best);
+    s3r_decoding_get(decoding, 1, &second);
+    assert_true(best.text[0] != '\0' && best.words > 0);
+    assert_true(best.score >= second.score);
+    assert_string_equal(results.items[0].text, best.text);
+    /* searched as the windows come: the emissions are others, the labels are in order */
+    options.window_s = 1;
+    options.context_s = 0.1;
+    test_results cut = {0};
+    assert_int_equal(s3r_transcribe(api.context, api.model, &path, 1, &options,
+                                    test_take_result, &cut, NULL),
+                     S3R_OK);
+    s3r_buffer_free(emissions);
+    emissions = test_read_npy(test_path(folder, "a.npy"), &rows, &cols);
+    s3r_decoding *again;
+    assert_int_equal(s3r_decode(&again, decoder, emissions, rows, NULL), S3R_OK);
+    s3r_decoding_get(again, 0, &second);
+    assert_string_equal(cut.items[0].text, second.text);
+    s3r_decoding_free(again);
+    s3r_decoding_free(decoding);
+    s3r_buffer_free(emissions);
+    test_results_release(&results);
+    test_results_release(&cut);
+    s3r_decoder_close(decoder);
+    test_api_close(&api);
+}
+
+static void test_refused(void **state)
+{
+    (void)state;
+    test_api api;
+    s3r_decoder_options options;
+    s3r_decoder *decoder;
+    s3r_error err;
+    test_api_open(&api, make_model(), 1, NULL);
+    s3r_decoder_options_init(&options);
+    options.nbest = 0;
+    test_expect_failure(s3r_decoder_open(&decoder, api.model, &options, &err), &err,
+                        S3R_ERR_USAGE, "n-best: expected 1 to the beam of 50, found 0");
+    options.nbest = 1;
+    options.hot_word_boost = -1;
+    test_expect_failure(s3r_decoder_open(&decoder, api.model, &options, &err), &err,
+                        S3R_ERR_USAGE, "hot word boost: expected 0 to 1000");
+    options.hot_word_boost = 5;
+    options.struct_size = 1;
+    test_expect_failure(s3r_decoder_open(&decoder, api.model, &options, &err), &err,
+                        S3R_ERR_USAGE, "decoder options");
+    s3r_decoder_options_init(&options);
+    options.hot_words_path = write_words("hot.txt", "GO\t1e3\n");
+    test_expect_failure(s3r_decoder_open(&decoder, api.model, &options, &err), &err,
+                        S3R_ERR_DATA, "expected a boost of 0 to 1000");
+    options.hot_words_path = write_words("hot.txt", "GO 1 2\n");
+    test_expect_failure(s3r_decoder_open(&decoder, api.model, &options, &err), &err,
+                        S3R_ERR_DATA, "expected one word and its boost, found more");
+    options.hot_words_path = write_words("hot.txt", "\n");
+    test_expect_failure(s3r_decoder_open(&decoder, api.model, &options, &err), &err,
+                        S3R_ERR_DATA, "expected words, found none");
+    /* a decoder belongs to its model */
+    test_api other;
+    test_api_open(&other, make_model(), 1, NULL);
+    s3r_decoder *foreign = open_decoder(other.model, write_words("w.txt", lexicon));
+    s3r_transcribe_options transcribe;
+    s3r_transcribe_options_init(&transcribe);
+    transcribe.decoder = foreign;
+    const char *path = "x.wav";
+    test_expect_failure(s3r_transcribe(api.context, api.model, &path, 1, &transcribe,
+                                       test_take_result, NULL, &err),
+                        &err, S3R_ERR_USAGE,
+                        "expected one that was opened for this model");
+    assert_int_equal(s3r_decoder_set_weights(foreign, -1, 0, &err), S3R_ERR_USAGE);
+    s3r_decoder_close(foreign);
+    test_api_close(&other);
+    test_api_close(&api);
+}
+
+typedef struct fault_case {
+    const s3r_model *model;
+    const char *words, *hot;
+} fault_case;
+
+static s3r_status attempt(void *context, s3r_error *err)
+{
+    const fault_case *c = context;
+    s3r_decoder_options options;
+    s3r_decoder *decoder;
+    s3r_decoder_options_init(&options);
+    options.lexicon_path = c->words;
+    options.hot_words_path = c->hot;
+    S3R_TRY(s3r_decoder_open(&decoder, c->model, &options, err));
+    s3r_decoder_close(decoder);
+    return S3R_OK;
+}
+
+static void test_out_of_memory(void **state)
+{
+    (void)state;
+    test_api api;
+    test_api_open(&api, make_model(), 1, NULL);
+    fault_case c = {.model = api.model,
+                    .words = write_words("w.txt", lexicon),
+                    .hot = write_words("hot.txt", "GO\nHELLO\t2.5\n")};
+    test_survives_alloc_faults(attempt, &c);
+    c.words = NULL;
+    test_survives_alloc_faults(attempt, &c);
+    test_api_close(&api);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_transcribe_is_decode),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_out_of_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
