@@ -18,13 +18,31 @@
 extern "C" {
 #endif
 
-/* One label of the greedy path, blanks removed and repeats merged. */
+/*
+ * One label of the greedy path, blanks removed and repeats merged.
+ *
+ * Frame i stands for the time from i * frame_s to (i + 1) * frame_s of the result.  It
+ * hears the samples from i * frame_s on, as many as the model's receptive field (25 ms,
+ * with a step of 20 ms); the CTC loss does not say where within a sound its label
+ * appears, and labels are often a single frame long.
+ */
 typedef struct s3r_label {
     const char *text; /* as in the vocabulary */
     size_t id;
     size_t start_frame, end_frame; /* end is exclusive */
     float confidence;              /* mean probability over its frames */
 } s3r_label;
+
+/*
+ * A word: labels [first_label, first_label + label_count) of the result, between word
+ * delimiters; in a vocabulary without delimiter the whole text is one word.
+ */
+typedef struct s3r_word {
+    const char *text; /* UTF-8, never empty */
+    size_t first_label, label_count;
+    size_t start_frame, end_frame; /* of its first and last label; end is exclusive */
+    float confidence;              /* of its least certain label */
+} s3r_word;
 
 /* What became of one file.  Everything in it is valid during the callback only. */
 typedef struct s3r_result {
@@ -38,8 +56,10 @@ typedef struct s3r_result {
     const char *text; /* transcribe only; else NULL */
     const s3r_label *labels;
     size_t label_count;
-    double confidence; /* mean over frames of the best label's probability; 1 without
-                          frames */
+    double confidence;     /* mean over frames of the best label's probability; 1 without
+                              frames */
+    const s3r_word *words; /* transcribe only */
+    size_t word_count;
 } s3r_result;
 
 /* Called once a file, in the caller's thread, in the order in which files are done.

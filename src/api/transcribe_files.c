@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/result_words.h"
 #include "base/file.h"
 
 /* A day.  An input without an end (a device, a pipe) must not fill the disk. */
@@ -164,53 +165,69 @@ static float mean_probability(const s3r_file_job *job, size_t from, size_t to)
     return to > from ? (float)(sum / (double)(to - from)) : 1.0f;
 }
 
-/* Text and labels of the best path; the caller frees all three. */
-static s3r_status decode(const s3r_file_job *job, const s3r_model *model, char **text,
-                         s3r_label_span **spans, s3r_label **labels, size_t *count,
+/* Best path, text, labels and words of a file. */
+typedef struct decoded {
+    s3r_label_span *spans;
+    char *text;
+    s3r_label *labels;
+    size_t label_count;
+    s3r_words words;
+} decoded;
+
+static void release_decoded(decoded *file)
+{
+    s3r_free(file->text);
+    s3r_free(file->spans);
+    s3r_free(file->labels);
+    s3r_words_release(&file->words);
+}
+
+static s3r_status decode(const s3r_file_job *job, const s3r_model *model, decoded *out,
                          s3r_error *err)
 {
     const s3r_vocabulary *vocabulary = &model->vocabulary;
-    *spans = s3r_alloc(job->frames, sizeof **spans);
-    if (!*spans)
-        return s3r_fail_memory(err, "the labels", job->frames * sizeof **spans);
-    *count = s3r_vocabulary_collapse(vocabulary, *spans, job->best_ids, job->frames);
-    *labels = s3r_alloc(*count, sizeof **labels);
-    if (!*labels)
-        return s3r_fail_memory(err, "the labels", *count * sizeof **labels);
-    for (size_t i = 0; i < *count; i++) {
-        const s3r_label_span *span = &(*spans)[i];
-        (*labels)[i] = (s3r_label){
+    out->spans = s3r_alloc(job->frames, sizeof *out->spans);
+    if (!out->spans)
+        return s3r_fail_memory(err, "the labels", job->frames * sizeof *out->spans);
+    size_t count =
+        s3r_vocabulary_collapse(vocabulary, out->spans, job->best_ids, job->frames);
+    out->labels = s3r_alloc(count, sizeof *out->labels);
+    if (!out->labels)
+        return s3r_fail_memory(err, "the labels", count * sizeof *out->labels);
+    for (size_t i = 0; i < count; i++) {
+        const s3r_label_span *span = &out->spans[i];
+        out->labels[i] = (s3r_label){
             .text = vocabulary->labels[span->label],
             .id = span->label,
             .start_frame = span->start_frame,
             .end_frame = span->end_frame,
             .confidence = mean_probability(job, span->start_frame, span->end_frame)};
     }
-    return s3r_vocabulary_text(vocabulary, text, *spans, *count, err);
+    out->label_count = count;
+    S3R_TRY(s3r_vocabulary_text(vocabulary, &out->text, out->spans, count, err));
+    return s3r_words_make(&out->words, vocabulary, out->labels, count, err);
 }
 
 static s3r_status report_success(s3r_file_job *job, const s3r_model *model,
                                  s3r_result *report, s3r_result_fn result,
                                  void *result_context)
 {
-    char *text = NULL;
-    s3r_label_span *spans = NULL;
-    s3r_label *labels = NULL;
-    size_t count = 0;
+    decoded file = {0};
     if (job->best_ids && model->has_vocabulary) {
-        job->status = decode(job, model, &text, &spans, &labels, &count, &job->error);
+        job->status = decode(job, model, &file, &job->error);
         report->confidence = (double)mean_probability(job, 0, job->frames);
     }
-    bool is_ok = job->status == S3R_OK;
     report->status = job->status;
-    report->message = is_ok ? "" : job->error.message;
-    report->text = is_ok ? text : NULL;
-    report->labels = is_ok ? labels : NULL;
-    report->label_count = is_ok ? count : 0;
+    report->message = job->status == S3R_OK ? "" : job->error.message;
+    if (job->status == S3R_OK) {
+        report->text = file.text;
+        report->labels = file.labels;
+        report->label_count = file.label_count;
+        report->words = file.words.items;
+        report->word_count = file.words.count;
+    }
     s3r_status status = result(result_context, report);
-    s3r_free(text);
-    s3r_free(spans);
-    s3r_free(labels);
+    release_decoded(&file);
     return status;
 }
 
