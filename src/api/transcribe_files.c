@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/output_name.h"
 #include "api/result_words.h"
 #include "base/file.h"
 
@@ -15,21 +16,16 @@
 
 char *s3r_output_path(const char *folder, const char *path, int layer)
 {
-    const char *slash = strrchr(path, '/');
-    const char *name = slash ? slash + 1 : path;
-    if (strcmp(path, "-") == 0)
-        name = "stdin";
-    const char *dot = strrchr(name, '.');
-    int length = (int)(dot && dot != name ? (size_t)(dot - name) : strlen(name));
-    size_t bytes = (size_t)length + 32;
-    char *file = s3r_alloc(bytes, 1);
-    if (!file)
-        return NULL;
-    if (layer >= 0)
-        snprintf(file, bytes, "%.*s.%d.npy", length, name, layer);
-    else
-        snprintf(file, bytes, "%.*s.npy", length, name);
-    char *joined = s3r_path_join(folder, file);
+    char *name = s3r_output_name(path), *joined = NULL;
+    size_t bytes = name ? strlen(name) + 32 : 0;
+    char *file = name ? s3r_alloc(bytes, 1) : NULL;
+    if (file && layer >= 0)
+        snprintf(file, bytes, "%s.%d.npy", name, layer);
+    else if (file)
+        snprintf(file, bytes, "%s.npy", name);
+    if (file)
+        joined = s3r_path_join(folder, file);
+    s3r_free(name);
     s3r_free(file);
     return joined;
 }
