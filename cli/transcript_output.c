@@ -82,7 +82,7 @@ s3r_status s3r_transcript_output_set(s3r_transcript_output *out,
                             "-o: expected a folder, found the format \"%s\" (--format %s "
                             "-o DIR; the folder of that name is ./%s)",
                             out->folder, out->folder, out->folder);
-    return s3r_transcript_check_names(paths, path_count, err);
+    return paths ? s3r_transcript_check_names(paths, path_count, err) : S3R_OK;
 }
 
 /* The text alone, or path, tab and text.  NULL without memory. */

@@ -26,6 +26,8 @@ typedef struct s3r_transcript_output {
 } s3r_transcript_output;
 
 /*
+ * paths may be NULL when the names of outputs are known to differ.
+ *
  * S3R_ERR_USAGE: an unknown format, several formats without a folder, subtitles of
  * several inputs on stdout, a folder that is named as a format (whisper.cpp's -osrt), two
  * inputs whose outputs would be one file.

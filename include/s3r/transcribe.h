@@ -42,6 +42,9 @@ typedef struct s3r_word {
     size_t first_label, label_count;
     size_t start_frame, end_frame; /* of its first and last label; end is exclusive */
     float confidence;              /* of its least certain label */
+    /* Of an alignment (s3r/align.h) only; else 0 and false. */
+    float score;      /* how much less likely than the best labels, nats a label; <= 0 */
+    bool is_doubtful; /* not in the audio, it seems; or no label spells it */
 } s3r_word;
 
 /* What became of one file.  Everything in it is valid during the callback only. */
@@ -60,6 +63,8 @@ typedef struct s3r_result {
                               frames */
     const s3r_word *words; /* transcribe only */
     size_t word_count;
+    const char *name; /* of outputs; NULL: the last part of the path, no extension */
+    bool is_aligned;  /* labels and words are those of a given text */
 } s3r_result;
 
 /* Called once a file, in the caller's thread, in the order in which files are done.

@@ -62,9 +62,9 @@ S3R_API s3r_status s3r_transcript_render(char **text, const s3r_result *result,
 S3R_API void s3r_text_free(char *text); /* NULL is allowed */
 
 /*
- * Writes the result to folder/NAME.FORMAT, atomically; NAME is the last part of its path
- * without extension, "stdin" for "-".  The folder is made when it is missing.  As
- * s3r_transcript_render, and S3R_ERR_RUNTIME.
+ * Writes the result to folder/NAME.FORMAT, atomically; NAME is the result's name, or
+ * the last part of its path without extension ("stdin" for "-").  The folder is made when
+ * it is missing.  As s3r_transcript_render, and S3R_ERR_RUNTIME.
  */
 S3R_API s3r_status s3r_transcript_save(const s3r_result *result, const char *folder,
                                        s3r_transcript_format format,

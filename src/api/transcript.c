@@ -65,6 +65,11 @@ s3r_status s3r_transcript_options_check(const s3r_transcript_options *options,
                     options->max_cue_s, options->min_cue_s);
 }
 
+static char *name_of(const s3r_result *result)
+{
+    return result->name ? s3r_strdup(result->name) : s3r_output_name(result->path);
+}
+
 static s3r_status render(char **text, s3r_transcript_source *source,
                          s3r_transcript_format format,
                          const s3r_transcript_options *options, s3r_error *err)
@@ -89,7 +94,7 @@ s3r_status s3r_transcript_render(char **text, const s3r_result *result,
     if ((size_t)format >= S3R_TRANSCRIPT_COUNT)
         return s3r_fail(err, S3R_ERR_USAGE, "transcript: expected a format below %d",
                         (int)S3R_TRANSCRIPT_COUNT);
-    char *name = s3r_output_name(result->path);
+    char *name = name_of(result);
     if (!name)
         return s3r_fail_memory(err, "a name", strlen(result->path));
     s3r_transcript_source source = {.result = result, .name = name};
@@ -108,7 +113,7 @@ static s3r_status output_file(char **path, const s3r_result *result, const char 
                               s3r_transcript_format format, s3r_error *err)
 {
     s3r_text_buffer file = {0};
-    char *name = s3r_output_name(result->path);
+    char *name = name_of(result);
     if (name)
         s3r_buffer_add(&file, "%s/%s.%s", folder, name, formats[format].extension);
     file.has_failed = file.has_failed || !name;

@@ -42,11 +42,18 @@ static json_t *describe_label(const s3r_result *result, size_t index)
 static json_t *describe_word(const s3r_result *result, size_t index)
 {
     const s3r_word *word = &result->words[index];
-    return json_pack(
+    json_t *object = json_pack(
         "{s:o, s:o, s:o, s:o, s:I, s:I}", "word", text_of(word->text), "start_ms",
         ms_of(result, word->start_frame), "end_ms", ms_of(result, word->end_frame),
         "confidence", rounded((double)word->confidence, 1e-6), "first_label",
         (json_int_t)word->first_label, "label_count", (json_int_t)word->label_count);
+    if (object && result->is_aligned &&
+        (json_object_set_new(object, "score", rounded((double)word->score, 1e-6)) != 0 ||
+         json_object_set_new(object, "doubtful", json_boolean(word->is_doubtful)) != 0)) {
+        json_decref(object);
+        return NULL;
+    }
+    return object;
 }
 
 /* NULL without memory. */

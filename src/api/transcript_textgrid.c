@@ -64,6 +64,8 @@ static size_t add_intervals(s3r_text_buffer *out, const s3r_result *result, doub
         interval one = get(result, i);
         double from = result->frame_s * (double)one.start_frame;
         double to = result->frame_s * (double)one.end_frame;
+        if (to <= from) /* a word that has no time */
+            continue;
         if (from > at)
             add_interval(out, &number, at, from, "");
         add_interval(out, &number, from, to, one.text);
