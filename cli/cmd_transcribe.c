@@ -10,6 +10,7 @@ typedef struct transcribe_options {
     s3r_audio_verb_options audio; /* first: audio_option_list.h counts on it */
     s3r_transcript_verb_options transcript;
     const char *emissions;
+    double temperature;
 } transcribe_options;
 
 static s3r_status run_transcribe(const s3r_command *command, s3r_error *err)
@@ -19,6 +20,10 @@ static s3r_status run_transcribe(const s3r_command *command, s3r_error *err)
     s3r_session session = {0};
     s3r_path_list paths;
     s3r_transcript_output output;
+    if (options->temperature <= 0)
+        return s3r_cli_fail(err, S3R_ERR_USAGE,
+                            "--temperature: expected a number above 0, found %g",
+                            options->temperature);
     s3r_status status =
         s3r_path_list_make(&paths, command, options->audio.files_from, err);
     if (status == S3R_OK)
@@ -30,6 +35,7 @@ static s3r_status run_transcribe(const s3r_command *command, s3r_error *err)
         .label = "transcribing",
         .emissions_folder = options->emissions,
         .layer = S3R_LAYER_LAST,
+        .temperature = options->temperature,
         .line = s3r_transcript_output_line,
         .line_context = &output,
     };
@@ -50,6 +56,13 @@ static const s3r_option option_table[] = {
      .argument = "DIR",
      .help = "Also write the log-probabilities of NAME.wav as DIR/NAME.npy, float32 "
              "[frames, labels]."},
+    {.name = "temperature",
+     .type = S3R_OPTION_DOUBLE,
+     .offset = offsetof(transcribe_options, temperature),
+     .argument = "T",
+     .fallback = "1",
+     .help = "Of the probabilities that confidences are made of: what s3r calibrate "
+             "found. The text does not depend on it."},
 #include "audio_option_list.h"
 };
 

@@ -89,6 +89,8 @@ typedef struct s3r_transcribe_options {
                                      layers, NAME.LAYER.npy; NULL */
     int layer; /* of the features: 0 = input of the first block, n = output of block n,
                   S3R_LAYER_LAST (default) or S3R_LAYER_ALL */
+    double temperature;       /* of the probabilities that confidences are made of, see
+                                 s3r/calibrate.h; default 1.  Emissions are as they are. */
     s3r_progress_fn progress; /* NULL = none */
     void *progress_context;
 } s3r_transcribe_options;

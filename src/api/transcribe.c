@@ -25,6 +25,7 @@ void s3r_transcribe_options_init(s3r_transcribe_options *options)
                                         .context_s = 4,
                                         .batch_s = 40,
                                         .raw_rate_hz = 16000,
+                                        .temperature = 1,
                                         .allow_ffmpeg = true,
                                         .layer = S3R_LAYER_LAST};
 }
@@ -67,6 +68,7 @@ static s3r_status check_options(const s3r_model *model,
     S3R_TRY(s3r_options_check_windows(options->window_s, options->context_s,
                                       options->batch_s, err));
     S3R_TRY(check_layer(model, options, err));
+    S3R_TRY(s3r_options_check_temperature(options->temperature, err));
     bool wants_head = !options->features_folder || options->emissions_folder;
     if (wants_head && !model->config.has_head)
         return s3r_fail(err, S3R_ERR_MODEL,

@@ -10,6 +10,7 @@
 #include "api/output_name.h"
 #include "api/result_words.h"
 #include "base/file.h"
+#include "tasks/calibration.h"
 
 /* A day.  An input without an end (a device, a pipe) must not fill the disk. */
 #define LONGEST_SECONDS ((size_t)24 * 3600)
@@ -71,6 +72,7 @@ static s3r_status start_job(s3r_file_job *job, const s3r_model *model,
     audio.max_sample_count = LONGEST_SECONDS * model->config.sample_rate;
     S3R_TRY(s3r_audio_load(&job->audio, job->path, &audio, err));
     job->frames = s3r_config_frames(&model->config, job->audio.sample_count);
+    job->temperature = options->temperature;
     if (model->config.has_head && !options->features_folder) {
         job->best_ids = s3r_alloc(job->frames, sizeof *job->best_ids);
         job->probabilities = s3r_alloc(job->frames, sizeof *job->probabilities);
@@ -107,7 +109,8 @@ static s3r_status collect_labels(s3r_file_job *job, const s3r_frame_rows *rows,
                             "(damaged audio or weights)",
                             job->path, rows->first_frame + i, (double)row[best]);
         job->best_ids[rows->first_frame + i] = best;
-        job->probabilities[rows->first_frame + i] = expf(row[best]);
+        job->probabilities[rows->first_frame + i] =
+            s3r_tempered_probability(row, value->cols, row[best], job->temperature);
     }
     return S3R_OK;
 }

@@ -20,6 +20,7 @@ typedef struct s3r_file_job {
     size_t frames;
     uint32_t *best_ids;   /* [frames]; NULL when no text is wanted */
     float *probabilities; /* [frames] of the best label */
+    double temperature;   /* of these */
     s3r_npy_writer *emissions;
     s3r_npy_writer **features; /* [hidden states]; NULL entries are not wanted */
     size_t feature_count;
