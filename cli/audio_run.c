@@ -151,6 +151,7 @@ static s3r_status set_options(s3r_transcribe_options *out,
     out->emissions_folder = job->emissions_folder;
     out->features_folder = job->features_folder;
     out->layer = job->layer;
+    out->voice_only = job->is_voice_only;
     if (job->temperature != 0)
         out->temperature = job->temperature;
     return S3R_OK;

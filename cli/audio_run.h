@@ -31,6 +31,7 @@ typedef struct s3r_audio_job {
     const char *label; /* of the progress bar */
     const char *emissions_folder, *features_folder;
     int layer;
+    bool is_voice_only;
     double temperature; /* of confidences; 0: the library's default */
     s3r_audio_line_fn line;
     void *line_context;

@@ -11,6 +11,7 @@ typedef struct transcribe_options {
     s3r_transcript_verb_options transcript;
     const char *emissions;
     double temperature;
+    bool is_voice_only;
 } transcribe_options;
 
 static s3r_status run_transcribe(const s3r_command *command, s3r_error *err)
@@ -36,6 +37,7 @@ static s3r_status run_transcribe(const s3r_command *command, s3r_error *err)
         .emissions_folder = options->emissions,
         .layer = S3R_LAYER_LAST,
         .temperature = options->temperature,
+        .is_voice_only = options->is_voice_only,
         .line = s3r_transcript_output_line,
         .line_context = &output,
     };
@@ -56,6 +58,11 @@ static const s3r_option option_table[] = {
      .argument = "DIR",
      .help = "Also write the log-probabilities of NAME.wav as DIR/NAME.npy, float32 "
              "[frames, labels]."},
+    {.name = "vad",
+     .type = S3R_OPTION_FLAG,
+     .offset = offsetof(transcribe_options, is_voice_only),
+     .help = "Write nothing where nobody speaks, to go by the sound: silence, noise, "
+             "tones. JSON has the segments of speech."},
     {.name = "temperature",
      .type = S3R_OPTION_DOUBLE,
      .offset = offsetof(transcribe_options, temperature),

@@ -47,6 +47,11 @@ typedef struct s3r_word {
     bool is_doubtful; /* not in the audio, it seems; or no label spells it */
 } s3r_word;
 
+/* A stretch of speech. */
+typedef struct s3r_segment {
+    double start_s, end_s;
+} s3r_segment;
+
 /* What became of one file.  Everything in it is valid during the callback only. */
 typedef struct s3r_result {
     size_t index; /* of the file in the list */
@@ -65,6 +70,9 @@ typedef struct s3r_result {
     size_t word_count;
     const char *name; /* of outputs; NULL: the last part of the path, no extension */
     bool is_aligned;  /* labels and words are those of a given text */
+    const s3r_segment *segments; /* with voice_only, else NULL: in order, apart, each with
+                                    at least a label */
+    size_t segment_count;
 } s3r_result;
 
 /* Called once a file, in the caller's thread, in the order in which files are done.
@@ -89,8 +97,11 @@ typedef struct s3r_transcribe_options {
                                      layers, NAME.LAYER.npy; NULL */
     int layer; /* of the features: 0 = input of the first block, n = output of block n,
                   S3R_LAYER_LAST (default) or S3R_LAYER_ALL */
-    double temperature;       /* of the probabilities that confidences are made of, see
-                                 s3r/calibrate.h; default 1.  Emissions are as they are. */
+    bool voice_only; /* labels outside of what sounds like speech count as blanks;
+                           default false.  Emissions are as they are. */
+    double
+        temperature;          /* of the probabilities that confidences are made of, see
+                                       s3r/calibrate.h; default 1.  Emissions are as they are. */
     s3r_progress_fn progress; /* NULL = none */
     void *progress_context;
 } s3r_transcribe_options;

@@ -9,6 +9,7 @@
 
 #include "api/output_name.h"
 #include "api/result_words.h"
+#include "api/voice_gate.h"
 #include "base/file.h"
 #include "tasks/calibration.h"
 
@@ -73,6 +74,7 @@ static s3r_status start_job(s3r_file_job *job, const s3r_model *model,
     S3R_TRY(s3r_audio_load(&job->audio, job->path, &audio, err));
     job->frames = s3r_config_frames(&model->config, job->audio.sample_count);
     job->temperature = options->temperature;
+    job->is_voice_only = options->voice_only;
     if (model->config.has_head && !options->features_folder) {
         job->best_ids = s3r_alloc(job->frames, sizeof *job->best_ids);
         job->probabilities = s3r_alloc(job->frames, sizeof *job->probabilities);
@@ -171,6 +173,7 @@ typedef struct decoded {
     s3r_label *labels;
     size_t label_count;
     s3r_words words;
+    s3r_voice_gate gate;
 } decoded;
 
 static void release_decoded(decoded *file)
@@ -179,12 +182,16 @@ static void release_decoded(decoded *file)
     s3r_free(file->spans);
     s3r_free(file->labels);
     s3r_words_release(&file->words);
+    s3r_voice_gate_release(&file->gate);
 }
 
 static s3r_status decode(const s3r_file_job *job, const s3r_model *model, decoded *out,
                          s3r_error *err)
 {
     const s3r_vocabulary *vocabulary = &model->vocabulary;
+    if (job->is_voice_only)
+        S3R_TRY(s3r_voice_gate_apply(&out->gate, model, &job->audio, job->best_ids,
+                                     job->frames, err));
     out->spans = s3r_alloc(job->frames, sizeof *out->spans);
     if (!out->spans)
         return s3r_fail_memory(err, "the labels", job->frames * sizeof *out->spans);
@@ -224,6 +231,8 @@ static s3r_status report_success(s3r_file_job *job, const s3r_model *model,
         report->label_count = file.label_count;
         report->words = file.words.items;
         report->word_count = file.words.count;
+        report->segments = file.gate.segments;
+        report->segment_count = file.gate.count;
     }
     s3r_status status = result(result_context, report);
     release_decoded(&file);

@@ -21,6 +21,7 @@ typedef struct s3r_file_job {
     uint32_t *best_ids;   /* [frames]; NULL when no text is wanted */
     float *probabilities; /* [frames] of the best label */
     double temperature;   /* of these */
+    bool is_voice_only;   /* labels where nobody speaks become blanks */
     s3r_npy_writer *emissions;
     s3r_npy_writer **features; /* [hidden states]; NULL entries are not wanted */
     size_t feature_count;

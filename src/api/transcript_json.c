@@ -70,6 +70,13 @@ static json_t *describe_all(const s3r_result *result,
     return array;
 }
 
+static json_t *describe_segment(const s3r_result *result, size_t index)
+{
+    const s3r_segment *segment = &result->segments[index];
+    return json_pack("{s:o, s:o}", "start_ms", rounded(1000 * segment->start_s, 1e-3),
+                     "end_ms", rounded(1000 * segment->end_s, 1e-3));
+}
+
 static json_t *describe(const s3r_result *result)
 {
     if (result->status != S3R_OK)
@@ -89,7 +96,15 @@ static json_t *describe(const s3r_result *result)
 
 void s3r_transcript_write_json(s3r_text_buffer *out, const s3r_transcript_source *source)
 {
-    json_t *object = describe(source->result);
+    const s3r_result *result = source->result;
+    json_t *object = describe(result);
+    if (object && result->segments &&
+        json_object_set_new(
+            object, "segments",
+            describe_all(result, describe_segment, result->segment_count)) != 0) {
+        json_decref(object);
+        object = NULL;
+    }
     char *text =
         object ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
     s3r_buffer_add_string(out, text);
