@@ -2,8 +2,10 @@
  * s3r transcribe: audio files in; a line of text a file out, or subtitles and word times.
  */
 #include <stdint.h>
+#include <string.h>
 
 #include "audio_run.h"
+#include "stream_run.h"
 #include "transcript_output.h"
 
 typedef struct transcribe_options {
@@ -12,7 +14,55 @@ typedef struct transcribe_options {
     const char *emissions;
     double temperature;
     bool is_voice_only;
+    bool is_stream;
+    double chunk_s, left_s, right_s;
 } transcribe_options;
+
+/* --stream has its own inputs and outputs. */
+static s3r_status check_stream(const s3r_command *command, s3r_error *err)
+{
+    const transcribe_options *options = command->options;
+    bool is_stdin =
+        command->positional_count == 0 ||
+        (command->positional_count == 1 && strcmp(command->positionals[0], "-") == 0);
+    if (!is_stdin || options->audio.files_from)
+        return s3r_cli_fail(err, S3R_ERR_USAGE,
+                            "--stream: reads standard input and no files");
+    if (options->transcript.folder || options->emissions || options->is_voice_only)
+        return s3r_cli_fail(err, S3R_ERR_USAGE,
+                            "--stream: goes to standard output, without -o, --emissions "
+                            "and --vad");
+    if (strcmp(options->transcript.formats, "txt") != 0 &&
+        strcmp(options->transcript.formats, "json") != 0)
+        return s3r_cli_fail(err, S3R_ERR_USAGE,
+                            "--stream: expected --format txt or json, found \"%s\"",
+                            options->transcript.formats);
+    return S3R_OK;
+}
+
+static s3r_status run_stream(const s3r_command *command, s3r_error *err)
+{
+    const transcribe_options *options = command->options;
+    s3r_session_options session_options = s3r_audio_verb_session(&options->audio);
+    s3r_session session;
+    s3r_stream_run_options stream = {.is_json =
+                                         strcmp(options->transcript.formats, "json") == 0,
+                                     .pause_s = options->transcript.pause_s,
+                                     .raw_rate_hz = options->audio.raw_rate_hz};
+    s3r_stream_options_init(&stream.library);
+    stream.library.chunk_s = options->chunk_s;
+    stream.library.left_s = options->left_s;
+    stream.library.right_s = options->right_s;
+    stream.library.temperature = options->temperature;
+    s3r_status status = check_stream(command, err);
+    if (status == S3R_OK)
+        status = s3r_session_open(&session, command, &session_options, err);
+    if (status != S3R_OK)
+        return status;
+    status = s3r_stream_run(&session, &stream, err);
+    s3r_session_close(&session);
+    return status;
+}
 
 static s3r_status run_transcribe(const s3r_command *command, s3r_error *err)
 {
@@ -25,6 +75,8 @@ static s3r_status run_transcribe(const s3r_command *command, s3r_error *err)
         return s3r_cli_fail(err, S3R_ERR_USAGE,
                             "--temperature: expected a number above 0, found %g",
                             options->temperature);
+    if (options->is_stream)
+        return run_stream(command, err);
     s3r_status status =
         s3r_path_list_make(&paths, command, options->audio.files_from, err);
     if (status == S3R_OK)
@@ -63,6 +115,29 @@ static const s3r_option option_table[] = {
      .offset = offsetof(transcribe_options, is_voice_only),
      .help = "Write nothing where nobody speaks, to go by the sound: silence, noise, "
              "tones. JSON has the segments of speech."},
+    {.name = "stream",
+     .type = S3R_OPTION_FLAG,
+     .offset = offsetof(transcribe_options, is_stream),
+     .help = "Transcribe raw samples from standard input as they come, at most --chunk "
+             "and --right behind them."},
+    {.name = "chunk",
+     .type = S3R_OPTION_DOUBLE,
+     .offset = offsetof(transcribe_options, chunk_s),
+     .argument = "SECONDS",
+     .fallback = "1",
+     .help = "With --stream: audio that is transcribed at once."},
+    {.name = "left",
+     .type = S3R_OPTION_DOUBLE,
+     .offset = offsetof(transcribe_options, left_s),
+     .argument = "SECONDS",
+     .fallback = "8",
+     .help = "With --stream: audio that is heard before a chunk."},
+    {.name = "right",
+     .type = S3R_OPTION_DOUBLE,
+     .offset = offsetof(transcribe_options, right_s),
+     .argument = "SECONDS",
+     .fallback = "1",
+     .help = "With --stream: audio that is heard behind a chunk."},
     {.name = "temperature",
      .type = S3R_OPTION_DOUBLE,
      .offset = offsetof(transcribe_options, temperature),
@@ -77,7 +152,7 @@ static const char *const example[] = {
     "s3r transcribe -m wav2vec2-base-960h talk.flac",
     "s3r transcribe --mask french.s3m --format srt,vtt,json -o subtitles film.mp4",
     "s3r transcribe -m model --format json --emissions out *.wav",
-    "arecord -f S16_LE -r 16000 -t raw | s3r transcribe -m model -", NULL};
+    "arecord -f S16_LE -r 16000 -t raw | s3r transcribe -m model --stream", NULL};
 
 const s3r_verb s3r_verb_transcribe = {
     .name = "transcribe",
