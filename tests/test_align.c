@@ -57,8 +57,10 @@ static s3r_status keep(void *context, const s3r_result *result)
     snprintf(to->name, sizeof to->name, "%s", result->name ? result->name : "");
     snprintf(to->message, sizeof to->message, "%s", result->message);
     snprintf(to->text, sizeof to->text, "%s", result->text ? result->text : "");
-    memcpy(to->labels, result->labels, result->label_count * sizeof *result->labels);
-    memcpy(to->word_items, result->words, result->word_count * sizeof *result->words);
+    for (size_t i = 0; i < result->label_count; i++)
+        to->labels[i] = result->labels[i];
+    for (size_t i = 0; i < result->word_count; i++)
+        to->word_items[i] = result->words[i];
     for (size_t i = 0, used = 0; i < result->word_count; i++)
         used += (size_t)snprintf(to->words + used, sizeof to->words - used, "%s%s+%zu%s",
                                  i > 0 ? " " : "", result->words[i].text,

@@ -23,10 +23,15 @@ static const s3r_label labels[] = {
     {"<b>", 4, 12, 13, 1}, {"|", 1, 14, 15, 1},    {"&", 5, 15, 16, 1},
     {"|", 1, 17, 18, 1},   {"a\"b", 6, 60, 62, 1},
 };
-static const s3r_word words[] = {{"hé", 0, 2, 5, 8, 0.8f},
-                                 {"<b>", 3, 1, 12, 13, 1},
-                                 {"&", 5, 1, 15, 16, 1},
-                                 {"a\"b", 7, 1, 60, 62, 1}};
+#define WORD(letters, first, count, start, end, sure)                                    \
+    {                                                                                    \
+        .text = letters, .first_label = first, .label_count = count,                     \
+        .start_frame = start, .end_frame = end, .confidence = sure                       \
+    }
+
+static const s3r_word words[] = {WORD("hé", 0, 2, 5, 8, 0.8f),
+                                 WORD("<b>", 3, 1, 12, 13, 1), WORD("&", 5, 1, 15, 16, 1),
+                                 WORD("a\"b", 7, 1, 60, 62, 1)};
 static const s3r_result result = {.path = "dir/my talk.wav",
                                   .message = "",
                                   .duration_s = 1.626625,
@@ -155,7 +160,7 @@ static void test_odd_text(void **state)
 {
     (void)state;
     static const s3r_label one[] = {{"a\n\xff-->", 1, 0, 2, 1}};
-    static const s3r_word word[] = {{"a\n\xff-->", 0, 1, 0, 2, 1}};
+    static const s3r_word word[] = {WORD("a\n\xff-->", 0, 1, 0, 2, 1)};
     s3r_result odd = result;
     odd.text = word[0].text;
     odd.labels = one;
@@ -202,7 +207,7 @@ static void check_cues(const timed_word *given, const s3r_transcript_options *op
     for (; given[one.word_count].text; one.word_count++) {
         const timed_word *word = &given[one.word_count];
         list[one.word_count] =
-            (s3r_word){word->text, one.word_count, 1, word->start, word->end, 1};
+            (s3r_word)WORD(word->text, one.word_count, 1, word->start, word->end, 1);
         spans[one.word_count] = (s3r_label){word->text, 1, word->start, word->end, 1};
     }
     one.label_count = one.word_count;
@@ -268,7 +273,7 @@ static void test_divided_words_have_the_times_of_labels(void **state)
 {
     (void)state;
     static const s3r_label two[] = {{"aaaa", 1, 0, 10, 1}, {"bbbb", 2, 50, 60, 1}};
-    static const s3r_word word[] = {{"aaaabbbb", 0, 2, 0, 60, 1}};
+    static const s3r_word word[] = {WORD("aaaabbbb", 0, 2, 0, 60, 1)};
     s3r_transcript_options options;
     s3r_transcript_options_init(&options);
     options.line_width = 5;
