@@ -25,6 +25,8 @@ typedef struct run {
     s3r_error first_failure; /* of the first path that failed */
     size_t first_failure_index;
     bool is_stdout_broken, is_out_of_memory;
+    s3r_status line_status; /* of the line that could not be made */
+    s3r_error line_error;
 } run;
 
 s3r_session_options s3r_audio_verb_session(const s3r_audio_verb_options *options)
@@ -75,10 +77,9 @@ static s3r_status on_result(void *context, const s3r_result *result)
         s3r_progress_end(&r->progress);
     if (result->status != S3R_OK)
         note_failure(r, result);
-    if (!r->job->line(r->job->line_context, result, &line)) {
-        r->is_out_of_memory = true;
-        return S3R_ERR_RESOURCE;
-    }
+    r->line_status = r->job->line(r->job->line_context, result, &line, &r->line_error);
+    if (r->line_status != S3R_OK)
+        return r->line_status;
     if (!s3r_ordered_lines_put(&r->lines, result->index, line)) {
         r->is_stdout_broken = true;
         return S3R_ERR_RUNTIME;
@@ -117,6 +118,10 @@ static s3r_status conclude(const run *r, s3r_status status, s3r_error *err)
         return S3R_OK;
     if (r->is_out_of_memory)
         return s3r_cli_fail(err, S3R_ERR_RESOURCE, "no memory for the results");
+    if (r->line_status != S3R_OK) {
+        *err = r->line_error;
+        return r->line_status;
+    }
     if (status != S3R_OK && status != S3R_ERR_PARTIAL)
         return status;
     if (r->failure_count == 0)
@@ -147,6 +152,9 @@ static s3r_status set_options(s3r_transcribe_options *out,
     out->features_folder = job->features_folder;
     out->layer = job->layer;
     out->decoder = job->decoder;
+    out->voice_only = job->is_voice_only;
+    if (job->temperature != 0)
+        out->temperature = job->temperature;
     return S3R_OK;
 }
 

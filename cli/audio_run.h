@@ -22,15 +22,18 @@ typedef struct s3r_audio_verb_options {
 
 enum s3r_dtype_choice { S3R_DTYPE_CHOICE_F32, S3R_DTYPE_CHOICE_BF16 };
 
-/* Makes the line of a result in *line (malloc, with its newline; NULL = no line).  False
- * without memory. */
-typedef bool (*s3r_audio_line_fn)(void *context, const s3r_result *result, char **line);
+/* Makes the line of a result in *line (malloc, with its newline; NULL = no line).  A
+ * failure ends the run. */
+typedef s3r_status (*s3r_audio_line_fn)(void *context, const s3r_result *result,
+                                        char **line, s3r_error *err);
 
 typedef struct s3r_audio_job {
     const char *label; /* of the progress bar */
     const char *emissions_folder, *features_folder;
     int layer;
     const s3r_decoder *decoder; /* NULL = none */
+    bool is_voice_only;
+    double temperature; /* of confidences; 0: the library's default */
     s3r_audio_line_fn line;
     void *line_context;
 } s3r_audio_job;

@@ -36,12 +36,14 @@ static s3r_status read_layer(int *layer, const char *text, s3r_error *err)
 }
 
 /* Files have no line on stdout: what they give is in their .npy. */
-static bool count_frames(void *context, const s3r_result *result, char **line)
+static s3r_status count_frames(void *context, const s3r_result *result, char **line,
+                               s3r_error *err)
 {
     size_t *frames = context;
     (void)line;
+    (void)err;
     *frames += result->status == S3R_OK ? result->frame_count : 0;
-    return true;
+    return S3R_OK;
 }
 
 static s3r_status run_features(const s3r_command *command, s3r_error *err)

@@ -1,127 +1,76 @@
 /*
- * s3r transcribe: audio files in, one line of text or JSON a file out.
+ * s3r transcribe: audio files in; a line of text a file out, or subtitles and word times.
  */
-#include <math.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include <jansson.h>
 
 #include "audio_run.h"
 #include "decode_options.h"
-#include "line_text.h"
+#include "stream_run.h"
+#include "transcript_output.h"
 
 typedef struct transcribe_options {
     s3r_audio_verb_options audio; /* first: audio_option_list.h counts on it */
-    int format;
+    s3r_transcript_verb_options transcript;
     const char *emissions;
+    double temperature;
+    bool is_voice_only;
+    bool is_stream;
+    double chunk_s, left_s, right_s;
     s3r_decode_choice decode;
 } transcribe_options;
 
 #define S3R_DECODE_OFFSET(member) offsetof(transcribe_options, decode.member)
 
-enum format { FORMAT_TXT, FORMAT_JSON };
-
-/* How a line of text is made. */
-typedef struct text_style {
-    bool has_path;
-} text_style;
-
-static bool make_text_line(void *context, const s3r_result *result, char **line)
+/* --stream has its own inputs and outputs. */
+static s3r_status check_stream(const s3r_command *command, s3r_error *err)
 {
-    const text_style *style = context;
-    if (result->status != S3R_OK)
-        return true;
-    char *path = s3r_line_from_path(style->has_path ? result->path : "");
-    char *text = s3r_line_from_text(result->text);
-    if (path && text) {
-        size_t bytes = strlen(path) + strlen(text) + sizeof "\t\n";
-        *line = malloc(bytes);
-        if (*line)
-            snprintf(*line, bytes, "%s%s%s\n", path, style->has_path ? "\t" : "", text);
-    }
-    free(path);
-    free(text);
-    return *line != NULL;
+    const transcribe_options *options = command->options;
+    bool is_stdin =
+        command->positional_count == 0 ||
+        (command->positional_count == 1 && strcmp(command->positionals[0], "-") == 0);
+    if (!is_stdin || options->audio.files_from)
+        return s3r_cli_fail(err, S3R_ERR_USAGE,
+                            "--stream: reads standard input and no files");
+    if (options->transcript.folder || options->emissions || options->is_voice_only)
+        return s3r_cli_fail(err, S3R_ERR_USAGE,
+                            "--stream: goes to standard output, without -o, --emissions "
+                            "and --vad");
+    if (s3r_decode_is_wanted(&options->decode))
+        return s3r_cli_fail(
+            err, S3R_ERR_USAGE,
+            "--stream: expected no --lm, --lexicon, --hot-words, --beam and "
+            "--nbest, which look at a whole recording");
+    if (strcmp(options->transcript.formats, "txt") != 0 &&
+        strcmp(options->transcript.formats, "json") != 0)
+        return s3r_cli_fail(err, S3R_ERR_USAGE,
+                            "--stream: expected --format txt or json, found \"%s\"",
+                            options->transcript.formats);
+    return S3R_OK;
 }
 
-/* Numbers for people and diff: without the noise of binary fractions. */
-static json_t *json_rounded(double value, double unit)
+static s3r_status run_stream(const s3r_command *command, s3r_error *err)
 {
-    return json_real(round(value / unit) * unit);
-}
-
-static json_t *describe_label(const s3r_label *label, double frame_s)
-{
-    double frame_ms = 1000 * frame_s;
-    return json_pack("{s:o, s:I, s:I, s:o, s:o, s:o}", "label",
-                     s3r_json_from_bytes(label->text), "start_frame",
-                     (json_int_t)label->start_frame, "end_frame",
-                     (json_int_t)label->end_frame, "start_ms",
-                     json_rounded((double)label->start_frame * frame_ms, 1e-3), "end_ms",
-                     json_rounded((double)label->end_frame * frame_ms, 1e-3),
-                     "confidence", json_rounded(label->confidence, 1e-6));
-}
-
-static json_t *describe_labels(const s3r_result *result)
-{
-    json_t *labels = json_array();
-    for (size_t i = 0; i < result->label_count; i++)
-        if (json_array_append_new(
-                labels, describe_label(&result->labels[i], result->frame_s)) != 0) {
-            json_decref(labels);
-            return NULL;
-        }
-    return labels;
-}
-
-static json_t *describe_hypothesis(const s3r_hypothesis *hypothesis)
-{
-    return json_pack(
-        "{s:o, s:o, s:o, s:o, s:I}", "text", s3r_json_from_bytes(hypothesis->text),
-        "score", json_rounded(hypothesis->score, 1e-6), "emission",
-        json_rounded(hypothesis->emission, 1e-6), "lm_log10",
-        json_rounded(hypothesis->lm_log10, 1e-6), "words", (json_int_t)hypothesis->words);
-}
-
-/* Adds the texts of a search; false without memory. */
-static bool add_hypotheses(json_t *value, const s3r_result *result)
-{
-    json_t *list = json_array();
-    for (size_t i = 0; i < result->hypothesis_count; i++)
-        if (json_array_append_new(list, describe_hypothesis(&result->hypotheses[i])) !=
-            0) {
-            json_decref(list);
-            return false;
-        }
-    return json_object_set_new(value, "hypotheses", list) == 0;
-}
-
-static bool make_json_line(void *context, const s3r_result *result, char **line)
-{
-    (void)context;
-    json_t *value = NULL;
-    json_t *path = s3r_json_from_bytes(result->path);
-    if (result->status != S3R_OK)
-        value = json_pack("{s:o, s:n, s:n, s:n, s:n, s:n, s:[], s:o}", "path", path,
-                          "duration_s", "frames", "frame_s", "text", "confidence",
-                          "labels", "error", s3r_json_from_bytes(result->message));
-    else
-        value = json_pack("{s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:n}", "path", path,
-                          "duration_s", json_rounded(result->duration_s, 1e-6), "frames",
-                          (json_int_t)result->frame_count, "frame_s",
-                          json_rounded(result->frame_s, 1e-9), "text",
-                          s3r_json_from_bytes(result->text), "confidence",
-                          json_rounded(result->confidence, 1e-6), "labels",
-                          describe_labels(result), "error");
-    if (value && result->hypothesis_count > 0 && !add_hypotheses(value, result)) {
-        json_decref(value);
-        return false;
-    }
-    *line = s3r_json_line(value);
-    return *line != NULL;
+    const transcribe_options *options = command->options;
+    s3r_session_options session_options = s3r_audio_verb_session(&options->audio);
+    s3r_session session;
+    s3r_stream_run_options stream = {.is_json =
+                                         strcmp(options->transcript.formats, "json") == 0,
+                                     .pause_s = options->transcript.pause_s,
+                                     .raw_rate_hz = options->audio.raw_rate_hz};
+    s3r_stream_options_init(&stream.library);
+    stream.library.chunk_s = options->chunk_s;
+    stream.library.left_s = options->left_s;
+    stream.library.right_s = options->right_s;
+    stream.library.temperature = options->temperature;
+    s3r_status status = check_stream(command, err);
+    if (status == S3R_OK)
+        status = s3r_session_open(&session, command, &session_options, err);
+    if (status != S3R_OK)
+        return status;
+    status = s3r_stream_run(&session, &stream, err);
+    s3r_session_close(&session);
+    return status;
 }
 
 static s3r_status run_transcribe(const s3r_command *command, s3r_error *err)
@@ -130,20 +79,33 @@ static s3r_status run_transcribe(const s3r_command *command, s3r_error *err)
     s3r_session_options session_options = s3r_audio_verb_session(&options->audio);
     s3r_session session = {0};
     s3r_path_list paths;
+    s3r_transcript_output output;
+    if (options->temperature <= 0)
+        return s3r_cli_fail(err, S3R_ERR_USAGE,
+                            "--temperature: expected a number above 0, found %g",
+                            options->temperature);
+    if (options->is_stream)
+        return run_stream(command, err);
     s3r_status status =
         s3r_path_list_make(&paths, command, options->audio.files_from, err);
     if (status == S3R_OK)
+        status = s3r_transcript_output_set(&output, &options->transcript, paths.items,
+                                           paths.count, options->audio.files_from, err);
+    if (status == S3R_OK)
         status = s3r_session_open(&session, command, &session_options, err);
-    text_style style = {.has_path = paths.count > 1 || options->audio.files_from};
     s3r_audio_job job = {
         .label = "transcribing",
         .emissions_folder = options->emissions,
         .layer = S3R_LAYER_LAST,
-        .line = options->format == FORMAT_JSON ? make_json_line : make_text_line,
-        .line_context = &style,
+        .temperature = options->temperature,
+        .is_voice_only = options->is_voice_only,
+        .line = s3r_transcript_output_line,
+        .line_context = &output,
     };
     s3r_decoder *decoder = NULL;
-    if (status == S3R_OK && options->decode.nbest > 1 && options->format != FORMAT_JSON)
+    if (status == S3R_OK && options->decode.nbest > 1 &&
+        !strstr(options->transcript.formats, "json") &&
+        strcmp(options->transcript.formats, "all") != 0)
         status = s3r_cli_fail(err, S3R_ERR_USAGE,
                               "--nbest: more than one text needs --format json");
     if (status == S3R_OK)
@@ -159,14 +121,9 @@ static s3r_status run_transcribe(const s3r_command *command, s3r_error *err)
 }
 
 static const s3r_option option_table[] = {
-    {.name = "format",
-     .letter = 'f',
-     .type = S3R_OPTION_ENUM,
-     .offset = offsetof(transcribe_options, format),
-     .values = "txt|json",
-     .fallback = "txt",
-     .help =
-         "What a line holds: the text, or an object with text, times and confidence."},
+#define S3R_VERB_OPTIONS   transcribe_options
+#define S3R_DEFAULT_FORMAT "txt"
+#include "transcript_option_list.h"
     {.name = "emissions",
      .type = S3R_OPTION_STRING,
      .offset = offsetof(transcribe_options, emissions),
@@ -180,13 +137,49 @@ static const s3r_option option_table[] = {
      .argument = "N",
      .fallback = "1",
      .help = "Texts that JSON has of each file, the best first."},
+    {.name = "vad",
+     .type = S3R_OPTION_FLAG,
+     .offset = offsetof(transcribe_options, is_voice_only),
+     .help = "Write nothing where nobody speaks, to go by the sound: silence, noise, "
+             "tones. JSON has the segments of speech."},
+    {.name = "stream",
+     .type = S3R_OPTION_FLAG,
+     .offset = offsetof(transcribe_options, is_stream),
+     .help = "Transcribe raw samples from standard input as they come, at most --chunk "
+             "and --right behind them."},
+    {.name = "chunk",
+     .type = S3R_OPTION_DOUBLE,
+     .offset = offsetof(transcribe_options, chunk_s),
+     .argument = "SECONDS",
+     .fallback = "1",
+     .help = "With --stream: audio that is transcribed at once."},
+    {.name = "left",
+     .type = S3R_OPTION_DOUBLE,
+     .offset = offsetof(transcribe_options, left_s),
+     .argument = "SECONDS",
+     .fallback = "8",
+     .help = "With --stream: audio that is heard before a chunk."},
+    {.name = "right",
+     .type = S3R_OPTION_DOUBLE,
+     .offset = offsetof(transcribe_options, right_s),
+     .argument = "SECONDS",
+     .fallback = "1",
+     .help = "With --stream: audio that is heard behind a chunk."},
+    {.name = "temperature",
+     .type = S3R_OPTION_DOUBLE,
+     .offset = offsetof(transcribe_options, temperature),
+     .argument = "T",
+     .fallback = "1",
+     .help = "Of the probabilities that confidences are made of: what s3r calibrate "
+             "found. The text does not depend on it."},
 #include "audio_option_list.h"
 };
 
 static const char *const example[] = {
     "s3r transcribe -m wav2vec2-base-960h talk.flac",
+    "s3r transcribe --mask french.s3m --format srt,vtt,json -o subtitles film.mp4",
     "s3r transcribe -m model --format json --emissions out *.wav",
-    "arecord -f S16_LE -r 16000 -t raw | s3r transcribe -m model -", NULL};
+    "arecord -f S16_LE -r 16000 -t raw | s3r transcribe -m model --stream", NULL};
 
 const s3r_verb s3r_verb_transcribe = {
     .name = "transcribe",
@@ -198,6 +191,9 @@ const s3r_verb s3r_verb_transcribe = {
         "files: the text alone for one file, path, "
         "tab and text for several or with --files-from. Control characters in a path are "
         "printed as \\n, \\t, \\xHH, a backslash as \\\\."
+        "\n\n"
+        "Subtitles, word times and transcripts for other programs: --format. Several "
+        "formats, or subtitles of several files, are written to the folder of -o."
         "\n\n"
         "Files that fail are named on standard error and have no line of text (in JSON a "
         "line with \"error\"); the others are done, and the exit code is 6. When all "

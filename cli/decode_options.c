@@ -50,6 +50,12 @@ static void warn(s3r_terminal *terminal, const s3r_decode_choice *choice,
                           info->labels_unknown);
 }
 
+bool s3r_decode_is_wanted(const s3r_decode_choice *choice)
+{
+    return choice->lm || choice->lexicon || choice->hot_words || choice->beam > 0 ||
+           choice->nbest > 1;
+}
+
 s3r_status s3r_decode_choice_open(s3r_decoder **out, const s3r_decode_choice *choice,
                                   const s3r_model *model, s3r_terminal *terminal,
                                   s3r_error *err)
@@ -61,8 +67,7 @@ s3r_status s3r_decode_choice_open(s3r_decoder **out, const s3r_decode_choice *ch
     s3r_status status = check_used(choice, &options, err);
     if (status != S3R_OK)
         return status;
-    if (!choice->lm && !choice->lexicon && !choice->hot_words && choice->beam == 0 &&
-        choice->nbest <= 1)
+    if (!s3r_decode_is_wanted(choice))
         return S3R_OK;
     options.lm_path = choice->lm;
     options.lm_unit = (s3r_decoder_unit)choice->lm_units;

@@ -18,6 +18,8 @@ typedef struct s3r_decode_choice {
     bool allows_unknown;
 } s3r_decode_choice;
 
+/* True when a search was asked for. */
+bool s3r_decode_is_wanted(const s3r_decode_choice *choice);
 /*
  * Opens the decoder that was asked for; *out is NULL when none was: no language model, no
  * lexicon, no hot words, no beam, one text.  Says on stderr what does not fit well.

@@ -153,13 +153,19 @@ static s3r_status apply_defaults(parser *p)
     return S3R_OK;
 }
 
+static bool is_named(const char *option_name, const char *name, size_t length)
+{
+    return option_name && strlen(option_name) == length &&
+           memcmp(option_name, name, length) == 0;
+}
+
 static bool find_long(const parser *p, const char *name, size_t length, match *out)
 {
     for (size_t s = 0; s < p->set_count; s++) {
         for (size_t i = 0; i < p->sets[s].count; i++) {
             const s3r_option *option = &p->sets[s].options[i];
-            if (strlen(option->name) == length &&
-                memcmp(option->name, name, length) == 0) {
+            if (is_named(option->name, name, length) ||
+                is_named(option->alias, name, length)) {
                 *out = (match){option, p->sets[s].target};
                 return true;
             }

@@ -37,6 +37,7 @@ typedef struct s3r_option {
     const char *values;   /* enums: "auto|portable|avx2" */
     const char *fallback; /* default as the user would type it; NULL = 0, NULL, false */
     const char *environment; /* variable that replaces the default; NULL = none */
+    const char *alias;       /* another long name, not shown anywhere; NULL = none */
     const char *help;        /* one or two sentences without the default */
 } s3r_option;
 

@@ -39,6 +39,38 @@ void test_api_close(test_api *api)
     s3r_context_destroy(api->context);
 }
 
+/* What holds for the labels and words of any result. */
+static void check_words(const s3r_result *result)
+{
+    size_t next_label = 0;
+    for (size_t i = 0; i < result->label_count; i++) {
+        const s3r_label *label = &result->labels[i];
+        assert_true(label->start_frame < label->end_frame);
+        assert_true(label->end_frame <= result->frame_count);
+        assert_true(i == 0 || label[-1].end_frame <= label->start_frame);
+        assert_true(label->confidence >= 0 && label->confidence <= 1);
+    }
+    for (size_t i = 0; i < result->word_count; i++) {
+        const s3r_word *word = &result->words[i];
+        const s3r_label *labels = &result->labels[word->first_label];
+        assert_true(word->first_label >= next_label);
+        assert_true(word->label_count > 0 || result->is_aligned);
+        if (word->label_count == 0)
+            continue;
+        next_label = word->first_label + word->label_count;
+        assert_true(next_label <= result->label_count);
+        assert_true(word->text[0] != '\0' && strstr(result->text, word->text) != NULL);
+        assert_int_equal(word->start_frame, labels[0].start_frame);
+        assert_int_equal(word->end_frame, labels[word->label_count - 1].end_frame);
+        float least = 1;
+        for (size_t k = 0; k < word->label_count; k++)
+            least = fminf(least, labels[k].confidence);
+        assert_true(word->confidence == least);
+    }
+    if (result->text)
+        assert_true((result->word_count > 0) == (result->text[0] != '\0'));
+}
+
 s3r_status test_take_result(void *context, const s3r_result *result)
 {
     test_results *results = context;
@@ -55,6 +87,7 @@ s3r_status test_take_result(void *context, const s3r_result *result)
     snprintf(kept->message, sizeof kept->message, "%s", result->message);
     kept->text = s3r_strdup(result->text ? result->text : "");
     assert_true((result->status == S3R_OK) == (result->message[0] == '\0'));
+    check_words(result);
     return results->count == results->abort_at ? results->abort_status : S3R_OK;
 }
 

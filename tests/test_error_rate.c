@@ -273,13 +273,46 @@ static void test_out_of_memory(void **state)
         test_survives_alloc_faults(attempt, &unit);
 }
 
+static void test_right_words(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *reference, *hypothesis, *expected;
+    } cases[] = {
+        {"a b c", "a b c", "111"}, {"a b c", "a x c", "101"},
+        {"a b c", "b c", "11"},    {"b c", "a b c", "011"},
+        {"", "a b", "00"},         {"a", "b", "0"},
+        {"a a b", "a b", "11"},    {"x a y", "a z a y", "0011"},
+        {"a b", "b a", "10"},
+    };
+    for (size_t i = 0; i < S3R_ARRAY_LEN(cases); i++) {
+        bool is_right[8];
+        s3r_error_counts counts = {0};
+        assert_int_equal(s3r_error_right_words(is_right, cases[i].reference,
+                                               cases[i].hypothesis, NULL),
+                         S3R_OK);
+        assert_int_equal(s3r_error_counts_add(&counts, cases[i].reference,
+                                              cases[i].hypothesis, S3R_UNIT_WORD, NULL),
+                         S3R_OK);
+        size_t right = 0;
+        for (size_t k = 0; cases[i].expected[k]; k++) {
+            if (is_right[k] != (cases[i].expected[k] == '1'))
+                fail_msg("\"%s\", \"%s\": word %zu", cases[i].reference,
+                         cases[i].hypothesis, k);
+            right += is_right[k];
+        }
+        assert_int_equal(right,
+                         counts.reference - counts.substitutions - counts.deletions);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_words),         cmocka_unit_test(test_units),
-        cmocka_unit_test(test_sclite),        cmocka_unit_test(test_rate),
-        cmocka_unit_test(test_interval),      cmocka_unit_test(test_long),
-        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_right_words), cmocka_unit_test(test_words),
+        cmocka_unit_test(test_units),       cmocka_unit_test(test_sclite),
+        cmocka_unit_test(test_rate),        cmocka_unit_test(test_interval),
+        cmocka_unit_test(test_long),        cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

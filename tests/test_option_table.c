@@ -39,7 +39,11 @@ static const s3r_option table[] = {
      .values = "fast|exact|slow",
      .fallback = "exact",
      .environment = "S3R_TEST_MODE"},
-    {.name = "name", .letter = 'n', .type = S3R_OPTION_STRING, FIELD(name)},
+    {.name = "name",
+     .letter = 'n',
+     .alias = "other_name",
+     .type = S3R_OPTION_STRING,
+     FIELD(name)},
     {.name = "file", .letter = 'f', .type = S3R_OPTION_LIST, FIELD(files)},
 };
 
@@ -105,6 +109,20 @@ static void test_forms_of_values(void **state)
             fail_msg("\"%s\": size %zu, %s", cases[i].line, r.values.size, r.err.message);
         release(&r);
     }
+}
+
+static void test_aliases(void **state)
+{
+    (void)state;
+    result r;
+    parse(&r, "--name a --other_name b");
+    assert_int_equal(r.status, S3R_OK);
+    assert_string_equal(r.values.name, "b");
+    release(&r);
+    parse(&r, "--other_name=c");
+    assert_int_equal(r.status, S3R_OK);
+    assert_string_equal(r.values.name, "c");
+    release(&r);
 }
 
 static void test_positionals_may_be_mixed(void **state)
@@ -201,6 +219,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_forms_of_values),
+        cmocka_unit_test(test_aliases),
         cmocka_unit_test(test_positionals_may_be_mixed),
         cmocka_unit_test(test_values_keep_their_text),
         cmocka_unit_test(test_refusals),

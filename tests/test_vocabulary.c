@@ -118,6 +118,61 @@ static void test_spans(void **state)
     s3r_vocabulary_close(&v);
 }
 
+/* "TEXT first+count start-end|..." of the words of ids. */
+static void assert_words(const s3r_vocabulary *v, const uint32_t *ids, size_t frame_count,
+                         const char *expected)
+{
+    s3r_label_span spans[32];
+    s3r_word_list words;
+    s3r_error err;
+    char found[512] = "";
+    size_t count = s3r_vocabulary_collapse(v, spans, ids, frame_count), used = 0;
+    assert_int_equal(s3r_vocabulary_words(v, &words, spans, count, &err), S3R_OK);
+    for (size_t i = 0; i < words.count; i++) {
+        const s3r_word_span *word = &words.items[i];
+        used +=
+            (size_t)snprintf(found + used, sizeof found - used, "%s%s %zu+%zu %zu-%zu",
+                             i > 0 ? "|" : "", word->text, word->first_span,
+                             word->span_count, word->start_frame, word->end_frame);
+    }
+    assert_string_equal(found, expected);
+    s3r_word_list_release(&words);
+}
+
+#define WORDS(vocabulary, expected, ...)                                                 \
+    assert_words(vocabulary, (const uint32_t[]){__VA_ARGS__},                            \
+                 sizeof((const uint32_t[]){__VA_ARGS__}) / sizeof(uint32_t), expected)
+
+static void test_words(void **state)
+{
+    (void)state;
+    s3r_vocabulary v;
+    s3r_error err;
+    folder_files files = {.vocab = STANDARD};
+    assert_int_equal(open_files(&v, &files, NULL, &err), S3R_OK);
+    WORDS(&v, "TEA 1+3 1-6|AT 5+2 8-10", 4, 6, 6, 0, 5, 7, 0, 4, 7, 6, 0, 4);
+    WORDS(&v, "A 0+1 0-1|E 3+1 4-5", 7, 4, 0, 4, 5); /* two delimiters part once */
+    WORDS(&v, "TT 0+2 0-3", 6, 0, 6);
+    WORDS(&v, "", 4, 0, 4);
+    assert_words(&v, NULL, 0, "");
+    s3r_vocabulary_close(&v);
+
+    /* Without a delimiter all is one word, but a label of white space parts too. */
+    files = (folder_files){.vocab = "{\"<pad>\": 0, \"你\": 1, \"好\": 2, "
+                                    "\"\\u2002\": 3, \"\\u3000\": 4}"};
+    assert_int_equal(open_files(&v, &files, NULL, &err), S3R_OK);
+    assert_int_equal(v.delimiter_id, S3R_NO_LABEL);
+    WORDS(&v, "你好你 0+3 0-4", 1, 2, 0, 1);
+    WORDS(&v, "你 0+1 0-1|好 2+1 2-3|你 4+1 4-5", 1, 3, 2, 4, 1);
+    s3r_vocabulary_close(&v);
+
+    files = (folder_files){.dict_phn = "tʃ 1\na 1\n"};
+    assert_int_equal(open_files(&v, &files, NULL, &err), S3R_OK);
+    assert_true(v.is_phonemes);
+    WORDS(&v, "tʃ a tʃ 0+3 0-4", 4, 5, 0, 4);
+    s3r_vocabulary_close(&v);
+}
+
 /* A user's fine-tune: blank last, <s> and </s> added after it, tokenizer options. */
 static void test_user_made_vocabulary(void **state)
 {
@@ -385,6 +440,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_standard_vocabulary),
         cmocka_unit_test(test_spans),
+        cmocka_unit_test(test_words),
         cmocka_unit_test(test_user_made_vocabulary),
         cmocka_unit_test(test_blank_of_config_wins),
         cmocka_unit_test(test_languages),

@@ -118,6 +118,81 @@ static void test_without_delimiter(void **state)
     check_cases(cases, S3R_ARRAY_LEN(cases), "null", false);
 }
 
+/* "WORD:labels|..." of a text, a star as "*". */
+static void check_words(const s3r_vocabulary *vocabulary, const char *text,
+                        s3r_missing_policy policy, const char *expected)
+{
+    s3r_arena arena;
+    s3r_encoded_text found;
+    s3r_error err;
+    char line[512] = "";
+    size_t used = 0;
+    s3r_arena_init(&arena, 1 << 12);
+    if (s3r_vocabulary_encode_words(vocabulary, text, policy, &arena, &found, &err) !=
+        S3R_OK)
+        fail_msg("%s: %s", text, err.message);
+    for (size_t i = 0; i < found.word_count; i++) {
+        const s3r_encoded_word *word = &found.words[i];
+        used += (size_t)snprintf(line + used, sizeof line - used,
+                                 "%s%s@%zu:", i > 0 ? "|" : "", word->text,
+                                 word->first_label);
+        for (size_t k = 0; k < word->label_count; k++) {
+            uint32_t label = found.labels[word->first_label + k];
+            used += (size_t)snprintf(line + used, sizeof line - used, "%s",
+                                     label == S3R_STAR_LABEL ? "*"
+                                                             : vocabulary->labels[label]);
+        }
+    }
+    snprintf(line + used, sizeof line - used, "|%zu|%s", found.count, found.missing);
+    assert_string_equal(line, expected);
+    s3r_arena_release(&arena);
+}
+
+static void test_words(void **state)
+{
+    (void)state;
+    s3r_vocabulary v = make_vocabulary(FIRST ", \"A\", \"B\"]", "4", false);
+    check_words(&v, " ab  Ba\n", S3R_MISSING_REFUSE, "ab@0:AB|Ba@3:BA|5|");
+    check_words(&v, "", S3R_MISSING_REFUSE, "|0|");
+    /* What has no label keeps its word; a word without labels has no delimiter. */
+    check_words(&v, "a, b! 12 b", S3R_MISSING_SKIP,
+                "a,@0:A|b!@2:B|12@3:|b@4:B|5|\",\" (U+002C), \"!\" (U+0021), "
+                "\"1\" (U+0031), \"2\" (U+0032)");
+    check_words(&v, "xxaxx 12", S3R_MISSING_STAR,
+                "xxaxx@0:*A*|12@4:*|5|\"X\" (U+0058), \"1\" (U+0031), \"2\" (U+0032)");
+    check_words(&v, "12 a", S3R_MISSING_SKIP,
+                "12@0:|a@0:A|1|\"1\" (U+0031), \"2\" (U+0032)");
+    s3r_vocabulary_close(&v);
+
+    v = make_vocabulary(FIRST ", \"a\", \"t\xca\x83\"]", "null", true);
+    check_words(&v, "a  t\xca\x83 | a |", S3R_MISSING_REFUSE,
+                "a t\xca\x83@0:at\xca\x83|a@3:a|5|");
+    check_words(&v, "a t\xca\x83 a", S3R_MISSING_REFUSE,
+                "a t\xca\x83 a@0:at\xca\x83"
+                "a|3|");
+    check_words(&v, "a x y a", S3R_MISSING_STAR, "a x y a@0:a*a|3|\"x\", \"y\"");
+    s3r_vocabulary_close(&v);
+}
+
+static s3r_status encode_words(void *context, s3r_error *err)
+{
+    s3r_arena arena;
+    s3r_encoded_text found;
+    s3r_arena_init(&arena, 16);
+    s3r_status status = s3r_vocabulary_encode_words(
+        context, "a \xc3\xa9 b", S3R_MISSING_STAR, &arena, &found, err);
+    s3r_arena_release(&arena);
+    return status;
+}
+
+static void test_words_survive_memory_faults(void **state)
+{
+    (void)state;
+    s3r_vocabulary v = make_vocabulary(FIRST ", \"A\", \"B\"]", "4", false);
+    test_survives_alloc_faults(encode_words, &v);
+    s3r_vocabulary_close(&v);
+}
+
 static void test_phonemes(void **state)
 {
     (void)state;
@@ -380,6 +455,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_scripts),
         cmocka_unit_test(test_without_delimiter),
+        cmocka_unit_test(test_words),
+        cmocka_unit_test(test_words_survive_memory_faults),
         cmocka_unit_test(test_phonemes),
         cmocka_unit_test(test_missing_characters),
         cmocka_unit_test(test_round_trips),

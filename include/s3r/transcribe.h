@@ -19,13 +19,39 @@
 extern "C" {
 #endif
 
-/* One label of the greedy path, blanks removed and repeats merged. */
+/*
+ * One label of the greedy path, blanks removed and repeats merged.
+ *
+ * Frame i stands for the time from i * frame_s to (i + 1) * frame_s of the result.  It
+ * hears the samples from i * frame_s on, as many as the model's receptive field (25 ms,
+ * with a step of 20 ms); the CTC loss does not say where within a sound its label
+ * appears, and labels are often a single frame long.
+ */
 typedef struct s3r_label {
     const char *text; /* as in the vocabulary */
     size_t id;
     size_t start_frame, end_frame; /* end is exclusive */
     float confidence;              /* mean probability over its frames */
 } s3r_label;
+
+/*
+ * A word: labels [first_label, first_label + label_count) of the result, between word
+ * delimiters; in a vocabulary without delimiter the whole text is one word.
+ */
+typedef struct s3r_word {
+    const char *text; /* UTF-8, never empty */
+    size_t first_label, label_count;
+    size_t start_frame, end_frame; /* of its first and last label; end is exclusive */
+    float confidence;              /* of its least certain label */
+    /* Of an alignment (s3r/align.h) only; else 0 and false. */
+    float score;      /* how much less likely than the best labels, nats a label; <= 0 */
+    bool is_doubtful; /* not in the audio, it seems; or no label spells it */
+} s3r_word;
+
+/* A stretch of speech. */
+typedef struct s3r_segment {
+    double start_s, end_s;
+} s3r_segment;
 
 /* What became of one file.  Everything in it is valid during the callback only. */
 typedef struct s3r_result {
@@ -39,10 +65,17 @@ typedef struct s3r_result {
     const char *text; /* transcribe only; else NULL */
     const s3r_label *labels;
     size_t label_count;
-    double confidence; /* mean over frames of the best label's probability; 1 without
-                          frames */
-    /* With a decoder: its texts, the best, which is `text`, first; labels are then those
-     * of its best path. */
+    double confidence;     /* mean over frames of the best label's probability; 1 without
+                              frames */
+    const s3r_word *words; /* transcribe only */
+    size_t word_count;
+    const char *name; /* of outputs; NULL: the last part of the path, no extension */
+    bool is_aligned;  /* labels and words are those of a given text */
+    const s3r_segment *segments; /* with voice_only, else NULL: in order, apart, each with
+                                    at least a label */
+    size_t segment_count;
+    /* With a decoder: its texts, the best, which is `text`, first; labels and words are
+     * then those of its best path. */
     const s3r_hypothesis *hypotheses;
     size_t hypothesis_count; /* 0 without a decoder */
 } s3r_result;
@@ -71,6 +104,11 @@ typedef struct s3r_transcribe_options {
                                      frame */
     int layer; /* of the features: 0 = input of the first block, n = output of block n,
                   S3R_LAYER_LAST (default) or S3R_LAYER_ALL */
+    bool voice_only; /* labels outside of what sounds like speech count as blanks;
+                           default false.  Emissions are as they are. */
+    double
+        temperature;          /* of the probabilities that confidences are made of, see
+                                       s3r/calibrate.h; default 1.  Emissions are as they are. */
     s3r_progress_fn progress; /* NULL = none */
     void *progress_context;
 } s3r_transcribe_options;

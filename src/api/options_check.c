@@ -23,3 +23,12 @@ s3r_status s3r_options_check_windows(double window_s, double context_s, double b
                     "%g",
                     window_s, context_s, batch_s);
 }
+
+s3r_status s3r_options_check_temperature(double temperature, s3r_error *err)
+{
+    if (temperature > 0 && temperature <= 1000)
+        return S3R_OK;
+    return s3r_fail(err, S3R_ERR_USAGE,
+                    "expected a temperature above 0 and at most 1000, found %g",
+                    temperature);
+}

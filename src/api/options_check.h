@@ -15,4 +15,7 @@ s3r_status s3r_options_check_size(const char *what, size_t expected, size_t foun
 s3r_status s3r_options_check_windows(double window_s, double context_s, double batch_s,
                                      s3r_error *err);
 
+/* A temperature of probabilities: above 0, at most 1000.  S3R_ERR_USAGE. */
+s3r_status s3r_options_check_temperature(double temperature, s3r_error *err);
+
 #endif

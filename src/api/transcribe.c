@@ -7,10 +7,10 @@
  * depend on its neighbours.
  */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "api/options_check.h"
+#include "api/output_name.h"
 #include "api/transcribe_files.h"
 #include "audio/audio_normalize.h"
 #include "base/file.h"
@@ -25,6 +25,7 @@ void s3r_transcribe_options_init(s3r_transcribe_options *options)
                                         .context_s = 4,
                                         .batch_s = 40,
                                         .raw_rate_hz = 16000,
+                                        .temperature = 1,
                                         .allow_ffmpeg = true,
                                         .layer = S3R_LAYER_LAST};
 }
@@ -68,6 +69,11 @@ static s3r_status check_options(const s3r_model *model,
                                       options->batch_s, err));
     S3R_TRY(check_layer(model, options, err));
     S3R_TRY(s3r_job_search_check(options->decoder, model, err));
+    S3R_TRY(s3r_options_check_temperature(options->temperature, err));
+    if (options->decoder && options->voice_only)
+        return s3r_fail(
+            err, S3R_ERR_USAGE,
+            "voice_only (--vad): expected no decoder, which looks at all frames");
     bool wants_head = !options->features_folder || options->emissions_folder;
     if (wants_head && !model->config.has_head)
         return s3r_fail(err, S3R_ERR_MODEL,
@@ -82,35 +88,6 @@ static s3r_status check_options(const s3r_model *model,
     return S3R_OK;
 }
 
-typedef struct output_name {
-    char *name;
-    size_t index; /* of its input */
-} output_name;
-
-static int compare_names(const void *a, const void *b)
-{
-    const output_name *x = a, *y = b;
-    int order = strcmp(x->name, y->name);
-    return order ? order : (x->index > y->index) - (x->index < y->index);
-}
-
-static s3r_status check_distinct(const transcribe_run *run, output_name *names,
-                                 s3r_error *err)
-{
-    for (size_t i = 0; i < run->path_count; i++) {
-        names[i] = (output_name){s3r_output_path("", run->paths[i], -1), i};
-        if (!names[i].name)
-            return s3r_fail_memory(err, "a name", strlen(run->paths[i]));
-    }
-    qsort(names, run->path_count, sizeof *names, compare_names);
-    for (size_t i = 1; i < run->path_count; i++)
-        if (strcmp(names[i - 1].name, names[i].name) == 0)
-            return s3r_fail(err, S3R_ERR_USAGE, "%s and %s would both be written to %s",
-                            run->paths[names[i - 1].index], run->paths[names[i].index],
-                            names[i].name);
-    return S3R_OK;
-}
-
 /* Two outputs must not go to one file. */
 static s3r_status check_output_names(const transcribe_run *run, s3r_error *err)
 {
@@ -122,14 +99,7 @@ static s3r_status check_output_names(const transcribe_run *run, s3r_error *err)
         return s3r_fail(err, S3R_ERR_USAGE,
                         "emissions and features: expected two folders, found %s for both",
                         features);
-    output_name *names = s3r_alloc(run->path_count, sizeof *names);
-    if (!names)
-        return s3r_fail_memory(err, "names", run->path_count * sizeof *names);
-    s3r_status status = check_distinct(run, names, err);
-    for (size_t i = 0; i < run->path_count; i++)
-        s3r_free(names[i].name);
-    s3r_free(names);
-    return status;
+    return s3r_output_names_check(run->paths, run->path_count, ".npy", err);
 }
 
 static s3r_status make_folders(const s3r_transcribe_options *options, s3r_error *err)

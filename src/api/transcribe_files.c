@@ -7,28 +7,27 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/output_name.h"
+#include "api/result_words.h"
+#include "api/voice_gate.h"
 #include "base/file.h"
+#include "tasks/calibration.h"
 
 /* A day.  An input without an end (a device, a pipe) must not fill the disk. */
 #define LONGEST_SECONDS ((size_t)24 * 3600)
 
 char *s3r_output_path(const char *folder, const char *path, int layer)
 {
-    const char *slash = strrchr(path, '/');
-    const char *name = slash ? slash + 1 : path;
-    if (strcmp(path, "-") == 0)
-        name = "stdin";
-    const char *dot = strrchr(name, '.');
-    int length = (int)(dot && dot != name ? (size_t)(dot - name) : strlen(name));
-    size_t bytes = (size_t)length + 32;
-    char *file = s3r_alloc(bytes, 1);
-    if (!file)
-        return NULL;
-    if (layer >= 0)
-        snprintf(file, bytes, "%.*s.%d.npy", length, name, layer);
-    else
-        snprintf(file, bytes, "%.*s.npy", length, name);
-    char *joined = s3r_path_join(folder, file);
+    char *name = s3r_output_name(path), *joined = NULL;
+    size_t bytes = name ? strlen(name) + 32 : 0;
+    char *file = name ? s3r_alloc(bytes, 1) : NULL;
+    if (file && layer >= 0)
+        snprintf(file, bytes, "%s.%d.npy", name, layer);
+    else if (file)
+        snprintf(file, bytes, "%s.npy", name);
+    if (file)
+        joined = s3r_path_join(folder, file);
+    s3r_free(name);
     s3r_free(file);
     return joined;
 }
@@ -74,6 +73,8 @@ static s3r_status start_job(s3r_file_job *job, const s3r_model *model,
     audio.max_sample_count = LONGEST_SECONDS * model->config.sample_rate;
     S3R_TRY(s3r_audio_load(&job->audio, job->path, &audio, err));
     job->frames = s3r_config_frames(&model->config, job->audio.sample_count);
+    job->temperature = options->temperature;
+    job->is_voice_only = options->voice_only;
     if (model->config.has_head && !options->features_folder) {
         job->best_ids = s3r_alloc(job->frames, sizeof *job->best_ids);
         job->probabilities = s3r_alloc(job->frames, sizeof *job->probabilities);
@@ -112,7 +113,8 @@ static s3r_status collect_labels(s3r_file_job *job, const s3r_frame_rows *rows,
                             "(damaged audio or weights)",
                             job->path, rows->first_frame + i, (double)row[best]);
         job->best_ids[rows->first_frame + i] = best;
-        job->probabilities[rows->first_frame + i] = expf(row[best]);
+        job->probabilities[rows->first_frame + i] =
+            s3r_tempered_probability(row, value->cols, row[best], job->temperature);
     }
     return S3R_OK;
 }
@@ -169,57 +171,84 @@ static float mean_probability(const s3r_file_job *job, size_t from, size_t to)
     return to > from ? (float)(sum / (double)(to - from)) : 1.0f;
 }
 
-/* Text and labels of the best path; the caller frees all three. */
-static s3r_status decode(const s3r_file_job *job, const s3r_model *model, char **text,
-                         s3r_label_span **spans, s3r_label **labels, size_t *count,
+/* Best path, text, labels and words of a file. */
+typedef struct decoded {
+    s3r_label_span *spans;
+    char *text;
+    s3r_label *labels;
+    size_t label_count;
+    s3r_words words;
+    s3r_voice_gate gate;
+} decoded;
+
+static void release_decoded(decoded *file)
+{
+    s3r_free(file->text);
+    s3r_free(file->spans);
+    s3r_free(file->labels);
+    s3r_words_release(&file->words);
+    s3r_voice_gate_release(&file->gate);
+}
+
+static s3r_status decode(const s3r_file_job *job, const s3r_model *model, decoded *out,
                          s3r_error *err)
 {
     const s3r_vocabulary *vocabulary = &model->vocabulary;
-    if (job->search.beam)
-        return s3r_job_search_labels(&job->search, vocabulary, text, labels, count, err);
-    *spans = s3r_alloc(job->frames, sizeof **spans);
-    if (!*spans)
-        return s3r_fail_memory(err, "the labels", job->frames * sizeof **spans);
-    *count = s3r_vocabulary_collapse(vocabulary, *spans, job->best_ids, job->frames);
-    *labels = s3r_alloc(*count, sizeof **labels);
-    if (!*labels)
-        return s3r_fail_memory(err, "the labels", *count * sizeof **labels);
-    for (size_t i = 0; i < *count; i++) {
-        const s3r_label_span *span = &(*spans)[i];
-        (*labels)[i] = (s3r_label){
+    if (job->search.beam) {
+        S3R_TRY(s3r_job_search_labels(&job->search, vocabulary, &out->text, &out->labels,
+                                      &out->label_count, err));
+        return s3r_words_make(&out->words, vocabulary, out->labels, out->label_count,
+                              err);
+    }
+    if (job->is_voice_only)
+        S3R_TRY(s3r_voice_gate_apply(&out->gate, model, &job->audio, job->best_ids,
+                                     job->frames, err));
+    out->spans = s3r_alloc(job->frames, sizeof *out->spans);
+    if (!out->spans)
+        return s3r_fail_memory(err, "the labels", job->frames * sizeof *out->spans);
+    size_t count =
+        s3r_vocabulary_collapse(vocabulary, out->spans, job->best_ids, job->frames);
+    out->labels = s3r_alloc(count, sizeof *out->labels);
+    if (!out->labels)
+        return s3r_fail_memory(err, "the labels", count * sizeof *out->labels);
+    for (size_t i = 0; i < count; i++) {
+        const s3r_label_span *span = &out->spans[i];
+        out->labels[i] = (s3r_label){
             .text = vocabulary->labels[span->label],
             .id = span->label,
             .start_frame = span->start_frame,
             .end_frame = span->end_frame,
             .confidence = mean_probability(job, span->start_frame, span->end_frame)};
     }
-    return s3r_vocabulary_text(vocabulary, text, *spans, *count, err);
+    out->label_count = count;
+    S3R_TRY(s3r_vocabulary_text(vocabulary, &out->text, out->spans, count, err));
+    return s3r_words_make(&out->words, vocabulary, out->labels, count, err);
 }
 
 static s3r_status report_success(s3r_file_job *job, const s3r_model *model,
                                  s3r_result *report, s3r_result_fn result,
                                  void *result_context)
 {
-    char *text = NULL;
-    s3r_label_span *spans = NULL;
-    s3r_label *labels = NULL;
-    size_t count = 0;
+    decoded file = {0};
     if (job->best_ids && model->has_vocabulary) {
-        job->status = decode(job, model, &text, &spans, &labels, &count, &job->error);
+        job->status = decode(job, model, &file, &job->error);
         report->confidence = (double)mean_probability(job, 0, job->frames);
     }
-    bool is_ok = job->status == S3R_OK;
     report->status = job->status;
-    report->message = is_ok ? "" : job->error.message;
-    report->text = is_ok ? text : NULL;
-    report->labels = is_ok ? labels : NULL;
-    report->label_count = is_ok ? count : 0;
-    report->hypotheses = job->search.hypotheses;
-    report->hypothesis_count = is_ok ? job->search.found.count : 0;
+    report->message = job->status == S3R_OK ? "" : job->error.message;
+    if (job->status == S3R_OK) {
+        report->text = file.text;
+        report->labels = file.labels;
+        report->label_count = file.label_count;
+        report->words = file.words.items;
+        report->word_count = file.words.count;
+        report->hypotheses = job->search.hypotheses;
+        report->hypothesis_count = job->search.found.count;
+        report->segments = file.gate.segments;
+        report->segment_count = file.gate.count;
+    }
     s3r_status status = result(result_context, report);
-    s3r_free(text);
-    s3r_free(spans);
-    s3r_free(labels);
+    release_decoded(&file);
     return status;
 }
 

@@ -21,6 +21,8 @@ typedef struct s3r_file_job {
     size_t frames;
     uint32_t *best_ids;    /* [frames]; NULL when no text is wanted */
     float *probabilities;  /* [frames] of the best label */
+    double temperature;    /* of these */
+    bool is_voice_only;    /* labels where nobody speaks become blanks */
     s3r_job_search search; /* with a decoder */
     s3r_npy_writer *emissions;
     s3r_npy_writer **features; /* [hidden states]; NULL entries are not wanted */

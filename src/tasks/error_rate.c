@@ -106,10 +106,16 @@ typedef struct cell {
     uint32_t cost, substitutions;
 } cell;
 
-/* Row 0: nothing but insertions.  Afterwards row[j] belongs to the last reference token.
+enum { MOVE_BOTH, MOVE_INSERTION, MOVE_DELETION };
+
+/*
+ * Row 0: nothing but insertions.  Afterwards row[j] belongs to the last reference token.
+ * moves [reference_count, hypothesis_count] receives how each cell was reached; NULL =
+ * not wanted.
  */
 static void align(cell *row, const uint32_t *reference, size_t reference_count,
-                  const uint32_t *hypothesis, size_t hypothesis_count)
+                  const uint32_t *hypothesis, size_t hypothesis_count,
+                  unsigned char *moves)
 {
     for (size_t j = 0; j <= hypothesis_count; j++)
         row[j] = (cell){COST_GAP * (uint32_t)j, 0};
@@ -120,14 +126,21 @@ static void align(cell *row, const uint32_t *reference, size_t reference_count,
         for (size_t j = 1; j <= hypothesis_count; j++) {
             cell above = row[j];
             cell best = diagonal;
+            unsigned char move = MOVE_BOTH;
             if (hypothesis[j - 1] != token) {
                 best.cost += COST_SUBSTITUTION;
                 best.substitutions++;
             }
-            if (left.cost + COST_GAP < best.cost)
+            if (left.cost + COST_GAP < best.cost) {
                 best = (cell){left.cost + COST_GAP, left.substitutions};
-            if (above.cost + COST_GAP < best.cost)
+                move = MOVE_INSERTION;
+            }
+            if (above.cost + COST_GAP < best.cost) {
                 best = (cell){above.cost + COST_GAP, above.substitutions};
+                move = MOVE_DELETION;
+            }
+            if (moves)
+                moves[i * hypothesis_count + j - 1] = move;
             row[j] = left = best;
             diagonal = above;
         }
@@ -205,9 +218,50 @@ s3r_status s3r_error_counts_add(s3r_error_counts *counts, const char *reference,
             take_words(&memory.table, memory.hypothesis, hypothesis, is_phones);
     }
     align(memory.row, memory.reference, reference_count, memory.hypothesis,
-          hypothesis_count);
+          hypothesis_count, NULL);
     add_cell(counts, memory.row[hypothesis_count], reference_count, hypothesis_count);
     release_memory(&memory);
+    return S3R_OK;
+}
+
+/* Walks back from the last tokens. */
+static void trace_right(bool *is_right, const pair_memory *memory, size_t reference_count,
+                        size_t hypothesis_count, const unsigned char *moves)
+{
+    size_t i = reference_count, j = hypothesis_count;
+    memset(is_right, 0, hypothesis_count * sizeof *is_right);
+    while (i > 0 && j > 0) {
+        unsigned char move = moves[(i - 1) * hypothesis_count + j - 1];
+        if (move == MOVE_BOTH)
+            is_right[j - 1] = memory->reference[i - 1] == memory->hypothesis[j - 1];
+        i -= move != MOVE_INSERTION;
+        j -= move != MOVE_DELETION;
+    }
+}
+
+s3r_status s3r_error_right_words(bool *is_right, const char *reference,
+                                 const char *hypothesis, s3r_error *err)
+{
+    pair_memory memory;
+    size_t cells;
+    S3R_TRY(
+        get_memory(&memory, strlen(reference), strlen(hypothesis), S3R_UNIT_WORD, err));
+    size_t rows = take_words(&memory.table, memory.reference, reference, false);
+    size_t cols = take_words(&memory.table, memory.hypothesis, hypothesis, false);
+    unsigned char *moves = NULL;
+    if (s3r_size_mul(rows, cols, &cells) && cells <= MAX_TOKENS)
+        moves = s3r_alloc_raw(cells, 1);
+    if (moves) {
+        align(memory.row, memory.reference, rows, memory.hypothesis, cols, moves);
+        trace_right(is_right, &memory, rows, cols, moves);
+    }
+    s3r_free(moves);
+    release_memory(&memory);
+    if (!moves)
+        return s3r_fail(err, S3R_ERR_RESOURCE,
+                        "an alignment of %zu with %zu words: no memory, or more than %zu "
+                        "pairs",
+                        rows, cols, MAX_TOKENS);
     return S3R_OK;
 }
 

@@ -9,6 +9,8 @@
 #ifndef S3R_TASKS_ERROR_RATE_H
 #define S3R_TASKS_ERROR_RATE_H
 
+#include <stdbool.h>
+
 #include "base/error.h"
 #include "base/random.h"
 
@@ -31,6 +33,18 @@ typedef struct s3r_error_counts {
 s3r_status s3r_error_counts_add(s3r_error_counts *counts, const char *reference,
                                 const char *hypothesis, s3r_token_unit unit,
                                 s3r_error *err);
+
+/*
+ * Which words of the hypothesis are right in the alignment that s3r_error_counts_add
+ * counts.
+ *
+ *   is_right  [words of the hypothesis]
+ *
+ * Memory and time grow with the product of the lengths: S3R_ERR_RESOURCE beyond 2^28
+ * pairs.  Thread-safe.
+ */
+s3r_status s3r_error_right_words(bool *is_right, const char *reference,
+                                 const char *hypothesis, s3r_error *err);
 
 /* Errors a reference token; 0 for an empty pair, 1 a insertion for an empty reference. */
 double s3r_error_rate(const s3r_error_counts *counts);

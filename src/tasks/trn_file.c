@@ -21,31 +21,17 @@ static bool is_plain(char c)
            (c && strchr("'-_.,:!?", c)) || (unsigned char)c >= 0x80;
 }
 
-/* also: one more character that stays. */
-static s3r_status write_escaped(s3r_file_writer *writer, const char *text, size_t size,
-                                char also, s3r_error *err)
+void s3r_trn_add_token(s3r_text_buffer *line, const char *text, size_t size, char also)
 {
     for (size_t i = 0; i < size; i++) {
-        char escaped[4];
-        if (is_plain(text[i]) || text[i] == also) {
-            S3R_TRY(s3r_file_writer_write(writer, text + i, 1, err));
-            continue;
-        }
-        snprintf(escaped, sizeof escaped, "%%%02X", (unsigned)(unsigned char)text[i]);
-        S3R_TRY(s3r_file_writer_write(writer, escaped, 3, err));
+        if (is_plain(text[i]) || (also && text[i] == also))
+            s3r_buffer_add_bytes(line, text + i, 1);
+        else
+            s3r_buffer_add(line, "%%%02X", (unsigned)(unsigned char)text[i]);
     }
-    return S3R_OK;
 }
 
-static s3r_status write_token(s3r_file_writer *writer, const char *token, size_t size,
-                              s3r_error *err)
-{
-    S3R_TRY(write_escaped(writer, token, size, '\0', err));
-    return s3r_file_writer_write(writer, " ", 1, err);
-}
-
-static s3r_status write_words(s3r_file_writer *writer, const char *text, bool is_phones,
-                              s3r_error *err)
+static void add_words(s3r_text_buffer *line, const char *text, bool is_phones)
 {
     const char *first = text;
     for (;;) {
@@ -54,46 +40,59 @@ static s3r_status write_words(s3r_file_writer *writer, const char *text, bool is
         if (character != 0 && !s3r_character_is_space(character))
             continue;
         size_t size = (size_t)(end - first);
-        if (size > 0 && !(is_phones && size == 1 && *first == '|'))
-            S3R_TRY(write_token(writer, first, size, err));
+        if (size > 0 && !(is_phones && size == 1 && *first == '|')) {
+            s3r_trn_add_token(line, first, size, '\0');
+            s3r_buffer_add_bytes(line, " ", 1);
+        }
         if (character == 0)
-            return S3R_OK;
+            return;
         first = text;
     }
 }
 
-static s3r_status write_characters(s3r_file_writer *writer, const char *text,
-                                   s3r_error *err)
+static void add_characters(s3r_text_buffer *line, const char *text)
 {
     bool has_token = false, is_apart = false;
     for (;;) {
         const char *first = text;
         int32_t character = s3r_character_next(&text);
         if (character == 0)
-            return S3R_OK;
+            return;
         if (s3r_character_is_space(character)) {
             is_apart = has_token;
             continue;
         }
         if (is_apart)
-            S3R_TRY(s3r_file_writer_write(writer, SPACE_TOKEN " ",
-                                          strlen(SPACE_TOKEN " "), err));
+            s3r_buffer_add_string(line, SPACE_TOKEN " ");
         is_apart = false;
         has_token = true;
-        S3R_TRY(write_token(writer, first, (size_t)(text - first), err));
+        s3r_trn_add_token(line, first, (size_t)(text - first), '\0');
+        s3r_buffer_add_bytes(line, " ", 1);
     }
+}
+
+void s3r_trn_add_line(s3r_text_buffer *out, const char *text, const char *id,
+                      s3r_token_unit unit)
+{
+    if (unit == S3R_UNIT_CHARACTER)
+        add_characters(out, text);
+    else
+        add_words(out, text, unit == S3R_UNIT_PHONE);
+    s3r_buffer_add_bytes(out, "(", 1);
+    s3r_trn_add_token(out, id, strlen(id), '/');
+    s3r_buffer_add_bytes(out, ")\n", 2);
 }
 
 s3r_status s3r_trn_write_line(s3r_file_writer *writer, const char *text, const char *id,
                               s3r_token_unit unit, s3r_error *err)
 {
-    if (unit == S3R_UNIT_CHARACTER)
-        S3R_TRY(write_characters(writer, text, err));
-    else
-        S3R_TRY(write_words(writer, text, unit == S3R_UNIT_PHONE, err));
-    S3R_TRY(s3r_file_writer_write(writer, "(", 1, err));
-    S3R_TRY(write_escaped(writer, id, strlen(id), '/', err));
-    return s3r_file_writer_write(writer, ")\n", 2, err);
+    s3r_text_buffer line = {0};
+    s3r_trn_add_line(&line, text, id, unit);
+    s3r_status status = line.has_failed
+                            ? s3r_fail_memory(err, "a line", strlen(text))
+                            : s3r_file_writer_write(writer, line.text, line.length, err);
+    s3r_buffer_release(&line);
+    return status;
 }
 
 /* ---- reading ---- */

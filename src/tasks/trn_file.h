@@ -6,17 +6,22 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/text_buffer.h"
 #include "tasks/error_rate.h"
 
 /*
- * Writes a text as one line, its tokens apart, so that sclite counts what
+ * Adds a text as one line, its tokens apart, so that sclite counts what
  * s3r_error_counts_add counts.  A character's space is the token "<space>".
  *
  * sclite gives many characters a meaning (";" ends a word's spelling, "{" begins
  * alternatives and can crash it), so in tokens and ids ASCII characters become %XX but
- * for letters, digits and "'-_.,:!?"; ids keep "/" too.  S3R_ERR_RESOURCE,
- * S3R_ERR_RUNTIME.
+ * for letters, digits and "'-_.,:!?"; ids keep "/" too.
  */
+void s3r_trn_add_line(s3r_text_buffer *out, const char *text, const char *id,
+                      s3r_token_unit unit);
+/* One token of such a line; also is one more character that stays, or NUL. */
+void s3r_trn_add_token(s3r_text_buffer *line, const char *text, size_t size, char also);
+/* Writes the line.  S3R_ERR_RESOURCE, S3R_ERR_RUNTIME. */
 s3r_status s3r_trn_write_line(s3r_file_writer *writer, const char *text, const char *id,
                               s3r_token_unit unit, s3r_error *err);
 

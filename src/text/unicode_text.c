@@ -46,6 +46,29 @@ bool s3r_character_is_letter(int32_t character)
     return category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_ME;
 }
 
+static size_t columns_of(int32_t character)
+{
+    int width = character < 0 ? 1 : utf8proc_charwidth(character);
+    return width > 0 ? (size_t)width : 0;
+}
+
+size_t s3r_grapheme_next(const char **at)
+{
+    int32_t previous = s3r_character_next(at), state = 0;
+    size_t columns = previous ? columns_of(previous) : 0;
+    while (previous) {
+        const char *next = *at;
+        int32_t current = s3r_character_next(&next);
+        if (current <= 0 || previous < 0 ||
+            utf8proc_grapheme_break_stateful(previous, current, &state))
+            break;
+        columns = S3R_MAX(columns, columns_of(current));
+        previous = current;
+        *at = next;
+    }
+    return columns;
+}
+
 bool s3r_text_is_ascii(const char *text)
 {
     while (*text && (unsigned char)*text < 0x80)

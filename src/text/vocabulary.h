@@ -91,7 +91,32 @@ s3r_status s3r_vocabulary_text(const s3r_vocabulary *vocabulary, char **text,
                                const s3r_label_span *spans, size_t span_count,
                                s3r_error *err);
 
-/* The two steps above: best ids of the frames to text. */
+/* A word: spans [first_span, first_span + span_count) of the list it was made from, and
+ * the frames from the first one's start to the last one's end. */
+typedef struct s3r_word_span {
+    const char *text; /* as the text has it, trimmed, never empty; the list's */
+    size_t first_span, span_count;
+    size_t start_frame, end_frame;
+} s3r_word_span;
+
+typedef struct s3r_word_list {
+    s3r_word_span *items;
+    size_t count;
+    char *text; /* of all words */
+} s3r_word_list;
+
+/*
+ * The words of spans, wherever these come from: greedy decoding, a beam search, an
+ * alignment.  Words are parted by the delimiter and by labels that are printed as white
+ * space; with neither, all spans are one word.  Release *out in any case.
+ * S3R_ERR_RESOURCE.  Thread-safe.
+ */
+s3r_status s3r_vocabulary_words(const s3r_vocabulary *vocabulary, s3r_word_list *out,
+                                const s3r_label_span *spans, size_t span_count,
+                                s3r_error *err);
+void s3r_word_list_release(s3r_word_list *list); /* a zeroed one is allowed */
+
+/* s3r_vocabulary_collapse and s3r_vocabulary_text: best ids of the frames to text. */
 s3r_status s3r_vocabulary_decode(const s3r_vocabulary *vocabulary, char **text,
                                  const uint32_t *ids, size_t frame_count, s3r_error *err);
 

@@ -30,8 +30,12 @@ typedef struct label_index {
 typedef struct encoder {
     const s3r_vocabulary *vocabulary;
     label_index index;
+    s3r_missing_policy policy;
     uint32_t *labels;
     size_t count;
+    s3r_encoded_word *words;
+    size_t word_count;
+    bool is_in_word;
     /* What has no label, for the message. */
     size_t missing_count;
     char missing[2048];
@@ -132,53 +136,139 @@ static const indexed_label *longest_match(const label_index *index, const char *
     return NULL;
 }
 
-static void encode_word(encoder *state, const char *word, size_t length)
+/* ---- tokens ---- */
+
+typedef struct token {
+    const char *text;
+    size_t length;
+} token;
+
+/* The next piece between white space; false at the end. */
+static bool next_token(const char **text, token *out)
 {
-    for (const char *at = word, *end = word + length; at < end;) {
+    out->text = *text;
+    out->length = 0;
+    while (**text) {
+        if (!s3r_character_is_space(s3r_character_next(text))) {
+            out->length = (size_t)(*text - out->text);
+            continue;
+        }
+        if (out->length > 0)
+            return true;
+        out->text = *text;
+    }
+    return out->length > 0;
+}
+
+static bool is_bar(const token *piece)
+{
+    return piece->length == 1 && piece->text[0] == '|';
+}
+
+/* ---- labels ---- */
+
+static void begin_word(encoder *state)
+{
+    state->words[state->word_count++] = (s3r_encoded_word){.first_label = state->count};
+    state->is_in_word = true;
+}
+
+/* Adds a label to the last word; before its first one comes the delimiter. */
+static void add_label(encoder *state, uint32_t label)
+{
+    const s3r_vocabulary *vocabulary = state->vocabulary;
+    s3r_encoded_word *word = &state->words[state->word_count - 1];
+    bool is_repeated_star = label == S3R_STAR_LABEL && word->label_count > 0 &&
+                            state->labels[state->count - 1] == label;
+    if (is_repeated_star)
+        return;
+    if (word->label_count == 0) {
+        if (!vocabulary->is_phonemes && state->count > 0 &&
+            vocabulary->delimiter_id != S3R_NO_LABEL)
+            state->labels[state->count++] = vocabulary->delimiter_id;
+        word->first_label = state->count;
+    }
+    state->labels[state->count++] = label;
+    word->label_count++;
+}
+
+static void add_missing(encoder *state, const char *text, size_t length, bool is_phone)
+{
+    note_missing(state, text, length, is_phone);
+    if (state->policy == S3R_MISSING_STAR)
+        add_label(state, S3R_STAR_LABEL);
+}
+
+static void encode_word(encoder *state, const token *word)
+{
+    for (const char *at = word->text, *end = at + word->length; at < end;) {
         const indexed_label *match = longest_match(&state->index, at, (size_t)(end - at));
         if (match) {
-            state->labels[state->count++] = match->id;
+            add_label(state, match->id);
             at += match->length;
             continue;
         }
         const char *start = at;
         (void)s3r_character_next(&at);
-        note_missing(state, start, (size_t)(at - start), false);
+        add_missing(state, start, (size_t)(at - start), false);
     }
 }
 
-static void encode_phone(encoder *state, const char *phone, size_t length)
+static void encode_phone(encoder *state, const token *phone)
 {
-    const indexed_label *slot = find_slot(&state->index, phone, length);
+    const indexed_label *slot = find_slot(&state->index, phone->text, phone->length);
+    if (is_bar(phone)) { /* a boundary, which the labels need not know */
+        if (slot->text)
+            state->labels[state->count++] = slot->id;
+        state->is_in_word = false;
+        return;
+    }
+    if (!state->is_in_word)
+        begin_word(state);
     if (slot->text)
-        state->labels[state->count++] = slot->id;
-    else if (length != 1 || phone[0] != '|') /* a boundary that the labels do not know */
-        note_missing(state, phone, length, true);
+        add_label(state, slot->id);
+    else
+        add_missing(state, phone->text, phone->length, true);
 }
 
-static void encode_words(encoder *state, const char *text)
+static void encode_tokens(encoder *state, const char *text)
 {
-    const s3r_vocabulary *vocabulary = state->vocabulary;
-    bool is_first = true;
-    while (*text) {
-        const char *start = text, *end = text;
-        while (*text) {
-            end = text;
-            if (s3r_character_is_space(s3r_character_next(&text)))
-                break;
-            end = text;
-        }
-        if (end == start)
-            continue;
-        if (vocabulary->is_phonemes) {
-            encode_phone(state, start, (size_t)(end - start));
+    for (token piece; next_token(&text, &piece);) {
+        if (state->vocabulary->is_phonemes) {
+            encode_phone(state, &piece);
             continue;
         }
-        if (!is_first && vocabulary->delimiter_id != S3R_NO_LABEL)
-            state->labels[state->count++] = vocabulary->delimiter_id;
-        is_first = false;
-        encode_word(state, start, (size_t)(end - start));
+        begin_word(state);
+        encode_word(state, &piece);
     }
+}
+
+/* Gives the words their texts as they were written: white space is where it was, so the
+ * tokens of the original are those of the folded text. */
+static s3r_status copy_words(const encoder *state, const char *text, s3r_arena *arena,
+                             s3r_error *err)
+{
+    char *copy = s3r_arena_alloc(arena, strlen(text) + 1, 1);
+    if (!copy)
+        return s3r_fail_memory(err, "words", strlen(text));
+    bool is_in_word = false;
+    size_t count = 0;
+    for (token piece; next_token(&text, &piece);) {
+        bool is_phonemes = state->vocabulary->is_phonemes;
+        if (is_phonemes && is_bar(&piece)) {
+            is_in_word = false;
+            continue;
+        }
+        if (is_phonemes && is_in_word)
+            copy[-1] = ' '; /* in place of the NUL */
+        else if (count < state->word_count)
+            state->words[count++].text = copy;
+        memcpy(copy, piece.text, piece.length);
+        copy[piece.length] = '\0';
+        copy += piece.length + 1;
+        is_in_word = true;
+    }
+    return S3R_OK;
 }
 
 static s3r_text_case folding(const s3r_vocabulary *vocabulary, const label_index *index)
@@ -196,12 +286,13 @@ static s3r_status encode(encoder *state, const char *text, s3r_arena *arena,
     S3R_TRY(index_labels(&state->index, vocabulary, arena, err));
     S3R_TRY(s3r_text_normalize(&folded, arena, text, folding(vocabulary, &state->index),
                                err));
-    /* A label takes at least a byte, a delimiter stands for one. */
+    /* A label takes at least a byte, a delimiter stands for one; so does a word. */
     state->labels = s3r_arena_alloc(arena, strlen(folded) + 1, sizeof *state->labels);
-    if (!state->labels)
+    state->words = s3r_arena_alloc(arena, strlen(folded) / 2 + 1, sizeof *state->words);
+    if (!state->labels || !state->words)
         return s3r_fail_memory(err, "labels", strlen(folded) * sizeof *state->labels);
-    encode_words(state, folded);
-    if (state->missing_count == 0)
+    encode_tokens(state, folded);
+    if (state->missing_count == 0 || state->policy != S3R_MISSING_REFUSE)
         return S3R_OK;
     return s3r_fail(err, S3R_ERR_DATA,
                     "%zu %s without a label in %s: %s; s3r vocab build writes texts that "
@@ -228,5 +319,22 @@ s3r_status s3r_vocabulary_encode(const s3r_vocabulary *vocabulary, const char *t
         return s3r_fail_memory(err, "labels", state.count * sizeof *kept);
     *labels = kept;
     *count = state.count;
+    return S3R_OK;
+}
+
+s3r_status s3r_vocabulary_encode_words(const s3r_vocabulary *vocabulary, const char *text,
+                                       s3r_missing_policy policy, s3r_arena *arena,
+                                       s3r_encoded_text *out, s3r_error *err)
+{
+    encoder state = {.vocabulary = vocabulary, .policy = policy};
+    S3R_TRY(encode(&state, text, arena, err));
+    S3R_TRY(copy_words(&state, text, arena, err));
+    size_t bytes = strlen(state.missing) + 1;
+    char *missing = s3r_arena_alloc(arena, bytes, 1);
+    if (!missing)
+        return s3r_fail_memory(err, "a list", bytes);
+    memcpy(missing, state.missing, bytes);
+    *out = (s3r_encoded_text){state.labels,     state.count,         state.words,
+                              state.word_count, state.missing_count, missing};
     return S3R_OK;
 }

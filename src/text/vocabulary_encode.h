@@ -24,6 +24,41 @@ s3r_status s3r_vocabulary_encode(const s3r_vocabulary *vocabulary, const char *t
                                  s3r_arena *arena, uint32_t **labels, size_t *count,
                                  s3r_error *err);
 
+/* A run of characters without a label, in an encoded text: any sound. */
+#define S3R_STAR_LABEL (UINT32_MAX - 1)
+
+/* What to do with characters (phones) that have no label. */
+typedef enum s3r_missing_policy {
+    S3R_MISSING_REFUSE, /* as s3r_vocabulary_encode */
+    S3R_MISSING_SKIP,   /* as if they were not there */
+    S3R_MISSING_STAR    /* a run of them within a word is one S3R_STAR_LABEL */
+} s3r_missing_policy;
+
+typedef struct s3r_encoded_word {
+    const char *text; /* as it was written */
+    size_t first_label, label_count;
+} s3r_encoded_word;
+
+/* Lies in the arena. */
+typedef struct s3r_encoded_text {
+    uint32_t *labels;
+    size_t count;
+    s3r_encoded_word *words;
+    size_t word_count;
+    size_t missing_count; /* different ones without a label */
+    const char *missing;  /* the first of them, as messages name them; "" */
+} s3r_encoded_text;
+
+/*
+ * As s3r_vocabulary_encode, with the words of the text.  Words are what white space
+ * separates; of phonemes what "|" separates, and without any the whole text is one.  A
+ * word of which nothing has a label has no labels and, with a delimiter, no second one
+ * beside it.
+ */
+s3r_status s3r_vocabulary_encode_words(const s3r_vocabulary *vocabulary, const char *text,
+                                       s3r_missing_policy policy, s3r_arena *arena,
+                                       s3r_encoded_text *out, s3r_error *err);
+
 /* The whole vocabulary but its path as a JSON object (new reference; NULL without
  * memory), and back.  from_json trusts nothing: S3R_ERR_MODEL names what is wrong; label
  * names the file in messages and becomes the path.  *out is empty after a failure. */

@@ -52,8 +52,8 @@ samples 4000 | "$S3R" transcribe -m "$model" --raw-rate 8000 --format json - |
 
 # JSON: one object a line.
 expect 0 transcribe -m "$model" --format json "$work/one.wav" "$work/short.wav"
-stdout_has "^\\{\"path\":\"$work/one.wav\",\"duration_s\":0.25,\"frames\":12,\"frame_s\":0.02,\"text\":\"[A-Z]+\",\"confidence\":0\\.[0-9]+,\"labels\":\\[\\{\"label\":\"[A-Z]\",\"start_frame\":[0-9]+,\"end_frame\":[0-9]+,\"start_ms\":[0-9]+\\.0,\"end_ms\":[0-9]+\\.0,\"confidence\":0\\.[0-9]+\\}.*\\],\"error\":null\\}\$"
-stdout_has '"frames":0,"frame_s":0.02,"text":"","confidence":1.0,"labels":\[\],"error":null\}$'
+stdout_has "^\\{\"path\":\"$work/one.wav\",\"duration_s\":0.25,\"frames\":12,\"frame_s\":0.02,\"text\":\"[A-Z]+\",\"confidence\":0\\.[0-9]+,\"labels\":\\[\\{\"label\":\"[A-Z]\",\"start_frame\":[0-9]+,\"end_frame\":[0-9]+,\"start_ms\":[0-9]+\\.0,\"end_ms\":[0-9]+\\.0,\"confidence\":0\\.[0-9]+\\}.*\\],\"words\":\\[\\{\"word\":\"[A-Z]+\",\"start_ms\":[0-9]+\\.0,\"end_ms\":[0-9]+\\.0,\"confidence\":0\\.[0-9]+,\"first_label\":0,\"label_count\":[0-9]+\\}\\],\"error\":null\\}\$"
+stdout_has '"frames":0,"frame_s":0.02,"text":"","confidence":1.0,"labels":\[\],"words":\[\],"error":null\}$'
 [ "$(wc -l <"$work/stdout")" -eq 2 ] || fail "not one line a file"
 
 # Paths cannot break a line, and text that is not UTF-8 cannot break JSON.
@@ -76,3 +76,38 @@ cmp -s "$work/new/one.npy" "$work/new/stdin.npy" || fail "other emissions of std
 expect 2 transcribe -m "$model" --emissions "$work/new" "$work/one.wav" one.flac
 stderr_has 'one\.wav and one\.flac would both'
 expect 1 transcribe -m "$model" --emissions "$work/one.wav/sub" "$work/one.wav"
+
+# Other formats: one on standard output, several in a folder; whisper's names.
+expect 0 transcribe -m "$model" -f ctm "$work/one.wav" "$work/two.wav"
+stdout_has '^one 1 [0-9.]+ [0-9.]+ [A-Z]+ 0\.[0-9]+$'
+stdout_has '^two 1 '
+expect 0 transcribe -m "$model" -f vtt "$work/one.wav"
+cp "$work/stdout" "$work/one.expected"
+grep -q '^WEBVTT$' "$work/stdout" || fail "no WEBVTT"
+expect 0 transcribe -m "$model" -f all -o "$work/all/new" "$work/one.wav" "$work/short.wav"
+stdout_is ""
+cmp -s "$work/one.expected" "$work/all/new/one.vtt" || fail "another file than on stdout"
+for extension in txt json srt vtt tsv ctm TextGrid stm trn; do
+    [ -f "$work/all/new/one.$extension" ] || fail "no one.$extension"
+    [ -f "$work/all/new/short.$extension" ] || fail "no short.$extension"
+done
+[ "$(ls "$work/all/new" | wc -l)" -eq 18 ] || fail "other files than expected"
+expect 0 transcribe -m "$model" --output_format srt,txt --output_dir "$work/whisper" \
+    --max_line_width 20 --max_line_count 1 "$work/one.wav"
+[ "$(ls "$work/whisper" | tr '\n' ' ')" = "one.srt one.txt " ] || fail "other files"
+expect 6 transcribe -m "$model" -f srt -o "$work/some" "$work/one.wav" "$work/none.wav"
+[ "$(ls "$work/some")" = one.srt ] || fail "other files than expected"
+
+expect 2 transcribe -m "$model" -f srt,doc "$work/one.wav"
+stderr_has '^s3r: --format: expected txt, .* or all, found "srt,doc"$'
+expect 2 transcribe -m "$model" -f srt,vtt "$work/one.wav"
+stderr_has 'several formats go to files: expected -o DIR$'
+expect 2 transcribe -m "$model" -f srt "$work/one.wav" "$work/two.wav"
+stderr_has 'each has its own file: expected -o DIR$'
+expect 2 transcribe -m "$model" -osrt "$work/one.wav"
+stderr_has '^s3r: -o: expected a folder, found the format "srt"'
+expect 2 transcribe -m "$model" -f srt -o "$work/out" "$work/one.wav" one.flac
+stderr_has 'one\.wav and one\.flac would both be written to one$'
+expect 2 transcribe -m "$model" -f srt --max-lines 0 "$work/one.wav"
+stderr_has 'subtitles: expected lines and their width above 0'
+expect 1 transcribe -m "$model" -f srt -o "$work/one.wav/sub" "$work/one.wav"

@@ -16,7 +16,7 @@ stderr_has '^s3r: .*/bad\.wav: '
 stderr_has "^s3r: 2 of 3 files failed: nothing\\.wav, $work/bad\\.wav\$"
 [ "$(wc -l <"$work/stderr")" -eq 3 ] || fail "lines on stderr"
 expect 6 transcribe -q -f json -m "$model" "$clip" nothing.wav
-stdout_has '^\{"path":"nothing\.wav","duration_s":null,"frames":null,"frame_s":null,"text":null,"confidence":null,"labels":\[\],"error":"nothing\.wav: cannot open.*"\}$'
+stdout_has '^\{"path":"nothing\.wav","duration_s":null,"frames":null,"frame_s":null,"text":null,"confidence":null,"labels":\[\],"words":\[\],"error":"nothing\.wav: cannot open.*"\}$'
 stderr_has '1 of 2 files failed'
 expect 4 transcribe -m "$model" nothing.wav
 stderr_is 's3r: nothing.wav: cannot open: No such file or directory'

@@ -1,0 +1,347 @@
+/*
+ * Windows over a buffer of samples, and labels that are merged as frames come.
+ *
+ * Window k keeps frames [k C, (k + 1) C) and hears [k C - L, (k + 1) C + R), cut at both
+ * ends of the stream.
+ */
+#include "s3r/stream.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "api/handles.h"
+#include "api/options_check.h"
+#include "api/result_words.h"
+#include "tasks/calibration.h"
+#include "tasks/ctc_inference.h"
+
+#define WORD_PAUSE_S 0.6 /* ends a word where no delimiter does */
+
+void s3r_stream_options_init(s3r_stream_options *options)
+{
+    *options = (s3r_stream_options){.struct_size = sizeof *options,
+                                    .chunk_s = 1,
+                                    .left_s = 8,
+                                    .right_s = 1,
+                                    .temperature = 1};
+}
+
+/* A label whose word is not complete. */
+typedef struct open_label {
+    uint32_t id;
+    size_t start_frame, end_frame;
+    double probability; /* summed over its frames */
+} open_label;
+
+struct s3r_stream {
+    s3r_context *context;
+    const s3r_model *model;
+    double temperature;
+    size_t chunk, left, right; /* frames */
+    s3r_stream_fn update;
+    void *update_context;
+    float *samples; /* from sample `first_sample` of the stream on */
+    size_t first_sample, sample_count, capacity;
+    size_t kept;                     /* frames that are decoded */
+    size_t window_first, window_end; /* frames that the running window keeps, counted from
+                                        its first one */
+    open_label *labels;
+    size_t label_count, label_capacity;
+    uint32_t last_id;
+    bool is_last_open;   /* the last label is that of the last frame */
+    size_t blank_frames; /* in a row at the end */
+};
+
+/* ---- opening ---- */
+
+static size_t to_frames(const s3r_model *model, double seconds)
+{
+    double frames = seconds * (double)model->config.sample_rate /
+                    (double)s3r_config_stride(&model->config);
+    return (size_t)fmin(round(frames), 1e9);
+}
+
+static s3r_status check(const s3r_model *model, const s3r_stream_options *options,
+                        s3r_error *err)
+{
+    S3R_TRY(s3r_options_check_size("stream options", sizeof *options,
+                                   options->struct_size, err));
+    S3R_TRY(s3r_options_check_temperature(options->temperature, err));
+    bool is_right = options->chunk_s >= 0.1 && options->chunk_s <= 60 &&
+                    options->left_s >= 0 && options->left_s <= 60 &&
+                    options->right_s >= 0 && options->right_s <= 60;
+    if (!is_right)
+        return s3r_fail(err, S3R_ERR_USAGE,
+                        "expected chunks of 0.1 to 60 s with 0 to 60 s before and after "
+                        "them, found %g, %g and %g",
+                        options->chunk_s, options->left_s, options->right_s);
+    if (!model->config.has_head || !model->has_vocabulary)
+        return s3r_fail(err, S3R_ERR_MODEL, "%s: has no %s, so there is no text",
+                        s3r_checkpoint_path(model->checkpoint),
+                        model->config.has_head ? "vocabulary" : "CTC head");
+    return S3R_OK;
+}
+
+s3r_status s3r_stream_open(s3r_stream **out, s3r_context *context, const s3r_model *model,
+                           const s3r_stream_options *options, s3r_stream_fn update,
+                           void *update_context, s3r_error *err)
+{
+    s3r_stream_options defaults;
+    s3r_stream_options_init(&defaults);
+    options = options ? options : &defaults;
+    S3R_TRY(check(model, options, err));
+    s3r_stream *stream = s3r_alloc(1, sizeof *stream);
+    if (!stream)
+        return s3r_fail_memory(err, "a stream", sizeof *stream);
+    stream->context = context;
+    stream->model = model;
+    stream->temperature = options->temperature;
+    stream->chunk = S3R_MAX(to_frames(model, options->chunk_s), (size_t)1);
+    stream->left = to_frames(model, options->left_s);
+    stream->right = to_frames(model, options->right_s);
+    stream->update = update;
+    stream->update_context = update_context;
+    stream->last_id = model->vocabulary.blank_id;
+    *out = stream;
+    return S3R_OK;
+}
+
+void s3r_stream_close(s3r_stream *stream)
+{
+    if (!stream)
+        return;
+    s3r_free(stream->samples);
+    s3r_free(stream->labels);
+    s3r_free(stream);
+}
+
+/* ---- labels ---- */
+
+static s3r_status begin_label(s3r_stream *stream, uint32_t id, size_t frame,
+                              s3r_error *err)
+{
+    if (stream->label_count == stream->label_capacity) {
+        size_t capacity = 2 * stream->label_capacity + 64;
+        open_label *grown =
+            s3r_realloc(stream->labels, stream->label_capacity, capacity, sizeof *grown);
+        if (!grown)
+            return s3r_fail_memory(err, "labels", capacity * sizeof *grown);
+        stream->labels = grown;
+        stream->label_capacity = capacity;
+    }
+    stream->labels[stream->label_count++] = (open_label){id, frame, frame, 0};
+    return S3R_OK;
+}
+
+static s3r_status take_frame(s3r_stream *stream, uint32_t id, double probability,
+                             size_t frame, s3r_error *err)
+{
+    const s3r_vocabulary *vocabulary = &stream->model->vocabulary;
+    bool is_printed = id < vocabulary->count && vocabulary->printed[id];
+    if (id != stream->last_id) {
+        stream->is_last_open = is_printed;
+        if (is_printed)
+            S3R_TRY(begin_label(stream, id, frame, err));
+    }
+    stream->last_id = id;
+    stream->blank_frames = is_printed ? 0 : stream->blank_frames + 1;
+    if (stream->is_last_open) {
+        open_label *label = &stream->labels[stream->label_count - 1];
+        label->end_frame = frame + 1;
+        label->probability += probability;
+    }
+    return S3R_OK;
+}
+
+static s3r_status take_log_probs(void *context, const s3r_frame_rows *rows,
+                                 s3r_error *err)
+{
+    s3r_stream *stream = context;
+    const s3r_value *value = rows->value;
+    for (size_t i = stream->window_first; i < stream->window_end; i++) {
+        const float *row = value->data + (rows->row + i) * value->stride;
+        uint32_t best = 0;
+        for (uint32_t j = 1; j < value->cols; j++)
+            if (row[j] > row[best])
+                best = j;
+        if (!isfinite(row[best]))
+            return s3r_fail(err, S3R_ERR_DATA,
+                            "frame %zu: expected finite log-probabilities (damaged audio "
+                            "or weights)",
+                            stream->kept);
+        float probability =
+            s3r_tempered_probability(row, value->cols, row[best], stream->temperature);
+        S3R_TRY(take_frame(stream, best, (double)probability, stream->kept, err));
+        stream->kept++;
+    }
+    return S3R_OK;
+}
+
+/* ---- updates ---- */
+
+/* How many of the labels belong to complete words. */
+static size_t count_complete(const s3r_stream *stream, bool is_end)
+{
+    const s3r_vocabulary *vocabulary = &stream->model->vocabulary;
+    size_t pause = to_frames(stream->model, WORD_PAUSE_S), count = stream->label_count;
+    bool is_paused =
+        vocabulary->delimiter_id == S3R_NO_LABEL && stream->blank_frames >= pause;
+    if (is_end || is_paused)
+        return count;
+    while (count > 0 && stream->labels[count - 1].id != vocabulary->delimiter_id)
+        count--;
+    return count;
+}
+
+static s3r_status tell(s3r_stream *stream, const s3r_words *words, const char *tail,
+                       bool is_end, s3r_error *err)
+{
+    double frame_s = (double)s3r_config_stride(&stream->model->config) /
+                     (double)stream->model->config.sample_rate;
+    for (size_t i = 0; i < words->count; i++)
+        words->items[i].first_label = words->items[i].label_count = 0;
+    const s3r_stream_update update = {.decoded_s = frame_s * (double)stream->kept,
+                                      .frame_s = frame_s,
+                                      .words = words->items,
+                                      .word_count = words->count,
+                                      .tail = tail,
+                                      .is_end = is_end};
+    s3r_status status = stream->update(stream->update_context, &update);
+    return status == S3R_OK ? S3R_OK : s3r_fail(err, status, "the update was not taken");
+}
+
+/* Hands over complete words and forgets them. */
+static s3r_status send_update(s3r_stream *stream, bool is_end, s3r_error *err)
+{
+    const s3r_vocabulary *vocabulary = &stream->model->vocabulary;
+    size_t count = stream->label_count, complete = count_complete(stream, is_end);
+    s3r_label *labels = s3r_alloc(count, sizeof *labels);
+    s3r_label_span *spans = s3r_alloc(count, sizeof *spans);
+    s3r_words words = {0};
+    char *tail = NULL;
+    s3r_status status = S3R_OK;
+    if (!labels || !spans)
+        status = s3r_fail_memory(err, "labels", count * sizeof *labels);
+    for (size_t i = 0; i < count && status == S3R_OK; i++) {
+        const open_label *label = &stream->labels[i];
+        double frames = (double)(label->end_frame - label->start_frame);
+        spans[i] = (s3r_label_span){label->id, label->start_frame, label->end_frame};
+        labels[i] = (s3r_label){.text = vocabulary->labels[label->id],
+                                .id = label->id,
+                                .start_frame = label->start_frame,
+                                .end_frame = label->end_frame,
+                                .confidence = (float)(label->probability / frames)};
+    }
+    if (status == S3R_OK)
+        status = s3r_words_make(&words, vocabulary, labels, complete, err);
+    if (status == S3R_OK)
+        status = s3r_vocabulary_text(vocabulary, &tail, spans + complete,
+                                     count - complete, err);
+    if (status == S3R_OK)
+        status = tell(stream, &words, tail, is_end, err);
+    if (complete > 0) {
+        memmove(stream->labels, stream->labels + complete,
+                (count - complete) * sizeof *stream->labels);
+        stream->label_count = count - complete;
+        stream->is_last_open = stream->is_last_open && stream->label_count > 0;
+    }
+    s3r_words_release(&words);
+    s3r_free(tail);
+    s3r_free(labels);
+    s3r_free(spans);
+    return status;
+}
+
+/* ---- windows ---- */
+
+/* Runs the window that keeps [kept, end) and hears up to frame `to`. */
+static s3r_status run_window(s3r_stream *stream, size_t end, size_t to, s3r_error *err)
+{
+    const s3r_model *model = stream->model;
+    s3r_tape *tape = &stream->context->tape;
+    size_t stride = s3r_config_stride(&model->config);
+    size_t from = stream->kept > stream->left ? stream->kept - stream->left : 0;
+    size_t first = from * stride - stream->first_sample;
+    size_t count = (to - from - 1) * stride + s3r_config_receptive_field(&model->config);
+    stream->window_first = stream->kept - from;
+    stream->window_end = end - from;
+    tape->is_bf16 = model->is_bf16;
+    tape->is_recording = tape->is_training = false;
+    const s3r_inference inference = {.tape = tape,
+                                     .config = &model->config,
+                                     .weights = &model->weights,
+                                     .window_frames = SIZE_MAX / 4,
+                                     .log_probs = take_log_probs,
+                                     .sink_context = stream};
+    s3r_waveform wave = s3r_waveform_make(&model->config, stream->samples + first, count);
+    S3R_TRY(s3r_inference_batch(&inference, &wave, 1, err));
+    return S3R_OK;
+}
+
+/* Samples that no later window hears. */
+static void forget_samples(s3r_stream *stream)
+{
+    size_t from = stream->kept > stream->left ? stream->kept - stream->left : 0;
+    size_t first = from * s3r_config_stride(&stream->model->config);
+    size_t count = S3R_MIN(first - stream->first_sample, stream->sample_count);
+    memmove(stream->samples, stream->samples + count,
+            (stream->sample_count - count) * sizeof *stream->samples);
+    stream->first_sample += count;
+    stream->sample_count -= count;
+}
+
+static size_t frames_so_far(const s3r_stream *stream)
+{
+    return s3r_config_frames(&stream->model->config,
+                             stream->first_sample + stream->sample_count);
+}
+
+static s3r_status keep_samples(s3r_stream *stream, const float *samples, size_t count,
+                               s3r_error *err)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!isfinite(samples[i]))
+            return s3r_fail(err, S3R_ERR_DATA, "sample %zu: expected a number, found %g",
+                            stream->first_sample + stream->sample_count + i,
+                            (double)samples[i]);
+    if (stream->sample_count + count > stream->capacity) {
+        size_t capacity = 2 * (stream->sample_count + count);
+        float *grown =
+            s3r_realloc(stream->samples, stream->capacity, capacity, sizeof *grown);
+        if (!grown)
+            return s3r_fail_memory(err, "samples", capacity * sizeof *grown);
+        stream->samples = grown;
+        stream->capacity = capacity;
+    }
+    if (count > 0)
+        memcpy(stream->samples + stream->sample_count, samples, count * sizeof *samples);
+    stream->sample_count += count;
+    return S3R_OK;
+}
+
+s3r_status s3r_stream_write(s3r_stream *stream, const float *samples, size_t count,
+                            s3r_error *err)
+{
+    S3R_TRY(keep_samples(stream, samples, count, err));
+    for (;;) {
+        size_t end = stream->kept + stream->chunk, to = end + stream->right;
+        if (to > frames_so_far(stream))
+            return S3R_OK;
+        S3R_TRY(run_window(stream, end, to, err));
+        S3R_TRY(send_update(stream, false, err));
+        forget_samples(stream);
+    }
+}
+
+s3r_status s3r_stream_finish(s3r_stream *stream, s3r_error *err)
+{
+    size_t frames = frames_so_far(stream);
+    while (stream->kept < frames) {
+        size_t end = S3R_MIN(stream->kept + stream->chunk, frames);
+        S3R_TRY(run_window(stream, end, S3R_MIN(end + stream->right, frames), err));
+        if (end < frames)
+            S3R_TRY(send_update(stream, false, err));
+        forget_samples(stream);
+    }
+    return send_update(stream, true, err);
+}

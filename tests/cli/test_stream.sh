@@ -1,0 +1,57 @@
+#!/bin/sh
+# s3r transcribe --stream: text and JSON as samples come, refusals.
+# shellcheck source=tests/cli/expect.sh
+. "$(dirname "$0")/expect.sh"
+# shellcheck source=tests/cli/audio.sh
+. "$(dirname "$0")/audio.sh"
+model=$golden/w2v2_group_postln
+
+# stream CODE OPTION...: the raw samples in $work/raw through the program.
+stream()
+{
+    code=$1
+    shift
+    last="transcribe --stream $*"
+    found=0
+    "$S3R" transcribe --stream -m "$model" "$@" <"$work/raw" >"$work/stdout" \
+        2>"$work/stderr" || found=$?
+    [ "$found" -eq "$code" ] || fail "exit code $found, expected $code"
+}
+
+# A whole file within one window is what transcribe makes of it.
+samples 4000 >"$work/raw"
+stream 0
+cp "$work/stdout" "$work/found"
+"$S3R" transcribe -m "$model" - <"$work/raw" >"$work/expected" || fail "transcribe"
+cmp -s "$work/found" "$work/expected" || fail "another text than without --stream"
+stream 0 -
+cmp -s "$work/found" "$work/stdout" || fail "- is another input"
+
+samples 4000 >"$work/one"
+cat "$work/one" "$work/one" "$work/one" "$work/one" >"$work/raw"
+stream 0 --format json --chunk 0.2 --left 0.4 --right 0.1
+stdout_has '^\{"decoded_ms":200\.0,"words":\[.*\],"tail":"[A-Z ]*","is_end":false\}$'
+stdout_has '"words":\[\{"word":"[A-Z]+","start_ms":[0-9.]+,"end_ms":[0-9.]+,"confidence":0\.[0-9]+\}.*"is_end":true\}$'
+[ "$(wc -l <"$work/stdout")" -eq 5 ] || fail "not a line a chunk"
+[ "$(tail -n 1 "$work/stdout" | grep -c '"decoded_ms":980.0,.*"tail":"","is_end":true')" -eq 1 ] ||
+    fail "another end"
+: >"$work/raw"
+stream 0
+stdout_is ""
+
+printf abc >"$work/raw"
+stream 4
+stderr_has '^s3r: standard input: expected 16-bit samples, found an odd number of bytes$'
+wav "$work/raw" 16000 4000
+stream 2
+stderr_has 'found a file with a header$'
+stream 2 --raw-rate 8000
+stderr_has 'at the model.s rate \(--raw-rate 16000\), found 8000$'
+stream 2 --format srt
+stderr_has 'expected --format txt or json, found "srt"$'
+stream 2 -o "$work/out"
+stderr_has 'goes to standard output'
+stream 2 "$work/raw"
+stderr_has 'reads standard input and no files$'
+stream 2 --chunk 0
+stderr_has 'expected chunks of 0\.1 to 60 s'

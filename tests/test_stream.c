@@ -1,0 +1,266 @@
+/*
+ * Streams: the text is that of the same windows run one by one, however the samples come.
+ */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "api/handles.h"
+#include "s3r/stream.h"
+#include "support_alloc_faults.h"
+#include "support_api.h"
+#include "support_files.h"
+
+#define MODEL   TEST_GOLDEN "w2v2_group_postln"
+#define RATE    16000u
+#define STRIDE  320u
+#define FIELD   400u
+#define SAMPLES 52345u
+
+static s3r_error err;
+static float samples[SAMPLES];
+
+typedef struct heard {
+    char text[4096]; /* words with spaces */
+    size_t updates, words, last_end_frame;
+    double decoded_s, confidence;
+    bool is_ended;
+    size_t abort_at;
+} heard;
+
+static s3r_status listen(void *context, const s3r_stream_update *update)
+{
+    heard *h = context;
+    assert_false(h->is_ended);
+    assert_true(update->decoded_s >= h->decoded_s);
+    h->updates++;
+    h->decoded_s = update->decoded_s;
+    for (size_t i = 0; i < update->word_count; i++) {
+        const s3r_word *word = &update->words[i];
+        size_t used = strlen(h->text);
+        snprintf(h->text + used, sizeof h->text - used, "%s%s", used > 0 ? " " : "",
+                 word->text);
+        assert_true(word->start_frame >= h->last_end_frame);
+        assert_true(word->end_frame > word->start_frame);
+        assert_true((double)word->end_frame * update->frame_s <=
+                    update->decoded_s + 1e-9);
+        assert_true(word->confidence > 0 && word->confidence <= 1);
+        h->last_end_frame = word->end_frame;
+        h->confidence += (double)word->confidence;
+        h->words++;
+    }
+    assert_true(!update->is_end || update->tail[0] == '\0');
+    h->is_ended = update->is_end;
+    return h->updates == h->abort_at ? S3R_ERR_DATA : S3R_OK;
+}
+
+/* Hands over `count` samples in pieces. */
+static s3r_status run(const test_api *api, size_t count, size_t piece,
+                      const s3r_stream_options *options, heard *out, s3r_error *error)
+{
+    s3r_stream *stream;
+    size_t abort_at = out->abort_at;
+    *out = (heard){.abort_at = abort_at};
+    s3r_status status =
+        s3r_stream_open(&stream, api->context, api->model, options, listen, out, error);
+    if (status != S3R_OK)
+        return status;
+    for (size_t at = 0; at < count && status == S3R_OK; at += piece) {
+        size_t size = count - at < piece ? count - at : piece;
+        status = s3r_stream_write(stream, samples + at, size, error);
+    }
+    if (status == S3R_OK)
+        status = s3r_stream_finish(stream, error);
+    s3r_stream_close(stream);
+    return status;
+}
+
+/* The text of the windows, each as an utterance of its own; white space as in `heard`. */
+static void offline(const test_api *api, size_t count, const s3r_stream_options *options,
+                    char *text, size_t text_bytes)
+{
+    s3r_model_info info;
+    s3r_model_get_info(api->model, &info);
+    double rate = (double)RATE / (double)info.frame_stride;
+    size_t chunk = (size_t)round(rate * options->chunk_s);
+    size_t left = (size_t)round(rate * options->left_s);
+    size_t right = (size_t)round(rate * options->right_s);
+    size_t frames = s3r_model_frames(api->model, count), kept = 0;
+    size_t cols = api->model->vocabulary.count;
+    static uint32_t ids[SAMPLES];
+    char *decoded;
+    while (kept < frames) {
+        size_t end = kept + chunk < frames ? kept + chunk : frames;
+        size_t from = kept > left ? kept - left : 0;
+        size_t to = end + right < frames ? end + right : frames, found;
+        float *log_probs;
+        assert_int_equal(
+            s3r_forward(api->context, api->model, samples + from * info.frame_stride,
+                        (to - from - 1) * info.frame_stride + info.receptive_field,
+                        &found, &log_probs, NULL, &err),
+            S3R_OK);
+        assert_int_equal(found, to - from);
+        for (; kept < end; kept++) {
+            const float *row = log_probs + (kept - from) * cols;
+            ids[kept] = 0;
+            for (uint32_t j = 1; j < cols; j++)
+                if (row[j] > row[ids[kept]])
+                    ids[kept] = j;
+        }
+        s3r_buffer_free(log_probs);
+    }
+    assert_int_equal(
+        s3r_vocabulary_decode(&api->model->vocabulary, &decoded, ids, frames, &err),
+        S3R_OK);
+    size_t used = 0;
+    for (const char *at = decoded; *at && used + 1 < text_bytes; at++)
+        if (*at != ' ' || at[1] != ' ')
+            text[used++] = *at;
+    text[used] = '\0';
+    s3r_free(decoded);
+}
+
+static void test_text_is_that_of_the_windows(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *model;
+        double chunk_s, left_s, right_s;
+    } cases[] = {
+        {MODEL, 0.5, 0.5, 0.24},
+        {MODEL, 1, 8, 1},
+        {MODEL, 0.1, 0, 0},
+        {TEST_GOLDEN "w2v2_layer_preln", 0.5, 0.5, 0.24},
+        {TEST_GOLDEN "hubert_group", 0.24, 1, 0.5},
+    };
+    for (size_t i = 0; i < S3R_ARRAY_LEN(cases); i++) {
+        test_api api;
+        heard h = {0}, again = {0};
+        char expected[4096];
+        s3r_stream_options options;
+        s3r_stream_options_init(&options);
+        options.chunk_s = cases[i].chunk_s;
+        options.left_s = cases[i].left_s;
+        options.right_s = cases[i].right_s;
+        test_api_open(&api, cases[i].model, 2, NULL);
+        if (run(&api, SAMPLES, 1000, &options, &h, &err) != S3R_OK)
+            fail_msg("%s", err.message);
+        offline(&api, SAMPLES, &options, expected, sizeof expected);
+        assert_string_equal(h.text, expected);
+        assert_true(h.is_ended && h.words > 0);
+        s3r_model_info info;
+        s3r_model_get_info(api.model, &info);
+        size_t end = s3r_model_frames(api.model, SAMPLES) * info.frame_stride;
+        assert_true(fabs(h.decoded_s - (double)end / RATE) < 1e-9);
+        /* Pieces of any size, and a context with another number of threads. */
+        static const size_t pieces[] = {37, 16000, SAMPLES};
+        for (size_t k = 0; k < S3R_ARRAY_LEN(pieces); k++) {
+            assert_int_equal(run(&api, SAMPLES, pieces[k], &options, &again, &err),
+                             S3R_OK);
+            assert_string_equal(again.text, h.text);
+            assert_true(again.confidence == h.confidence);
+            assert_int_equal(again.updates, h.updates);
+        }
+        test_api_close(&api);
+    }
+}
+
+/* An update for a chunk comes as soon as its samples and those behind are there. */
+static void test_latency(void **state)
+{
+    (void)state;
+    test_api api;
+    heard h = {0};
+    s3r_stream *stream;
+    s3r_stream_options options;
+    s3r_stream_options_init(&options);
+    options.chunk_s = 0.5;
+    options.right_s = 0.2;
+    test_api_open(&api, MODEL, 1, NULL);
+    assert_int_equal(
+        s3r_stream_open(&stream, api.context, api.model, &options, listen, &h, &err),
+        S3R_OK);
+    size_t needed = (25 + 10 - 1) * STRIDE + FIELD;
+    assert_int_equal(s3r_stream_write(stream, samples, needed - 1, &err), S3R_OK);
+    assert_int_equal(h.updates, 0);
+    assert_int_equal(s3r_stream_write(stream, samples + needed - 1, 1, &err), S3R_OK);
+    assert_int_equal(h.updates, 1);
+    assert_true(fabs(h.decoded_s - 0.5) < 1e-9);
+    s3r_stream_close(stream);
+    test_api_close(&api);
+}
+
+static void test_edges_and_refusals(void **state)
+{
+    (void)state;
+    test_api api;
+    heard h = {0};
+    s3r_stream_options options;
+    test_api_open(&api, MODEL, 1, NULL);
+    for (size_t count = 0; count <= 400; count += 200) {
+        assert_int_equal(run(&api, count, 100, NULL, &h, &err), S3R_OK);
+        assert_int_equal(h.updates, 1);
+        assert_true(h.is_ended);
+    }
+    h.abort_at = 2;
+    s3r_stream_options_init(&options);
+    options.chunk_s = 0.5;
+    test_expect_failure(run(&api, SAMPLES, 1000, &options, &h, &err), &err, S3R_ERR_DATA,
+                        "the update was not taken");
+    assert_int_equal(h.updates, 2);
+    for (int i = 0; i < 5; i++) {
+        s3r_stream_options_init(&options);
+        options.struct_size -= i == 0;
+        options.chunk_s = i == 1 ? 0 : 1;
+        options.left_s = i == 2 ? -1 : 1;
+        options.right_s = i == 3 ? 61 : 1;
+        options.temperature = i == 4 ? 0 : 1;
+        test_expect_failure(run(&api, 0, 1, &options, &h, &err), &err, S3R_ERR_USAGE,
+                            "expected");
+    }
+    s3r_stream *stream;
+    const float wrong[] = {0, NAN};
+    assert_int_equal(
+        s3r_stream_open(&stream, api.context, api.model, NULL, listen, &h, &err), S3R_OK);
+    test_expect_failure(s3r_stream_write(stream, wrong, 2, &err), &err, S3R_ERR_DATA,
+                        "sample 1: expected a number");
+    s3r_stream_close(stream);
+    s3r_stream_close(NULL);
+    test_api_close(&api);
+    test_api_open(&api, TEST_GOLDEN "w2v2_group_postln_fairseq/pretrained_legacy.pt", 1,
+                  NULL);
+    test_expect_failure(run(&api, 0, 1, NULL, &h, &err), &err, S3R_ERR_MODEL, "CTC head");
+    test_api_close(&api);
+}
+
+static s3r_status attempt(void *context, s3r_error *error)
+{
+    heard h = {0};
+    return run(context, 24000, 5000, NULL, &h, error);
+}
+
+static void test_memory_faults_are_survived(void **state)
+{
+    (void)state;
+    test_api api;
+    test_api_open(&api, MODEL, 1, NULL);
+    test_survives_alloc_faults(attempt, &api);
+    test_api_close(&api);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_text_is_that_of_the_windows),
+        cmocka_unit_test(test_latency),
+        cmocka_unit_test(test_edges_and_refusals),
+        cmocka_unit_test(test_memory_faults_are_survived),
+    };
+    test_make_speech(samples, SAMPLES, 5);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
