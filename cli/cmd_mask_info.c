@@ -70,7 +70,11 @@ static void print_parts(const json_t *info)
     if (json_is_object(json_object_get(facts, "adapter")))
         printf("adapters     of width %lld\n",
                (long long)number_of(json_object_get(facts, "adapter"), "width"));
-    printf("head         CTC, %lld labels\n", (long long)number_of(info, "label_count"));
+    if (number_of(info, "label_count") > 0)
+        printf("head         CTC, %lld labels\n",
+               (long long)number_of(info, "label_count"));
+    else
+        printf("head         none\n");
 }
 
 static void print_vocabulary(const json_t *vocabulary)
@@ -112,7 +116,9 @@ static void print_text(const json_t *info)
     char *path = s3r_line_from_path(json_string_value(json_object_get(info, "path")));
     printf("mask file    %s\n", path ? path : "");
     free(path);
-    printf("size         %lld bytes\n", (long long)number_of(info, "file_bytes"));
+    printf("size         %lld bytes%s\n", (long long)number_of(info, "file_bytes"),
+           json_is_true(json_object_get(info, "is_compact")) ? ", compact" : "");
+    print_line("content", json_object_get(info, "content_hash"));
     print_line("method", json_object_get(facts, "method"));
     print_line("task", json_object_get(facts, "task"));
     print_line("language", json_object_get(facts, "language"));

@@ -33,4 +33,9 @@ struct s3r_model {
     s3r_model_weights backbone_weights;
 };
 
+/* S3R_ERR_MODEL when the model has no CTC head: names the file that lacks it and says
+ * what follows. */
+s3r_status s3r_model_check_head(const s3r_model *model, const char *consequence,
+                                s3r_error *err);
+
 #endif

@@ -230,6 +230,20 @@ void s3r_model_get_info(const s3r_model *model, s3r_model_info *info)
     count_tensors(model, info);
 }
 
+s3r_status s3r_model_check_head(const s3r_model *model, const char *consequence,
+                                s3r_error *err)
+{
+    if (model->config.has_head)
+        return S3R_OK;
+    if (model->has_route)
+        return s3r_fail(err, S3R_ERR_MODEL,
+                        "%s: a mask without head and vocabulary (method \"%s\"); %s. The "
+                        "mask verbs take a head from another mask file with --head",
+                        model->route.file.path, model->route.file.method, consequence);
+    return s3r_fail(err, S3R_ERR_MODEL, "%s: has no CTC head (a pretrained backbone); %s",
+                    s3r_checkpoint_path(model->checkpoint), consequence);
+}
+
 const char *s3r_model_label(const s3r_model *model, size_t id)
 {
     return model->has_vocabulary && id < model->vocabulary.count
