@@ -109,6 +109,17 @@ static void print_numbers(const char *title, json_t *numbers)
     }
 }
 
+/* Of a computed mask: the operation, and the files that went in. */
+static void print_origin(const json_t *made_from)
+{
+    size_t index;
+    json_t *file = NULL;
+    print_line("made by", json_object_get(made_from, "operation"));
+    json_array_foreach(json_object_get(made_from, "masks"), index, file)
+        print_line(index == 0 ? "of" : "", json_object_get(file, "file"));
+    print_line("head of", json_object_get(json_object_get(made_from, "head"), "file"));
+}
+
 static void print_text(const json_t *info)
 {
     json_t *facts = json_object_get(info, "facts");
@@ -123,7 +134,8 @@ static void print_text(const json_t *info)
     print_line("task", json_object_get(facts, "task"));
     print_line("language", json_object_get(facts, "language"));
     print_line("licence", json_object_get(facts, "license"));
-    print_line("made by", json_object_get(facts, "created_by"));
+    print_line("made with", json_object_get(facts, "created_by"));
+    print_origin(json_object_get(facts, "made_from"));
     putchar('\n');
     print_line("backbone", json_object_get(backbone, "name"));
     print_line("family", json_object_get(backbone, "family"));

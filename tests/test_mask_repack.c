@@ -20,7 +20,6 @@
 #include "s3r/mask_info.h"
 #include "s3r/mask_pack.h"
 #include "s3r/transcribe.h"
-#include "support_alloc_faults.h"
 #include "support_api.h"
 #include "support_files.h"
 #include "support_mask.h"
@@ -329,11 +328,22 @@ static s3r_status attempt(void *context, s3r_error *error)
     return s3r_mask_unpack(api.context, api.model, there, there, error);
 }
 
+/* Not in jansson: its lexer asserts when it has no memory within an escape, and the facts
+ * are full of them. */
 static void test_without_memory(void **state)
 {
     (void)state;
     const char *there = test_path(folder, "faults.s3m");
-    test_survives_alloc_faults(attempt, (void *)(uintptr_t)there);
+    s3r_status status = S3R_ERR_RESOURCE;
+    for (size_t n = 1; status != S3R_OK; n++) {
+        err.message[0] = '\0';
+        s3r_alloc_fail_at(n);
+        status = attempt((void *)(uintptr_t)there, &err);
+        s3r_alloc_fail_at(0);
+        if (status != S3R_OK && (status != S3R_ERR_RESOURCE || !err.message[0]))
+            fail_msg("allocation %zu: expected resource, found %s: %s", n,
+                     s3r_status_name(status), err.message);
+    }
     expect_same_file(plain, there);
 }
 

@@ -27,6 +27,11 @@ extern "C" {
 S3R_API s3r_status s3r_mask_pack(s3r_context *context, const s3r_model *backbone,
                                  const char *path, const char *out_path, s3r_error *err);
 
+/* Whether a mask file is compact, so that reading its masks needs the backbone.  The file
+ * is checked as s3r_mask_info does.  S3R_ERR_MODEL, S3R_ERR_RESOURCE. */
+S3R_API s3r_status s3r_mask_is_compact(const char *path, bool *is_compact,
+                                       s3r_error *err);
+
 /* The way back: writes the file that was packed, byte for byte.  S3R_ERR_USAGE: the file
  * is not compact; other errors as above. */
 S3R_API s3r_status s3r_mask_unpack(s3r_context *context, const s3r_model *backbone,

@@ -26,6 +26,15 @@ void s3r_opened_backbone_release(s3r_opened_backbone *backbone)
     s3r_weight_plan_release(&backbone->plan);
 }
 
+s3r_status s3r_mask_is_compact(const char *path, bool *is_compact, s3r_error *err)
+{
+    s3r_mask_file file;
+    S3R_TRY(s3r_mask_file_open(&file, path, err));
+    *is_compact = file.is_compact;
+    s3r_mask_file_close(&file);
+    return S3R_OK;
+}
+
 s3r_status s3r_mask_pack(s3r_context *context, const s3r_model *backbone,
                          const char *path, const char *out_path, s3r_error *err)
 {
