@@ -70,7 +70,11 @@ static void print_parts(const json_t *info)
     if (json_is_object(json_object_get(facts, "adapter")))
         printf("adapters     of width %lld\n",
                (long long)number_of(json_object_get(facts, "adapter"), "width"));
-    printf("head         CTC, %lld labels\n", (long long)number_of(info, "label_count"));
+    if (number_of(info, "label_count") > 0)
+        printf("head         CTC, %lld labels\n",
+               (long long)number_of(info, "label_count"));
+    else
+        printf("head         none\n");
 }
 
 static void print_vocabulary(const json_t *vocabulary)
@@ -105,6 +109,17 @@ static void print_numbers(const char *title, json_t *numbers)
     }
 }
 
+/* Of a computed mask: the operation, and the files that went in. */
+static void print_origin(const json_t *made_from)
+{
+    size_t index;
+    json_t *file = NULL;
+    print_line("made by", json_object_get(made_from, "operation"));
+    json_array_foreach(json_object_get(made_from, "masks"), index, file)
+        print_line(index == 0 ? "of" : "", json_object_get(file, "file"));
+    print_line("head of", json_object_get(json_object_get(made_from, "head"), "file"));
+}
+
 static void print_text(const json_t *info)
 {
     json_t *facts = json_object_get(info, "facts");
@@ -112,12 +127,15 @@ static void print_text(const json_t *info)
     char *path = s3r_line_from_path(json_string_value(json_object_get(info, "path")));
     printf("mask file    %s\n", path ? path : "");
     free(path);
-    printf("size         %lld bytes\n", (long long)number_of(info, "file_bytes"));
+    printf("size         %lld bytes%s\n", (long long)number_of(info, "file_bytes"),
+           json_is_true(json_object_get(info, "is_compact")) ? ", compact" : "");
+    print_line("content", json_object_get(info, "content_hash"));
     print_line("method", json_object_get(facts, "method"));
     print_line("task", json_object_get(facts, "task"));
     print_line("language", json_object_get(facts, "language"));
     print_line("licence", json_object_get(facts, "license"));
-    print_line("made by", json_object_get(facts, "created_by"));
+    print_line("made with", json_object_get(facts, "created_by"));
+    print_origin(json_object_get(facts, "made_from"));
     putchar('\n');
     print_line("backbone", json_object_get(backbone, "name"));
     print_line("family", json_object_get(backbone, "family"));

@@ -200,10 +200,10 @@ static void test_other_kinds(void **state)
     const char *path = write_content(&c);
     c = make_content();
     assert_int_equal(
-        s3r_sealed_file_save(path, "s3r.mask", 2, c.tensors, c.count, c.facts, &err),
+        s3r_sealed_file_save(path, "s3r.mask", 3, c.tensors, c.count, c.facts, &err),
         S3R_OK);
     test_expect_failure(s3r_mask_file_open(&file, path, &err), &err, S3R_ERR_MODEL,
-                        "expected format version 1, found \"2\"");
+                        "expected format version 1 to 2, found \"3\"");
     assert_int_equal(s3r_sealed_file_save(path, "s3r.checkpoint", 1, c.tensors, c.count,
                                           c.facts, &err),
                      S3R_OK);
@@ -288,7 +288,9 @@ static const bad_case bad_cases[] = {
      .fact = "backbone.family",
      .value = "7"},
     {.said = "\"task\": expected text", .fact = "task"},
-    {.said = "\"task\": expected ctc, found \"asr\"", .fact = "task", .value = "\"asr\""},
+    {.said = "\"task\": expected ctc or none, found \"asr\"",
+     .fact = "task",
+     .value = "\"asr\""},
     {.said = "\"method\": expected text", .fact = "method", .value = "\"\""},
     {.said = "\"language\": expected text, found 1", .fact = "language", .value = "1"},
     {.said = "\"normalize\": expected true or false, found nothing", .fact = "normalize"},

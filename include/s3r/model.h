@@ -126,8 +126,9 @@ S3R_API bool s3r_model_tensor(const s3r_model *model, size_t index, s3r_tensor_i
 
 #define S3R_HASH_HEX_BYTES 65
 
-/* The content hash of the backbone (encoder tensors only), hexadecimal with NUL.  Reads
- * the whole model.  Independent of file format, tensor order and a mask file. */
+/* The content hash of the backbone (encoder tensors only), hexadecimal with NUL.  The
+ * first call, or the first mask, reads the whole model.  Independent of file format,
+ * tensor order and a mask file. */
 S3R_API s3r_status s3r_model_get_hash(const s3r_model *model,
                                       char hex[S3R_HASH_HEX_BYTES], s3r_error *err);
 

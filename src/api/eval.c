@@ -207,11 +207,7 @@ static s3r_status run_manifest(eval_run *run, s3r_error *err)
 static s3r_status check_model(const s3r_model *model, s3r_error *err)
 {
     const char *path = s3r_checkpoint_path(model->checkpoint);
-    if (!model->config.has_head)
-        return s3r_fail(err, S3R_ERR_MODEL,
-                        "%s: has no CTC head (a pretrained backbone), so there is no "
-                        "text to score",
-                        path);
+    S3R_TRY(s3r_model_check_head(model, "there is no text to score", err));
     if (!model->has_vocabulary)
         return s3r_fail(err, S3R_ERR_MODEL,
                         "%s: no vocab.json or dict.*.txt beside the weights, so labels "

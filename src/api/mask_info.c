@@ -5,9 +5,9 @@
 
 #include <stdlib.h>
 
-#include "api/handles.h"
-#include "model/model_hash.h"
+#include "api/mask_backbone.h"
 #include "route/mask.h"
+#include "tasks/mask_repack.h"
 
 static json_t *describe_tensor(const s3r_tensor *tensor)
 {
@@ -34,15 +34,19 @@ static json_t *describe_file(const s3r_mask_file *file)
     for (size_t i = 0; s3r_mask_file_matrix(file, i, &name, &rows, &cols); i++) {
         const s3r_tensor *bits = s3r_mask_file_find_part(file, S3R_MASK_PREFIX, name, "");
         masked += rows * cols;
-        kept += s3r_packed_kept_count(bits->data, bits->size_bytes);
+        kept += bits ? s3r_packed_kept_count(bits->data, bits->size_bytes)
+                     : rows * cols - s3r_mask_file_stated_removed(file, i);
     }
+    size_t labels =
+        file->has_head ? s3r_mask_file_find(file, "head/weight")->shape[0] : 0;
     json_t *path = json_string(file->path); /* NULL when it is not UTF-8 */
-    return json_pack("{s:o, s:i, s:I, s:I, s:I, s:I, s:o, s:O}", "path",
-                     path ? path : json_null(), "format", S3R_MASK_FILE_FORMAT,
-                     "file_bytes", (json_int_t)file->sealed.map.size, "masked_elements",
-                     (json_int_t)masked, "kept_elements", (json_int_t)kept, "label_count",
-                     (json_int_t)s3r_mask_file_find(file, "head/weight")->shape[0],
-                     "tensors", tensors, "facts", file->facts);
+    return json_pack("{s:o, s:i, s:b, s:s, s:I, s:I, s:I, s:I, s:o, s:O}", "path",
+                     path ? path : json_null(), "format", (int)file->sealed.version,
+                     "is_compact", (int)file->is_compact, "content_hash",
+                     file->content_hash, "file_bytes", (json_int_t)file->sealed.map.size,
+                     "masked_elements", (json_int_t)masked, "kept_elements",
+                     (json_int_t)kept, "label_count", (json_int_t)labels, "tensors",
+                     tensors, "facts", file->facts);
 }
 
 s3r_status s3r_mask_info(char **json, const char *path, s3r_error *err)
@@ -61,22 +65,34 @@ void s3r_mask_info_free(char *json)
     free(json); /* of jansson */
 }
 
-s3r_status s3r_mask_verify(const char *path, const s3r_model *model, s3r_error *err)
+/* What applying it finds, and for a compact file whether the plain one comes back. */
+static s3r_status verify_with(const char *path, const s3r_model *model,
+                              const s3r_mask_backbone *backbone, s3r_error *err)
 {
-    char hash[S3R_MODEL_HASH_BYTES];
-    s3r_mask_file file;
     s3r_route route;
     s3r_weights_options options;
+    s3r_weights_options_init(&options);
+    S3R_TRY(s3r_route_open(&route, path, model->checkpoint, &model->backbone_config,
+                           model->has_route ? &model->backbone_weights : &model->weights,
+                           backbone->hash, &options, err));
+    bool is_compact = route.file.is_compact;
+    s3r_route_close(&route);
+    return is_compact
+               ? s3r_mask_file_unpack(NULL, path, backbone, s3r_cpu_detect(), NULL, err)
+               : S3R_OK;
+}
+
+s3r_status s3r_mask_verify(const char *path, const s3r_model *model, s3r_error *err)
+{
+    s3r_mask_file file;
+    s3r_opened_backbone opened;
     if (!model) {
         S3R_TRY(s3r_mask_file_open(&file, path, err));
         s3r_mask_file_close(&file);
         return S3R_OK;
     }
-    s3r_weights_options_init(&options);
-    S3R_TRY(s3r_model_get_hash(model, hash, err));
-    S3R_TRY(s3r_route_open(&route, path, model->checkpoint, &model->backbone_config,
-                           model->has_route ? &model->backbone_weights : &model->weights,
-                           hash, &options, err));
-    s3r_route_close(&route);
-    return S3R_OK;
+    S3R_TRY(s3r_opened_backbone_init(&opened, model, err));
+    s3r_status status = verify_with(path, model, &opened.backbone, err);
+    s3r_opened_backbone_release(&opened);
+    return status;
 }

@@ -60,13 +60,31 @@ static s3r_weights_options weights_options(const s3r_context *context, bool is_b
     return options;
 }
 
+/* Two threads that ask at once both compute it, and one of them writes it down. */
+static s3r_status backbone_hash(const s3r_model *model, char hash[S3R_MODEL_HASH_BYTES],
+                                s3r_error *err)
+{
+    s3r_hash_memo *memo = model->hash;
+    int unknown = 0;
+    if (atomic_load(&memo->state) == 2) {
+        memcpy(hash, memo->text, sizeof memo->text);
+        return S3R_OK;
+    }
+    S3R_TRY(s3r_model_hash(hash, model->checkpoint, &model->backbone_config, err));
+    if (atomic_compare_exchange_strong(&memo->state, &unknown, 1)) {
+        memcpy(memo->text, hash, sizeof memo->text);
+        atomic_store(&memo->state, 2);
+    }
+    return S3R_OK;
+}
+
 /* From here on the model is the backbone with the mask file applied. */
 static s3r_status open_route(s3r_model *model, s3r_context *context, const char *path,
                              s3r_error *err)
 {
     char hash[S3R_MODEL_HASH_BYTES];
     const s3r_weights_options options = weights_options(context, model->is_bf16);
-    S3R_TRY(s3r_model_hash(hash, model->checkpoint, &model->config, err));
+    S3R_TRY(backbone_hash(model, hash, err));
     S3R_TRY(s3r_route_open(&model->route, path, model->checkpoint, &model->config,
                            &model->weights, hash, &options, err));
     model->has_route = true;
@@ -127,6 +145,7 @@ s3r_status s3r_model_open(s3r_model **out, s3r_context *context, const char *pat
     s3r_model *model = s3r_alloc(1, sizeof *model);
     if (!model)
         return s3r_fail_memory(err, "a model", sizeof *model);
+    model->hash = &model->own_hash;
     return hand_out(out, model, open_parts(model, context, path, options, err));
 }
 
@@ -138,6 +157,7 @@ s3r_status s3r_model_open_mask(s3r_model **out, s3r_context *context,
     if (!model)
         return s3r_fail_memory(err, "a model", sizeof *model);
     model->is_borrowing = true;
+    model->hash = backbone->hash;
     model->checkpoint = backbone->checkpoint;
     model->is_bf16 = backbone->is_bf16;
     model->config = model->backbone_config = backbone->backbone_config;
@@ -230,6 +250,20 @@ void s3r_model_get_info(const s3r_model *model, s3r_model_info *info)
     count_tensors(model, info);
 }
 
+s3r_status s3r_model_check_head(const s3r_model *model, const char *consequence,
+                                s3r_error *err)
+{
+    if (model->config.has_head)
+        return S3R_OK;
+    if (model->has_route)
+        return s3r_fail(err, S3R_ERR_MODEL,
+                        "%s: a mask without head and vocabulary (method \"%s\"); %s. The "
+                        "mask verbs take a head from another mask file with --head",
+                        model->route.file.path, model->route.file.method, consequence);
+    return s3r_fail(err, S3R_ERR_MODEL, "%s: has no CTC head (a pretrained backbone); %s",
+                    s3r_checkpoint_path(model->checkpoint), consequence);
+}
+
 const char *s3r_model_label(const s3r_model *model, size_t id)
 {
     return model->has_vocabulary && id < model->vocabulary.count
@@ -259,7 +293,7 @@ s3r_status s3r_model_get_hash(const s3r_model *model, char hex[S3R_HASH_HEX_BYTE
                               s3r_error *err)
 {
     _Static_assert(S3R_HASH_HEX_BYTES >= S3R_MODEL_HASH_BYTES, "room for the hash");
-    return s3r_model_hash(hex, model->checkpoint, &model->backbone_config, err);
+    return backbone_hash(model, hex, err);
 }
 
 s3r_status s3r_model_save(const s3r_model *model, const char *folder, const char *dtype,

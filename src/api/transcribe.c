@@ -75,11 +75,8 @@ static s3r_status check_options(const s3r_model *model,
             err, S3R_ERR_USAGE,
             "voice_only (--vad): expected no decoder, which looks at all frames");
     bool wants_head = !options->features_folder || options->emissions_folder;
-    if (wants_head && !model->config.has_head)
-        return s3r_fail(err, S3R_ERR_MODEL,
-                        "%s: has no CTC head (a pretrained backbone); features can be "
-                        "written, text cannot",
-                        path);
+    if (wants_head)
+        S3R_TRY(s3r_model_check_head(model, "features can be written, text cannot", err));
     if (!options->features_folder && !model->has_vocabulary)
         return s3r_fail(err, S3R_ERR_MODEL,
                         "%s: no vocab.json or dict.*.txt beside the weights, so labels "

@@ -14,7 +14,9 @@
 
 #define FACTS_KEY    "s3r.facts"
 #define CHECKSUM_KEY "s3r.sha256"
-#define HEX_BYTES    (2 * SHA256_DIGEST_SIZE + 1)
+#define HEX_BYTES    S3R_SEAL_HEX_BYTES
+
+_Static_assert(HEX_BYTES == 2 * SHA256_DIGEST_SIZE + 1, "room for the digits");
 
 static void hash_text(struct sha256_ctx *hash, const char *text)
 {
@@ -51,24 +53,41 @@ static void seal_of(char hex[HEX_BYTES], const char *kind, const char *version,
     s3r_bytes_to_hex(hex, digest, sizeof digest);
 }
 
-static s3r_status verify(s3r_sealed_file *file, const char *label, const char *kind,
-                         unsigned version, s3r_error *err)
+/* Sets the version when `found` is exactly the text of one that the kind has. */
+static s3r_status read_version(s3r_sealed_file *file, const char *label,
+                               const s3r_sealed_kind *kind, const char *found,
+                               s3r_error *err)
 {
-    char expected[16], seal[HEX_BYTES];
+    char text[16], expected[40];
+    for (unsigned version = kind->oldest; version <= kind->newest; version++) {
+        snprintf(text, sizeof text, "%u", version);
+        if (strcmp(found, text) == 0) {
+            file->version = version;
+            return S3R_OK;
+        }
+    }
+    snprintf(expected, sizeof expected, "%u", kind->oldest);
+    if (kind->newest > kind->oldest)
+        snprintf(expected, sizeof expected, "%u to %u", kind->oldest, kind->newest);
+    return s3r_fail(err, S3R_ERR_MODEL,
+                    "%s: %s: expected format version %s, found \"%.32s\"", label,
+                    kind->name, expected, found);
+}
+
+static s3r_status verify(s3r_sealed_file *file, const char *label,
+                         const s3r_sealed_kind *kind, s3r_error *err)
+{
+    char seal[HEX_BYTES];
     const json_t *metadata = file->container.metadata;
-    const char *found = json_string_value(json_object_get(metadata, kind));
-    const char *facts = json_string_value(json_object_get(metadata, FACTS_KEY));
-    const char *checksum = json_string_value(json_object_get(metadata, CHECKSUM_KEY));
-    snprintf(expected, sizeof expected, "%u", version);
+    const char *found = json_string_value(json_object_get(metadata, kind->name));
+    const char *facts = s3r_sealed_file_facts_text(file);
+    const char *checksum = s3r_sealed_file_seal(file);
     if (!found)
         return s3r_fail(err, S3R_ERR_MODEL,
                         "%s: expected a file of kind \"%s\", found a safetensors file "
                         "that is none",
-                        label, kind);
-    if (strcmp(found, expected) != 0)
-        return s3r_fail(err, S3R_ERR_MODEL,
-                        "%s: %s: expected format version %s, found \"%.32s\"", label,
-                        kind, expected, found);
+                        label, kind->name);
+    S3R_TRY(read_version(file, label, kind, found, err));
     if (!facts || !checksum)
         return s3r_fail(err, S3R_ERR_MODEL, "%s: \"%s\" is missing in the metadata",
                         label, facts ? CHECKSUM_KEY : FACTS_KEY);
@@ -79,7 +98,7 @@ static s3r_status verify(s3r_sealed_file *file, const char *label, const char *k
                         "%s: damaged: expected \"format\": \"pt\" and the three strings "
                         "of a sealed file in the metadata, found other ones",
                         label);
-    seal_of(seal, kind, found, facts, file->container.tensors,
+    seal_of(seal, kind->name, found, facts, file->container.tensors,
             file->container.tensor_count);
     if (strcmp(seal, checksum) != 0)
         return s3r_fail(err, S3R_ERR_MODEL,
@@ -88,32 +107,47 @@ static s3r_status verify(s3r_sealed_file *file, const char *label, const char *k
     return s3r_json_parse_object(&file->facts, facts, strlen(facts), label, err);
 }
 
-s3r_status s3r_sealed_file_parse(s3r_sealed_file *out, const void *bytes, size_t size,
-                                 const char *label, const char *kind, unsigned version,
-                                 s3r_error *err)
+s3r_status s3r_sealed_file_parse_kind(s3r_sealed_file *out, const void *bytes,
+                                      size_t size, const char *label,
+                                      const s3r_sealed_kind *kind, s3r_error *err)
 {
     *out = (s3r_sealed_file){0};
     s3r_status status = s3r_safetensors_parse(&out->container, bytes, size, label, err);
     if (status == S3R_OK)
-        status = verify(out, label, kind, version, err);
+        status = verify(out, label, kind, err);
     if (status != S3R_OK)
         s3r_sealed_file_close(out);
+    return status;
+}
+
+s3r_status s3r_sealed_file_parse(s3r_sealed_file *out, const void *bytes, size_t size,
+                                 const char *label, const char *kind, unsigned version,
+                                 s3r_error *err)
+{
+    const s3r_sealed_kind one = {kind, version, version};
+    return s3r_sealed_file_parse_kind(out, bytes, size, label, &one, err);
+}
+
+s3r_status s3r_sealed_file_open_kind(s3r_sealed_file *out, const char *path,
+                                     const s3r_sealed_kind *kind, s3r_error *err)
+{
+    s3r_file_map map;
+    *out = (s3r_sealed_file){0};
+    S3R_TRY(s3r_file_map_open(&map, path, S3R_ERR_MODEL, err));
+    s3r_status status =
+        s3r_sealed_file_parse_kind(out, map.data, map.size, path, kind, err);
+    if (status == S3R_OK)
+        out->map = map;
+    else
+        s3r_file_map_close(&map);
     return status;
 }
 
 s3r_status s3r_sealed_file_open(s3r_sealed_file *out, const char *path, const char *kind,
                                 unsigned version, s3r_error *err)
 {
-    s3r_file_map map;
-    *out = (s3r_sealed_file){0};
-    S3R_TRY(s3r_file_map_open(&map, path, S3R_ERR_MODEL, err));
-    s3r_status status =
-        s3r_sealed_file_parse(out, map.data, map.size, path, kind, version, err);
-    if (status == S3R_OK)
-        out->map = map;
-    else
-        s3r_file_map_close(&map);
-    return status;
+    const s3r_sealed_kind one = {kind, version, version};
+    return s3r_sealed_file_open_kind(out, path, &one, err);
 }
 
 void s3r_sealed_file_close(s3r_sealed_file *file)
@@ -132,13 +166,43 @@ const s3r_tensor *s3r_sealed_file_find(const s3r_sealed_file *file, const char *
     return NULL;
 }
 
+const char *s3r_sealed_file_seal(const s3r_sealed_file *file)
+{
+    return json_string_value(json_object_get(file->container.metadata, CHECKSUM_KEY));
+}
+
+const char *s3r_sealed_file_facts_text(const s3r_sealed_file *file)
+{
+    return json_string_value(json_object_get(file->container.metadata, FACTS_KEY));
+}
+
+/* The facts as they are written, from the allocator of jansson; NULL without memory. */
+static char *facts_to_text(const json_t *facts)
+{
+    return json_dumps(facts, JSON_COMPACT | JSON_SORT_KEYS);
+}
+
+s3r_status s3r_sealed_file_seal_of(char seal[S3R_SEAL_HEX_BYTES], const char *kind,
+                                   unsigned version, const s3r_tensor *tensors,
+                                   size_t count, const json_t *facts, s3r_error *err)
+{
+    char number[16];
+    char *text = facts_to_text(facts);
+    if (!text)
+        return s3r_fail_memory(err, "the facts", 0);
+    snprintf(number, sizeof number, "%u", version);
+    seal_of(seal, kind, number, text, tensors, count);
+    free(text);
+    return S3R_OK;
+}
+
 s3r_status s3r_sealed_file_save(const char *path, const char *kind, unsigned version,
                                 const s3r_tensor *tensors, size_t count,
                                 const json_t *facts, s3r_error *err)
 {
     char number[16], seal[HEX_BYTES];
     snprintf(number, sizeof number, "%u", version);
-    char *text = json_dumps(facts, JSON_COMPACT | JSON_SORT_KEYS);
+    char *text = facts_to_text(facts);
     if (!text)
         return s3r_fail_memory(err, path, 0);
     seal_of(seal, kind, number, text, tensors, count);

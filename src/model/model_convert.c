@@ -148,8 +148,8 @@ static s3r_status list_tensors(conversion *c, s3r_error *err)
     return S3R_OK;
 }
 
-/* The edit's head instead of the one that is there, if any, at the end as in every plan.
- */
+/* The edit's head, or none, instead of the one that is there, if any, at the end as in
+ * every plan. */
 static s3r_status replace_head(s3r_weight_plan *plan, const s3r_convert_edit *edit,
                                s3r_error *err)
 {
@@ -160,6 +160,8 @@ static s3r_status replace_head(s3r_weight_plan *plan, const s3r_convert_edit *ed
     while (plan->count > 0 &&
            strncmp(plan->entries[plan->count - 1].name, "lm_head.", 8) == 0)
         plan->count--;
+    if (!edit->head_weight)
+        return S3R_OK;
     s3r_weight_entry *entries = s3r_realloc(
         plan->entries, plan->count, plan->count + S3R_ARRAY_LEN(head), sizeof *entries);
     if (!entries)
@@ -403,8 +405,8 @@ s3r_status s3r_model_convert(const s3r_checkpoint *checkpoint,
     S3R_TRY(describe_int8(&c, config, err));
     S3R_TRY(s3r_weight_plan_make(&c.plan, checkpoint, options->language_adapter, config,
                                  err));
-    s3r_status status =
-        edit && edit->head_weight ? replace_head(&c.plan, edit, err) : S3R_OK;
+    bool has_other_head = edit && (edit->head_weight || !edit->config->has_head);
+    s3r_status status = has_other_head ? replace_head(&c.plan, edit, err) : S3R_OK;
     if (status == S3R_OK)
         status = list_tensors(&c, err);
     if (status == S3R_OK)

@@ -16,7 +16,8 @@ typedef struct s3r_convert_edit {
     /* Changes its values [first, first + count), in the stored order. */
     void (*apply)(void *context, const s3r_weight_entry *entry, size_t first,
                   size_t count, float *values);
-    /* The head, instead of any other; NULL: what is there stays. */
+    /* The head, instead of any other; NULL: what is there stays, unless config has none.
+     */
     const s3r_tensor *head_weight, *head_bias;
     const s3r_model_config *config; /* what the result is, with that head */
 } s3r_convert_edit;

@@ -3,12 +3,16 @@
  */
 #include "route/mask_file.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
 #include "checkpoint/tensor_names.h"
 #include "route/mask_file_check.h"
+
+static const s3r_sealed_kind file_kind = {S3R_MASK_FILE_KIND, S3R_MASK_FILE_FORMAT,
+                                          S3R_MASK_FILE_COMPACT};
 
 /* Takes the sealed file when status says that it is one. */
 static s3r_status finish(s3r_mask_file *out, s3r_status status, const char *label,
@@ -28,8 +32,7 @@ static s3r_status finish(s3r_mask_file *out, s3r_status status, const char *labe
 s3r_status s3r_mask_file_open(s3r_mask_file *out, const char *path, s3r_error *err)
 {
     *out = (s3r_mask_file){0};
-    s3r_status status = s3r_sealed_file_open(&out->sealed, path, S3R_MASK_FILE_KIND,
-                                             S3R_MASK_FILE_FORMAT, err);
+    s3r_status status = s3r_sealed_file_open_kind(&out->sealed, path, &file_kind, err);
     return finish(out, status, path, err);
 }
 
@@ -37,8 +40,8 @@ s3r_status s3r_mask_file_parse(s3r_mask_file *out, const void *bytes, size_t siz
                                const char *label, s3r_error *err)
 {
     *out = (s3r_mask_file){0};
-    s3r_status status = s3r_sealed_file_parse(
-        &out->sealed, bytes, size, label, S3R_MASK_FILE_KIND, S3R_MASK_FILE_FORMAT, err);
+    s3r_status status =
+        s3r_sealed_file_parse_kind(&out->sealed, bytes, size, label, &file_kind, err);
     return finish(out, status, label, err);
 }
 
@@ -76,6 +79,47 @@ bool s3r_mask_file_matrix(const s3r_mask_file *file, size_t index, const char **
     *rows = (size_t)json_integer_value(json_array_get(shape, 0));
     *cols = (size_t)json_integer_value(json_array_get(shape, 1));
     return true;
+}
+
+size_t s3r_mask_file_matrix_count(const s3r_mask_file *file)
+{
+    return json_array_size(json_object_get(file->facts, "matrices"));
+}
+
+/* Number of elements, and the part of them that the facts say is removed, as elements. */
+static size_t stated_part(const s3r_mask_file *file, size_t index, double *removed)
+{
+    const char *name;
+    size_t rows, cols;
+    s3r_mask_file_matrix(file, index, &name, &rows, &cols);
+    const json_t *matrix =
+        json_array_get(json_object_get(file->facts, "matrices"), index);
+    *removed = json_number_value(json_object_get(matrix, "sparsity")) *
+               ((double)rows * (double)cols);
+    return rows * cols;
+}
+
+size_t s3r_mask_file_stated_removed(const s3r_mask_file *file, size_t index)
+{
+    double removed;
+    stated_part(file, index, &removed);
+    return (size_t)(removed + 0.5);
+}
+
+s3r_status s3r_mask_file_check_removed(const s3r_mask_file *file, size_t index,
+                                       size_t removed, s3r_error *err)
+{
+    double stated;
+    const char *name;
+    size_t rows, cols, elements = stated_part(file, index, &stated);
+    s3r_mask_file_matrix(file, index, &name, &rows, &cols);
+    if (fabs(stated - (double)removed) <= 1.0)
+        return S3R_OK;
+    return s3r_fail(err, S3R_ERR_MODEL,
+                    "%s: \"" S3R_MASK_PREFIX
+                    "%s\": expected sparsity %.9g as the facts say, found %zu of %zu "
+                    "removed",
+                    file->path, name, stated / (double)elements, removed, elements);
 }
 
 double s3r_mask_file_lora_scale(const s3r_mask_file *file)

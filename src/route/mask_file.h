@@ -9,7 +9,12 @@
  *   head/weight, head/bias               F32 [labels, width], [labels]
  *
  * in a sealed file of kind "s3r.mask" (checkpoint/sealed_file.h: version, checksum,
- * facts).
+ * facts).  The compact form is version 2; in place of all the mask/PARAMETER it has
+ *
+ *   compact/masks      U8 [bytes] (route/mask_compact.h)
+ *
+ * which only the backbone's weights make readable, and the fact "compact" with the seal
+ * of the file that it was made from.  A file with the task "none" has no head.
  */
 #ifndef S3R_ROUTE_MASK_FILE_H
 #define S3R_ROUTE_MASK_FILE_H
@@ -18,8 +23,13 @@
 
 #include "checkpoint/sealed_file.h"
 
-#define S3R_MASK_FILE_KIND   "s3r.mask"
-#define S3R_MASK_FILE_FORMAT 1
+#define S3R_MASK_FILE_KIND    "s3r.mask"
+#define S3R_MASK_FILE_FORMAT  1
+#define S3R_MASK_FILE_COMPACT 2 /* the format version of the compact form */
+
+#define S3R_COMPACT_TENSOR "compact/masks"
+#define S3R_COMPACT_FACT   "compact"
+#define S3R_TASK_NONE      "none"
 
 #define S3R_MASK_PREFIX    "mask/"
 #define S3R_VALUES_PREFIX  "values/"
@@ -31,6 +41,10 @@ typedef struct s3r_mask_file {
     s3r_sealed_file sealed;
     const json_t *facts;                                /* of the sealed file */
     const char *backbone_hash, *family, *task, *method; /* in facts; never NULL */
+    /* The seal of the file in its plain form: who has the same content has the same. */
+    const char *content_hash;
+    bool is_compact;
+    bool has_head;
 } s3r_mask_file;
 
 /*
@@ -55,11 +69,19 @@ const s3r_tensor *s3r_mask_file_find_part(const s3r_mask_file *file, const char 
  * name; false past the last. */
 bool s3r_mask_file_matrix(const s3r_mask_file *file, size_t index, const char **name,
                           size_t *rows, size_t *cols);
+/* How many of them there are. */
+size_t s3r_mask_file_matrix_count(const s3r_mask_file *file);
+/* How many elements of that matrix the facts say are removed. */
+size_t s3r_mask_file_stated_removed(const s3r_mask_file *file, size_t index);
+/* Whether so many removed elements are what the facts say, to the one that rounding may
+ * cost.  S3R_ERR_MODEL. */
+s3r_status s3r_mask_file_check_removed(const s3r_mask_file *file, size_t index,
+                                       size_t removed, s3r_error *err);
 /* Scale of the low-rank updates; 0 when there are none. */
 double s3r_mask_file_lora_scale(const s3r_mask_file *file);
 
-/* Writes atomically; facts is borrowed.  Tensor data must be set.  S3R_ERR_RUNTIME,
- * S3R_ERR_RESOURCE. */
+/* Writes the plain form atomically; facts is borrowed.  Tensor data must be set.
+ * S3R_ERR_RUNTIME, S3R_ERR_RESOURCE. */
 s3r_status s3r_mask_file_save(const char *path, const s3r_tensor *tensors, size_t count,
                               const json_t *facts, s3r_error *err);
 

@@ -12,6 +12,7 @@
 
 #include "base/memory.h"
 #include "route/mask.h"
+#include "route/mask_compact.h"
 #include "text/vocabulary_encode.h"
 
 #define HASH_DIGITS 64u
@@ -67,6 +68,12 @@ static s3r_status check_optional_texts(const s3r_mask_file *file, s3r_error *err
     return S3R_OK;
 }
 
+static bool is_hash(const char *text)
+{
+    return text && strspn(text, "0123456789abcdef") == HASH_DIGITS &&
+           strlen(text) == HASH_DIGITS;
+}
+
 static s3r_status check_backbone(s3r_mask_file *file, s3r_error *err)
 {
     const json_t *backbone = json_object_get(file->facts, "backbone");
@@ -74,8 +81,7 @@ static s3r_status check_backbone(s3r_mask_file *file, s3r_error *err)
         return fail_fact(file, "backbone", "an object", backbone, err);
     S3R_TRY(check_text(file, backbone, "hash", &file->backbone_hash, err));
     S3R_TRY(check_text(file, backbone, "family", &file->family, err));
-    if (strspn(file->backbone_hash, "0123456789abcdef") != HASH_DIGITS ||
-        strlen(file->backbone_hash) != HASH_DIGITS)
+    if (!is_hash(file->backbone_hash))
         return fail_fact(file, "backbone.hash", "64 hexadecimal digits",
                          json_object_get(backbone, "hash"), err);
     return S3R_OK;
@@ -145,6 +151,23 @@ static s3r_status check_adapter_fact(const s3r_mask_file *file, s3r_error *err)
     return S3R_OK;
 }
 
+/* The seal of the plain form: in the facts of the compact one, else the file's. */
+static s3r_status check_compact_fact(s3r_mask_file *file, s3r_error *err)
+{
+    const json_t *compact = json_object_get(file->facts, S3R_COMPACT_FACT);
+    file->is_compact = file->sealed.version == S3R_MASK_FILE_COMPACT;
+    file->content_hash = file->is_compact
+                             ? json_string_value(json_object_get(compact, "sha256"))
+                             : s3r_sealed_file_seal(&file->sealed);
+    if (file->is_compact && !is_hash(file->content_hash))
+        return fail_fact(file, S3R_COMPACT_FACT,
+                         "an object with the SHA-256 of the plain form", compact, err);
+    if (!file->is_compact && compact)
+        return fail_fact(file, S3R_COMPACT_FACT, "nothing in a file that is not compact",
+                         compact, err);
+    return S3R_OK;
+}
+
 static s3r_status check_facts(s3r_mask_file *file, s3r_error *err)
 {
     const json_t *normalize = json_object_get(file->facts, "normalize");
@@ -153,8 +176,11 @@ static s3r_status check_facts(s3r_mask_file *file, s3r_error *err)
     S3R_TRY(check_text(file, file->facts, "task", &file->task, err));
     S3R_TRY(check_text(file, file->facts, "method", &file->method, err));
     S3R_TRY(check_optional_texts(file, err));
-    if (strcmp(file->task, "ctc") != 0)
-        return fail_fact(file, "task", "ctc", json_object_get(file->facts, "task"), err);
+    file->has_head = strcmp(file->task, "ctc") == 0;
+    if (!file->has_head && strcmp(file->task, S3R_TASK_NONE) != 0)
+        return fail_fact(file, "task", "ctc or none",
+                         json_object_get(file->facts, "task"), err);
+    S3R_TRY(check_compact_fact(file, err));
     if (!json_is_boolean(normalize))
         return fail_fact(file, "normalize", "true or false", normalize, err);
     if (!is_count(rate, UINT32_MAX))
@@ -198,6 +224,22 @@ static s3r_status check_head(const s3r_mask_file *file, s3r_error *err)
     return status;
 }
 
+/* Without a head there is nothing that would need one. */
+static s3r_status check_no_head(const s3r_mask_file *file, s3r_error *err)
+{
+    const json_t *vocabulary = json_object_get(file->facts, "vocabulary");
+    const s3r_tensor *weight = s3r_mask_file_find(file, "head/weight");
+    const s3r_tensor *bias = s3r_mask_file_find(file, "head/bias");
+    if (weight || bias)
+        return fail_tensor(file, weight ? "head/weight" : "head/bias",
+                           "no head, since the task is none", weight ? weight : bias,
+                           err);
+    if (vocabulary && !json_is_null(vocabulary))
+        return fail_fact(file, "vocabulary", "null, since the task is none", vocabulary,
+                         err);
+    return S3R_OK;
+}
+
 /* The bits of a matrix: as many as its elements, none beyond them, and as many removed
  * as the facts say (to the element that rounding may cost). */
 static s3r_status check_mask(const s3r_mask_file *file, size_t index, s3r_error *err)
@@ -218,15 +260,16 @@ static s3r_status check_mask(const s3r_mask_file *file, size_t index, s3r_error 
         return s3r_fail(err, S3R_ERR_MODEL,
                         "%s: \"%s\": expected no bits beyond element %zu", file->path,
                         tensor->name, elements);
-    const json_t *matrix =
-        json_array_get(json_object_get(file->facts, "matrices"), index);
-    double stated = json_number_value(json_object_get(matrix, "sparsity"));
     size_t removed = elements - s3r_packed_kept_count(packed, bytes);
-    if (fabs(stated * (double)elements - (double)removed) > 1.0)
-        return s3r_fail(err, S3R_ERR_MODEL,
-                        "%s: \"%s\": expected sparsity %.9g as the facts say, found "
-                        "%zu of %zu removed",
-                        file->path, tensor->name, stated, removed, elements);
+    return s3r_mask_file_check_removed(file, index, removed, err);
+}
+
+/* Every matrix is there once. */
+static s3r_status check_name(const s3r_mask_file *file, size_t index, s3r_error *err)
+{
+    const char *name;
+    size_t rows, cols;
+    s3r_mask_file_matrix(file, index, &name, &rows, &cols);
     for (size_t other = 0; other < index; other++) {
         const char *before;
         s3r_mask_file_matrix(file, other, &before, &rows, &cols);
@@ -237,6 +280,27 @@ static s3r_status check_mask(const s3r_mask_file *file, size_t index, s3r_error 
                             file->path, name);
     }
     return S3R_OK;
+}
+
+/* The coded masks: as many bytes as the streams need.  What they say, the backbone's
+ * weights must tell. */
+static s3r_status check_compact(const s3r_mask_file *file, s3r_error *err)
+{
+    const s3r_tensor *tensor = s3r_mask_file_find(file, S3R_COMPACT_TENSOR);
+    size_t count = s3r_mask_file_matrix_count(file);
+    if (!tensor || tensor->dtype != S3R_DTYPE_U8 || tensor->rank != 1)
+        return fail_tensor(file, S3R_COMPACT_TENSOR, "U8 of 1 dimension", tensor, err);
+    s3r_weighed_mask *shapes = s3r_alloc(count, sizeof *shapes);
+    if (!shapes)
+        return s3r_fail_memory(err, "the shapes of masks", count * sizeof *shapes);
+    for (size_t i = 0; i < count; i++) {
+        const char *name;
+        s3r_mask_file_matrix(file, i, &name, &shapes[i].mask.rows, &shapes[i].mask.cols);
+    }
+    s3r_status status = s3r_masks_check_size(shapes, count, tensor->data,
+                                             tensor->size_bytes, file->path, err);
+    s3r_free(shapes);
+    return status;
 }
 
 static bool skip_prefix(const char **name, const char *prefix)
@@ -325,7 +389,12 @@ static s3r_status check_tensor(const s3r_mask_file *file, const s3r_tensor *tens
                                s3r_error *err)
 {
     const char *name = tensor->name;
+    if (file->is_compact && strcmp(name, S3R_COMPACT_TENSOR) == 0)
+        return S3R_OK;
     if (skip_prefix(&name, S3R_MASK_PREFIX)) {
+        if (file->is_compact)
+            return fail_tensor(file, tensor->name, "coded masks alone in a compact file",
+                               tensor, err);
         if (is_announced(file, name))
             return S3R_OK;
         return s3r_fail(err, S3R_ERR_MODEL,
@@ -344,8 +413,8 @@ static s3r_status check_tensor(const s3r_mask_file *file, const s3r_tensor *tens
     if (strcmp(name, "head/weight") == 0 || strcmp(name, "head/bias") == 0)
         return S3R_OK;
     return s3r_fail(err, S3R_ERR_MODEL,
-                    "%s: \"%s\": no such tensor in format %d (a newer file?)", file->path,
-                    name, S3R_MASK_FILE_FORMAT);
+                    "%s: \"%s\": no such tensor in format %u (a newer file?)", file->path,
+                    name, file->sealed.version);
 }
 
 s3r_status s3r_mask_file_check(s3r_mask_file *file, s3r_error *err)
@@ -355,10 +424,15 @@ s3r_status s3r_mask_file_check(s3r_mask_file *file, s3r_error *err)
         return s3r_fail(err, S3R_ERR_MODEL, "%s: expected at most %u tensors, found %zu",
                         file->path, MAX_TENSORS, container->tensor_count);
     S3R_TRY(check_facts(file, err));
-    S3R_TRY(check_head(file, err));
-    size_t matrices = json_array_size(json_object_get(file->facts, "matrices"));
-    for (size_t i = 0; i < matrices; i++)
-        S3R_TRY(check_mask(file, i, err));
+    S3R_TRY(file->has_head ? check_head(file, err) : check_no_head(file, err));
+    size_t matrices = s3r_mask_file_matrix_count(file);
+    for (size_t i = 0; i < matrices; i++) {
+        S3R_TRY(check_name(file, i, err));
+        if (!file->is_compact)
+            S3R_TRY(check_mask(file, i, err));
+    }
+    if (file->is_compact)
+        S3R_TRY(check_compact(file, err));
     for (size_t i = 0; i < container->tensor_count; i++)
         S3R_TRY(check_tensor(file, &container->tensors[i], err));
     return S3R_OK;

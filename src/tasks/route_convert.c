@@ -99,6 +99,7 @@ s3r_status s3r_route_convert(const s3r_route *route, const s3r_checkpoint *check
         .config = &route->config};
     s3r_convert_options edited = *options;
     edited.edit = &edit;
-    return s3r_model_convert(checkpoint, config, &route->vocabulary, folder, &edited,
-                             err);
+    return s3r_model_convert(checkpoint, config,
+                             route->has_vocabulary ? &route->vocabulary : NULL, folder,
+                             &edited, err);
 }

@@ -16,6 +16,7 @@
 #include "model/model_hash.h"
 #include "model/weight_plan.h"
 #include "route/mask.h"
+#include "tasks/mask_bits.h"
 #include "text/vocabulary_encode.h"
 
 #define OWNED_CHUNK_BYTES ((size_t)1 << 18)
@@ -94,40 +95,38 @@ static s3r_status bind(const applier *a, s3r_weight *weight, const s3r_tensor *t
 /* ------------------------------------------------------------------------------- masks
  */
 
-static s3r_status apply_mask(const applier *a, size_t index, s3r_error *err)
+static void apply_mask(const applier *a, const char *name, const s3r_mask *mask)
 {
     s3r_route *route = a->route;
-    const s3r_weight_entry *entry;
-    const char *name;
-    s3r_mask mask;
-    s3r_mask_file_matrix(&route->file, index, &name, &mask.rows, &mask.cols);
-    S3R_TRY(need_entry(a, name, &entry, err));
-    s3r_weight *weight = target_of(a, entry);
-    if (entry->rule->kind != S3R_WEIGHT_MATRIX || weight->rows != mask.rows ||
-        weight->cols != mask.cols) {
-        char expected[64], found[64];
-        snprintf(expected, sizeof expected, "a matrix [%zu,%zu]", weight->rows,
-                 weight->cols);
-        snprintf(found, sizeof found, "bits of [%zu,%zu]", mask.rows, mask.cols);
-        if (entry->rule->kind != S3R_WEIGHT_MATRIX)
-            snprintf(expected, sizeof expected, "the name of a matrix");
-        return fail_shape(a, name, expected, found, err);
-    }
-    size_t words = s3r_mask_words(mask.rows, mask.cols);
-    mask.stride = s3r_mask_stride(mask.cols);
-    mask.bits = s3r_arena_alloc(&route->owned, words, sizeof *mask.bits);
-    if (!mask.bits)
-        return s3r_fail_memory(err, name, words * sizeof *mask.bits);
-    const s3r_tensor *bits =
-        s3r_mask_file_find_part(&route->file, S3R_MASK_PREFIX, name, "");
-    s3r_mask_from_packed(&mask, bits->data);
-    route->masked_count += mask.rows * mask.cols;
-    route->removed_count += mask.rows * mask.cols - s3r_mask_kept_count(&mask);
-    assert(weight->data);
+    s3r_weight *weight = target_of(a, find_entry(a, name));
+    assert(weight->data && weight->rows == mask->rows && weight->cols == mask->cols);
+    route->masked_count += mask->rows * mask->cols;
+    route->removed_count += mask->rows * mask->cols - s3r_mask_kept_count(mask);
     weight->packed_f32 = weight->packed_bf16 = NULL;
-    weight->kept = mask.bits;
-    weight->kept_stride = mask.stride;
-    return S3R_OK;
+    weight->kept = mask->bits;
+    weight->kept_stride = mask->stride;
+}
+
+static s3r_status apply_masks(const applier *a, const s3r_mask_backbone *backbone,
+                              s3r_error *err)
+{
+    s3r_route *route = a->route;
+    const s3r_kernels *kernels = a->options->kernels;
+    size_t count = s3r_mask_file_matrix_count(&route->file);
+    s3r_weighed_mask *masks = s3r_alloc(count, sizeof *masks);
+    if (!masks)
+        return s3r_fail_memory(err, "the masks", count * sizeof *masks);
+    s3r_status status = s3r_mask_bits_load(masks, &route->owned, &route->file, backbone,
+                                           kernels ? kernels->level : s3r_cpu_detect(),
+                                           a->options->pool, err);
+    for (size_t i = 0; i < count && status == S3R_OK; i++) {
+        const char *name;
+        size_t rows, cols;
+        s3r_mask_file_matrix(&route->file, i, &name, &rows, &cols);
+        apply_mask(a, name, &masks[i].mask);
+    }
+    s3r_free(masks);
+    return status;
 }
 
 /* -------------------------------------------------------------------------- new values
@@ -326,44 +325,37 @@ static s3r_status apply_adapter(const applier *a, const s3r_tensor *tensor,
     return S3R_OK;
 }
 
+/* A file without a head takes the backbone's away: the two do not belong together. */
 static s3r_status apply_head(const applier *a, s3r_error *err)
 {
     s3r_route *route = a->route;
     s3r_linear_weights *head = &route->weights.lm_head;
     const s3r_tensor *weight = s3r_mask_file_find(&route->file, "head/weight");
     const s3r_tensor *bias = s3r_mask_file_find(&route->file, "head/bias");
-    size_t labels = weight->shape[0];
     const json_t *facts = route->file.facts;
     *head = (s3r_linear_weights){0};
+    route->config.has_head = route->file.has_head;
+    route->config.do_normalize = json_is_true(json_object_get(facts, "normalize"));
+    if (!route->file.has_head)
+        return S3R_OK;
+    size_t labels = weight->shape[0];
     S3R_TRY(bind(a, &head->weight, weight, labels, a->base->hidden_size, err));
     S3R_TRY(bind(a, &head->bias, bias, 1, labels, err));
     S3R_TRY(s3r_vocabulary_from_json(
         &route->vocabulary, json_object_get(facts, "vocabulary"), route->file.path, err));
     route->has_vocabulary = true;
-    route->config.has_head = true;
     route->config.vocab_size = labels;
     route->config.pad_token_id = route->vocabulary.blank_id;
-    route->config.do_normalize = json_is_true(json_object_get(facts, "normalize"));
     return S3R_OK;
 }
 
 /* ------------------------------------------------------------------------------ opening
  */
 
-static s3r_status check_backbone(const s3r_mask_file *file,
-                                 const s3r_checkpoint *checkpoint,
-                                 const s3r_model_config *config,
-                                 const char *backbone_hash, s3r_error *err)
+static s3r_status check_rate(const s3r_mask_file *file, const s3r_model_config *config,
+                             s3r_error *err)
 {
     json_int_t rate = json_integer_value(json_object_get(file->facts, "sample_rate"));
-    if (strcmp(file->backbone_hash, backbone_hash) != 0 ||
-        strcmp(file->family, s3r_family_name(config->family)) != 0)
-        return s3r_fail(err, S3R_ERR_MODEL,
-                        "%s: made for another backbone than %s: expected %s %s, found %s "
-                        "%s",
-                        file->path, s3r_checkpoint_path(checkpoint), file->family,
-                        file->backbone_hash, s3r_family_name(config->family),
-                        backbone_hash);
     if ((unsigned long long)rate != config->sample_rate)
         return s3r_fail(err, S3R_ERR_MODEL,
                         "%s: facts: \"sample_rate\": expected %zu Hz as the model has, "
@@ -401,7 +393,7 @@ static bool ends_with(const char *text, const char *suffix)
     return length >= tail && strcmp(text + length - tail, suffix) == 0;
 }
 
-static s3r_status apply_all(applier *a, s3r_error *err)
+static s3r_status apply_all(applier *a, const s3r_mask_backbone *backbone, s3r_error *err)
 {
     const s3r_safetensors *container = &a->route->file.sealed.container;
     for (size_t i = 0; i < container->tensor_count; i++) {
@@ -415,9 +407,7 @@ static s3r_status apply_all(applier *a, s3r_error *err)
                  ends_with(tensor->name, "/down.weight"))
             S3R_TRY(apply_adapter(a, tensor, err));
     }
-    size_t matrices = json_array_size(json_object_get(a->route->file.facts, "matrices"));
-    for (size_t i = 0; i < matrices; i++)
-        S3R_TRY(apply_mask(a, i, err)); /* of new values too */
+    S3R_TRY(apply_masks(a, backbone, err)); /* of new values too */
     S3R_TRY(prepare_convs(a, err));
     return apply_head(a, err);
 }
@@ -429,14 +419,19 @@ static s3r_status open_route(s3r_route *out, const char *path,
                              const s3r_weights_options *options, s3r_error *err)
 {
     applier a = {.route = out, .base = config, .options = options};
+    const s3r_mask_backbone backbone = {.path = s3r_checkpoint_path(checkpoint),
+                                        .hash = backbone_hash,
+                                        .family = s3r_family_name(config->family),
+                                        .plan = &a.plan};
     S3R_TRY(s3r_mask_file_open(&out->file, path, err));
-    S3R_TRY(check_backbone(&out->file, checkpoint, config, backbone_hash, err));
+    S3R_TRY(s3r_mask_file_check_backbone(&out->file, &backbone, err));
+    S3R_TRY(check_rate(&out->file, config, err));
     S3R_TRY(copy_structs(out, weights, config, err));
     S3R_TRY(s3r_weight_plan_make(&a.plan, checkpoint, options->language_adapter, config,
                                  err));
     a.convs = s3r_alloc(config->conv_count + config->pos_conv_depth, sizeof *a.convs);
-    s3r_status status =
-        a.convs ? apply_all(&a, err) : s3r_fail_memory(err, "the convolutions", 0);
+    s3r_status status = a.convs ? apply_all(&a, &backbone, err)
+                                : s3r_fail_memory(err, "the convolutions", 0);
     s3r_free(a.convs);
     s3r_weight_plan_release(&a.plan);
     return status;

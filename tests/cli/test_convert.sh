@@ -45,6 +45,15 @@ stderr_has 'no: not written: CER on .* rises from [0-9.]+ to [0-9.]+ %, expected
 expect 2 convert --dtype int8 --check-mask "$work/a.s3m" "$golden/w2v2_group_postln" "$work/no"
 expect 4 convert --dtype int8 --check "$work/nothing.jsonl" "$golden/w2v2_group_postln" \
     "$work/no"
+# Plain masks fit both forms, compact ones the backbone itself.
+expect 0 mask random -m "$golden/w2v2_group_postln" --sparsity 0.2 -o "$work/random.s3m"
+expect 0 features -m "$work/int8" --mask "$work/random.s3m" -o "$work/features" \
+    "$S3R_DATA/speech/calling.g722"
+expect 0 mask pack -m "$golden/w2v2_group_postln" "$work/random.s3m" -o "$work/packed.s3m"
+expect 3 features -m "$work/int8" --mask "$work/packed.s3m" -o "$work/features" \
+    "$S3R_DATA/speech/calling.g722"
+stderr_has 'packed\.s3m: compact masks are coded by the order of the weights'
+expect 3 mask pack -m "$work/int8" "$work/random.s3m" -o "$work/no.s3m"
 expect 3 train -m "$work/int8" --train "$work/one.jsonl" -o "$work/run"
 stderr_has 'int8: expected weights to train on, found int8'
 

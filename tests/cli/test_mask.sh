@@ -51,7 +51,7 @@ stderr_has 'expected a file of kind "s3r.mask"'
 expect 3 mask info "$work/nothing.s3m"
 expect 2 mask info
 expect 2 mask
-stderr_has '"s3r mask info", "s3r mask verify"'
+stderr_has '"s3r mask info", "s3r mask verify", "s3r mask pack"'
 expect 2 transcribe -m "$tiny" --mask "$work/mask.s3m" --language deu "$clip"
 
 # The merged model says what the model with the mask says, to the last bit.
@@ -73,6 +73,45 @@ expect 0 convert --mask "$work/lora.s3m" --dtype f16 "$tiny" "$work/merged-lora"
 expect 3 convert --mask "$work/adapter.s3m" "$tiny" "$work/merged-adapter"
 stderr_has 'has adapters \(method "adapter"\), which a Hugging Face folder cannot express'
 [ ! -e "$work/merged-adapter" ] || fail "a folder after a failure"
+
+# Compact: smaller, a mask file for every verb, and the same bytes come back.
+expect 0 mask pack -m "$tiny" "$work/mask.s3m" -o "$work/compact.s3m"
+stdout_has "compact.s3m: $(wc -c <"$work/compact.s3m") bytes of $size\$"
+[ "$(wc -c <"$work/compact.s3m")" -lt "$size" ] || fail "not smaller"
+expect 0 mask unpack -m "$tiny" "$work/compact.s3m" -o "$work/unpacked.s3m"
+cmp -s "$work/mask.s3m" "$work/unpacked.s3m" || fail "other bytes after unpack"
+expect 0 mask info "$work/compact.s3m"
+stdout_has '^size         [0-9]+ bytes, compact$'
+stdout_has '^masked       12 matrices, [0-9]+ of 65536 connections removed'
+content=$(grep '^content' "$work/stdout")
+expect 0 mask info "$work/mask.s3m"
+[ "$(grep '^content' "$work/stdout")" = "$content" ] || fail "another content hash"
+expect 0 mask verify "$work/compact.s3m"
+expect 0 mask verify -m "$tiny" "$work/compact.s3m"
+stdout_has 'compact.s3m: sound, fits the model$'
+expect 0 transcribe -m "$tiny" --mask "$work/mask.s3m" --format json "$clip"
+cp "$work/stdout" "$work/a"
+for cpu in auto portable; do
+    expect 0 transcribe -m "$tiny" --cpu $cpu --mask "$work/compact.s3m" "$clip"
+    cp "$work/stdout" "$work/b"
+    expect 0 transcribe -m "$tiny" --cpu $cpu --mask "$work/mask.s3m" "$clip"
+    cmp -s "$work/stdout" "$work/b" || fail "$cpu: compact: another result"
+done
+expect 3 transcribe -m "$golden/w2v2_group_postln" --mask "$work/compact.s3m" "$clip"
+stderr_has 'compact.s3m: made for another backbone'
+expect 2 mask pack -m "$tiny" "$work/compact.s3m" -o "$work/x.s3m"
+stderr_has 'compact.s3m: is compact already'
+expect 2 mask unpack -m "$tiny" "$work/mask.s3m" -o "$work/x.s3m"
+stderr_has 'mask.s3m: is not compact'
+expect 2 mask pack -m "$tiny" "$work/mask.s3m"
+stderr_has 'mask pack: expected -o FILE'
+expect 3 mask unpack -m "$golden/hubert_group" "$work/compact.s3m" -o "$work/x.s3m"
+cp "$work/compact.s3m" "$work/flipped.s3m"
+printf '\377' | dd of="$work/flipped.s3m" bs=1 seek=$(($(wc -c <"$work/compact.s3m") - 50)) \
+    conv=notrunc 2>/dev/null
+expect 3 mask unpack -m "$tiny" "$work/flipped.s3m" -o "$work/x.s3m"
+stderr_has 'flipped.s3m: damaged: expected SHA-256'
+[ ! -e "$work/x.s3m" ] || fail "a file after a failure"
 
 # Other verbs.
 expect 0 inspect --mask "$work/mask.s3m" "$tiny"
