@@ -15,7 +15,7 @@
 typedef struct kmeans_options {
     s3r_string_list data;
     const char *model, *layer, *centroids, *out;
-    bool is_mfcc, standardizes;
+    bool is_mfcc, standardizes, normalizes;
     int dtype; /* index into "f32|bf16" */
     size_t clusters, seed, iterations, restarts, memory;
     double minutes, batch_s;
@@ -167,6 +167,7 @@ static s3r_status fill(s3r_kmeans_options *library, const kmeans_options *option
     library->iterations = options->iterations;
     library->restarts = options->restarts;
     library->standardizes = options->standardizes;
+    library->normalizes = options->normalizes;
     library->memory_bytes = options->memory;
     library->batch_s = options->batch_s;
     return options->layer ? read_layer(&library->layer, options->layer, err) : S3R_OK;
@@ -291,6 +292,11 @@ static const s3r_option option_table[] = {
      .type = S3R_OPTION_FLAG,
      .offset = offsetof(kmeans_options, standardizes),
      .help = "Each dimension to mean 0 and variance 1 first."},
+    {.name = "normalize",
+     .type = S3R_OPTION_FLAG,
+     .offset = offsetof(kmeans_options, normalizes),
+     .help = "The same within each utterance, before: clusters say less of voices and "
+             "microphones."},
     {.name = "sample-memory",
      .type = S3R_OPTION_SIZE,
      .offset = offsetof(kmeans_options, memory),

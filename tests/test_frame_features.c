@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sndfile.h>
@@ -73,7 +74,8 @@ static void miss(void *context, size_t item, s3r_status status, const char *mess
     t->failed[t->first + item]++;
 }
 
-static void run(taken_rows *t, const test_model *model, size_t layer, double batch_s)
+static void run_normalized(taken_rows *t, const test_model *model, size_t layer,
+                           double batch_s, bool normalizes)
 {
     s3r_tape tape;
     s3r_frame_features features;
@@ -86,6 +88,7 @@ static void run(taken_rows *t, const test_model *model, size_t layer, double bat
         .weights = &model->weights,
         .layer = layer,
         .batch_s = batch_s,
+        .normalizes = normalizes,
         .allow_ffmpeg = false};
     *t = (taken_rows){0};
     assert_int_equal(s3r_frame_features_open(&features, &options, NULL), S3R_OK);
@@ -98,6 +101,11 @@ static void run(taken_rows *t, const test_model *model, size_t layer, double bat
             fail_msg("%s", err.message);
     s3r_frame_features_close(&features);
     s3r_tape_release(&tape);
+}
+
+static void run(taken_rows *t, const test_model *model, size_t layer, double batch_s)
+{
+    run_normalized(t, model, layer, batch_s, false);
 }
 
 static void check_counts(const taken_rows *t, const s3r_model_config *config)
@@ -121,6 +129,48 @@ static void batches_do_not_matter(void **state)
         run(&other, &model, layers[i], 1000);
         check_counts(&other, &model.config);
         assert_memory_equal(one.rows, other.rows, one.count * one.dim * sizeof(float));
+    }
+    test_model_close(&model);
+}
+
+/* Rows of each utterance are those of before, moved and stretched to mean 0 and variance
+ * 1; the longest has passed the network in pieces. */
+static void normalized_within_utterances(void **state)
+{
+    static const size_t layers[] = {SIZE_MAX, 1};
+    test_model model;
+    (void)state;
+    make_items();
+    test_model_open(&model, "w2v2_group_postln", s3r_cpu_detect(), 2, false, false);
+    for (size_t n = 0; n < S3R_ARRAY_LEN(layers); n++) {
+        run_normalized(&one, &model, layers[n], 0.001, true);
+        run_normalized(&other, &model, layers[n], 1000, true);
+        check_counts(&one, &model.config);
+        assert_memory_equal(one.rows, other.rows, one.count * one.dim * sizeof(float));
+        run(&other, &model, layers[n], 1000);
+        size_t first = 0, dim = one.dim;
+        for (size_t u = 0; u < COUNT; first += one.frames[u++]) {
+            const float *rows = one.rows + first * dim, *plain = other.rows + first * dim;
+            double count = (double)one.frames[u];
+            for (size_t j = 0; j < dim && one.frames[u] > 1; j++) {
+                double sum = 0, squares = 0, mean = 0, together = 0, spread = 0;
+                for (size_t i = 0; i < one.frames[u]; i++)
+                    mean += (double)plain[i * dim + j] / count;
+                for (size_t i = 0; i < one.frames[u]; i++) {
+                    double x = (double)rows[i * dim + j];
+                    double apart = (double)plain[i * dim + j] - mean;
+                    sum += x;
+                    squares += x * x;
+                    together += x * apart;
+                    spread += apart * apart;
+                }
+                assert_true(fabs(sum / count) < 1e-5);
+                assert_true(fabs(squares / count - 1) < 1e-4);
+                assert_true(together > 0.9999 * sqrt(squares * spread));
+            }
+            for (size_t j = 0; j < dim && one.frames[u] == 1; j++)
+                assert_true(rows[j] == 0.0f);
+        }
     }
     test_model_close(&model);
 }
@@ -206,6 +256,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(batches_do_not_matter),
+        cmocka_unit_test(normalized_within_utterances),
         cmocka_unit_test(layers_are_those_of_the_model),
         cmocka_unit_test(refuses_a_layer_that_is_not_there),
     };

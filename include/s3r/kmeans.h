@@ -54,10 +54,12 @@ typedef struct s3r_kmeans_options {
     size_t iterations;      /* default 100 */
     size_t restarts;        /* starts to choose the best of; default 1 */
     bool standardizes;      /* each dimension to variance 1; default false */
-    size_t memory_bytes;    /* for the sample, the rest lies in a temporary file in
-                               folder; default 1 GiB */
-    double batch_s;         /* audio that runs together; default 40 */
-    bool allow_ffmpeg;      /* default true */
+    bool normalizes;     /* the same before, within each utterance: less of the voice and
+                            the microphone; with centroids as they say; default false */
+    size_t memory_bytes; /* for the sample, the rest lies in a temporary file in
+                            folder; default 1 GiB */
+    double batch_s;      /* audio that runs together; default 40 */
+    bool allow_ffmpeg;   /* default true */
     s3r_kmeans_watch_fn watch; /* NULL = nobody */
     void *watch_context;
 } s3r_kmeans_options;

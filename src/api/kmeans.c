@@ -286,6 +286,10 @@ static s3r_status check_source(const s3r_kmeans_file *file, const s3r_kmeans_sou
         return s3r_fail(err, S3R_ERR_MODEL,
                         "%s: expected the backbone %s, found the model with %s", path,
                         file->source.backbone, mine->backbone);
+    if (options->normalizes && !file->source.is_normalized)
+        return s3r_fail(
+            err, S3R_ERR_USAGE,
+            "%s: made from features that are not normalized within utterances", path);
     if (options->layer >= 0 && file->source.layer != (size_t)options->layer)
         return s3r_fail(err, S3R_ERR_USAGE, "%s: expected layer %zu, found %d", path,
                         file->source.layer, options->layer);
@@ -296,7 +300,8 @@ static s3r_status check_source(const s3r_kmeans_file *file, const s3r_kmeans_sou
 static s3r_status open_source(s3r_kmeans_work *run, s3r_error *err)
 {
     const s3r_kmeans_options *options = run->options;
-    s3r_kmeans_source mine = {.is_mfcc = options->model == NULL};
+    s3r_kmeans_source mine = {.is_mfcc = options->model == NULL,
+                              .is_normalized = options->normalizes};
     if (options->model) {
         _Static_assert(sizeof mine.backbone >= S3R_HASH_HEX_BYTES, "room for the hash");
         S3R_TRY(s3r_model_get_hash(options->model, mine.backbone, err));
@@ -317,13 +322,14 @@ static s3r_status open_features(s3r_kmeans_work *run, s3r_error *err)
     s3r_tape *tape = &run->context->tape;
     tape->is_bf16 = model && model->is_bf16;
     tape->is_recording = tape->is_training = false;
-    const s3r_frame_features_options options = {.tape = tape,
-                                                .config = model ? &model->config : NULL,
-                                                .weights = model ? &model->weights : NULL,
-                                                .layer = run->file.source.layer,
-                                                .batch_s = run->options->batch_s,
-                                                .allow_ffmpeg =
-                                                    run->options->allow_ffmpeg};
+    const s3r_frame_features_options options = {
+        .tape = tape,
+        .config = model ? &model->config : NULL,
+        .weights = model ? &model->weights : NULL,
+        .layer = run->file.source.layer,
+        .batch_s = run->options->batch_s,
+        .normalizes = run->file.source.is_normalized,
+        .allow_ffmpeg = run->options->allow_ffmpeg};
     S3R_TRY(s3r_frame_features_open(&run->features, &options, err));
     if (run->options->centroids && run->file.kmeans.dim != run->features.dim)
         return s3r_fail(err, S3R_ERR_MODEL,

@@ -14,8 +14,9 @@
 #define WINDOW_S        40.0
 #define CONTEXT_S       4.0
 /* The encoder of the family: frames of 20 ms. */
-#define ENCODER_WINDOW 400u
-#define ENCODER_STRIDE 320u
+#define ENCODER_WINDOW  400u
+#define ENCODER_STRIDE  320u
+#define LEAST_DEVIATION 1e-8
 
 static s3r_status take_layer(s3r_frame_features *out,
                              const s3r_frame_features_options *options, s3r_error *err)
@@ -44,6 +45,7 @@ s3r_status s3r_frame_features_open(s3r_frame_features *out,
 {
     *out = (s3r_frame_features){.tape = options->tape,
                                 .batch_s = options->batch_s,
+                                .normalizes = options->normalizes,
                                 .allow_ffmpeg = options->allow_ffmpeg};
     if (options->config)
         return take_layer(out, options, err);
@@ -72,7 +74,9 @@ typedef struct feature_batch {
     s3r_frame_features *features;
     const s3r_utterance *const *items;
     const s3r_frame_sink *sink;
-    feature_job *jobs;   /* [count] */
+    feature_job *jobs; /* [count] */
+    float *whole;      /* rows of an utterance that is not complete; NULL = none */
+    size_t whole_count;
     s3r_waveform *waves; /* [count] of the jobs that go through the network together, */
     size_t first_wave, wave_count; /* the first one's number */
 } feature_batch;
@@ -128,6 +132,27 @@ static size_t choose(const s3r_frame_features *features,
     return taken;
 }
 
+/* A dimension that does not vary becomes 0. */
+static void normalize(float *rows, size_t count, size_t dim)
+{
+    for (size_t j = 0; j < dim; j++) {
+        double sum = 0, squares = 0;
+        for (size_t i = 0; i < count; i++)
+            sum += (double)rows[i * dim + j];
+        double mean = sum / (double)count;
+        for (size_t i = 0; i < count; i++) {
+            double apart = (double)rows[i * dim + j] - mean;
+            squares += apart * apart;
+        }
+        double deviation = sqrt(squares / (double)count);
+        for (size_t i = 0; i < count; i++) {
+            double apart = (double)rows[i * dim + j] - mean;
+            rows[i * dim + j] =
+                deviation > LEAST_DEVIATION ? (float)(apart / deviation) : 0.0f;
+        }
+    }
+}
+
 static s3r_status give(const feature_batch *batch, size_t item, const float *rows,
                        size_t stride, size_t count, s3r_error *err)
 {
@@ -157,6 +182,8 @@ static s3r_status run_cepstra(const feature_batch *batch, size_t item, s3r_error
     s3r_mfcc_run(features->mfcc, features->tape->pool, audio->samples,
                  audio->sample_count, rows);
     frames = s3r_mfcc_halve(rows, frames, wanted);
+    if (features->normalizes && frames > 0)
+        normalize(rows, frames, S3R_MFCC_DIM);
     s3r_status status = give(batch, item, rows, S3R_MFCC_DIM, frames, err);
     s3r_free(rows);
     return status;
@@ -164,15 +191,44 @@ static s3r_status run_cepstra(const feature_batch *batch, size_t item, s3r_error
 
 /* ---- the network ---- */
 
+/* Pieces of an utterance come in order, those of the next one after them. */
+static s3r_status collect(feature_batch *batch, size_t item, const float *rows,
+                          size_t stride, size_t count, s3r_error *err)
+{
+    size_t dim = batch->features->dim;
+    size_t total =
+        s3r_config_frames(&batch->features->config, batch->jobs[item].audio.sample_count);
+    if (!batch->whole)
+        batch->whole = s3r_alloc_raw(total, dim * sizeof *rows);
+    if (!batch->whole)
+        return s3r_fail_memory(err, "an utterance's features",
+                               total * dim * sizeof *rows);
+    for (size_t i = 0; i < count; i++)
+        memcpy(batch->whole + (batch->whole_count + i) * dim, rows + i * stride,
+               dim * sizeof *rows);
+    batch->whole_count += count;
+    if (batch->whole_count < total)
+        return S3R_OK;
+    normalize(batch->whole, total, dim);
+    s3r_status status = give(batch, item, batch->whole, dim, total, err);
+    s3r_free(batch->whole);
+    batch->whole = NULL;
+    batch->whole_count = 0;
+    return status;
+}
+
 static s3r_status take_hidden(void *context, size_t layer, const s3r_frame_rows *rows,
                               s3r_error *err)
 {
-    const feature_batch *batch = context;
+    feature_batch *batch = context;
     const s3r_value *value = rows->value;
+    const float *first = value->data + rows->row * value->stride;
+    size_t item = batch->first_wave + rows->utterance;
     if (layer != batch->features->layer)
         return S3R_OK;
-    return give(batch, batch->first_wave + rows->utterance,
-                value->data + rows->row * value->stride, value->stride, rows->count, err);
+    if (batch->features->normalizes)
+        return collect(batch, item, first, value->stride, rows->count, err);
+    return give(batch, item, first, value->stride, rows->count, err);
 }
 
 static s3r_inference inference_of(feature_batch *batch)
@@ -259,6 +315,7 @@ s3r_status s3r_frame_features_run(s3r_frame_features *features,
     for (size_t i = 0; batch.jobs && i < *taken; i++)
         s3r_audio_release(&batch.jobs[i].audio);
     s3r_free(batch.jobs);
+    s3r_free(batch.whole);
     s3r_free(batch.waves);
     return status;
 }

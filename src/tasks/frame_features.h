@@ -29,7 +29,7 @@ typedef struct s3r_frame_features {
     size_t layer;
     size_t window_frames, context_frames;
     double batch_s;
-    bool allow_ffmpeg;
+    bool normalizes, allow_ffmpeg;
     s3r_audio_cache recording; /* the last one that an utterance was cut from */
 } s3r_frame_features;
 
@@ -40,6 +40,9 @@ typedef struct s3r_frame_features_options {
     const s3r_model_weights *weights;
     size_t layer;   /* a hidden state as Hugging Face numbers them */
     double batch_s; /* audio that is loaded and run together */
+    /* Each dimension to mean 0 and variance 1 within each utterance, which takes memory
+     * for the whole of it: clusters then say less of voices and microphones. */
+    bool normalizes;
     bool allow_ffmpeg;
 } s3r_frame_features_options;
 

@@ -40,7 +40,15 @@ s3r_status s3r_kmeans_source_read(s3r_kmeans_source *out, const json_t *facts,
 {
     const char *source = json_string_value(json_object_get(facts, "source"));
     const char *backbone = json_string_value(json_object_get(facts, "backbone"));
-    *out = (s3r_kmeans_source){.is_mfcc = source && strcmp(source, "mfcc") == 0};
+    const json_t *normalized = json_object_get(facts, "normalized");
+    const char *within = json_string_value(normalized);
+    *out = (s3r_kmeans_source){.is_mfcc = source && strcmp(source, "mfcc") == 0,
+                               .is_normalized = normalized};
+    if (normalized && (!within || strcmp(within, "utterance") != 0))
+        return s3r_fail(err, S3R_ERR_MODEL,
+                        "%s: fact \"normalized\": expected \"utterance\", found "
+                        "\"%.40s\"",
+                        label, within ? within : "");
     if (out->is_mfcc)
         return S3R_OK;
     if (!source || strcmp(source, "layer") != 0)
@@ -59,6 +67,9 @@ s3r_status s3r_kmeans_source_read(s3r_kmeans_source *out, const json_t *facts,
 
 bool s3r_kmeans_source_add(const s3r_kmeans_source *source, json_t *facts)
 {
+    if (source->is_normalized &&
+        json_object_set_new(facts, "normalized", json_string("utterance")) != 0)
+        return false;
     if (source->is_mfcc)
         return json_object_set_new(facts, "source", json_string("mfcc")) == 0;
     return json_object_set_new(facts, "source", json_string("layer")) == 0 &&

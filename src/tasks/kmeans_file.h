@@ -19,6 +19,7 @@ typedef struct s3r_kmeans_source {
     bool is_mfcc;                        /* else a hidden state: */
     char backbone[S3R_MODEL_HASH_BYTES]; /* "" with MFCC */
     size_t layer;                        /* as Hugging Face numbers hidden states */
+    bool is_normalized;                  /* within each utterance */
 } s3r_kmeans_source;
 
 /* How the centroids came about, for people. */

@@ -49,6 +49,19 @@ for name in centroids.s3k a.labels b.labels; do
     same "$work/ab/$name" "$work/ba/$name"
 done
 
+# Within utterances; the centroids say so to those who label with them.
+expect 0 kmeans -q --data "$work/a.jsonl" --mfcc --normalize -k 12 -o "$work/within"
+expect 0 kmeans -q --data "$work/a.jsonl" --mfcc -k 12 -o "$work/plain"
+if cmp -s "$work/within/a.labels" "$work/plain/a.labels"; then
+    fail "--normalize changes nothing"
+fi
+expect 0 kmeans -q --data "$work/a.jsonl" --mfcc -o "$work/same" \
+    --centroids "$work/within/centroids.s3k"
+same "$work/within/a.labels" "$work/same/a.labels"
+expect 2 kmeans -q --data "$work/a.jsonl" --mfcc --normalize -o "$work/no" \
+    --centroids "$work/plain/centroids.s3k"
+stderr_has 'plain/centroids\.s3k: made from features that are not normalized'
+
 # Less to learn from.
 expect 0 kmeans --data "$work/all.jsonl" --mfcc -k 5 --sample-minutes 0.05 -o "$work/few"
 stderr_has '^s3r: 5 clusters of (1[5-9]|2)[0-9]+ frames'
