@@ -4,6 +4,7 @@
 #if defined(__x86_64__)
 
 #include "ops/gemm_avx512_tmpl.h"
+#include "ops/int8_avx512_tmpl.h"
 #include "ops/elementwise_tmpl.h"
 #include "ops/kernel_tables.h"
 

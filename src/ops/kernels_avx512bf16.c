@@ -6,6 +6,7 @@
 #define S3R_HAS_BF16
 #define S3R_HAS_VNNI
 #include "ops/gemm_avx512_tmpl.h"
+#include "ops/int8_avx512_tmpl.h"
 #include "ops/elementwise_tmpl.h"
 #include "ops/kernel_tables.h"
 
