@@ -8,6 +8,7 @@
 
 #include "api/align_job.h"
 #include "api/options_check.h"
+#include "api/windowed_inference.h"
 #include "base/text_buffer.h"
 #include "data/manifest.h"
 
@@ -87,27 +88,13 @@ static s3r_status take_log_probs(void *context, const s3r_frame_rows *rows,
     return s3r_align_job_rows(&run->job, rows, err);
 }
 
-static size_t to_frames(const s3r_model *model, double seconds)
-{
-    return (size_t)fmin(seconds / frame_seconds(model), 1e9);
-}
-
 static void set_inference(align_run *run)
 {
-    const s3r_model *model = run->model;
-    s3r_tape *tape = &run->context->tape;
-    tape->is_bf16 = model->is_bf16;
-    tape->is_recording = tape->is_training = false;
-    run->inference = (s3r_inference){
-        .tape = tape,
-        .config = &model->config,
-        .weights = &model->weights,
-        .window_frames = S3R_MAX(to_frames(model, run->options->window_s), (size_t)2),
-        .context_frames = to_frames(model, run->options->context_s),
-        .log_probs = take_log_probs,
-        .sink_context = run,
-        .goes_on = goes_on,
-        .goes_on_context = run};
+    run->inference = s3r_windowed_inference(
+        run->context, run->model, run->options->window_s, run->options->context_s);
+    run->inference.sink_context = run->inference.goes_on_context = run;
+    run->inference.goes_on = goes_on;
+    run->inference.log_probs = take_log_probs;
 }
 
 static s3r_audio_options audio_options(const align_run *run)
@@ -136,10 +123,7 @@ static s3r_status align_audio(align_run *run, const align_source *source, s3r_er
                                 run->options->missing, err));
     s3r_waveform wave = s3r_waveform_make(&model->config, source->audio->samples,
                                           source->audio->sample_count);
-    if (s3r_inference_is_long(&run->inference, frames))
-        S3R_TRY(s3r_inference_long(&run->inference, &wave, 0, err));
-    else
-        S3R_TRY(s3r_inference_batch(&run->inference, &wave, 1, err));
+    S3R_TRY(s3r_inference_recording(&run->inference, &wave, frames, err));
     return s3r_align_job_finish(&run->job, run->options->doubt, goes_on, run, err);
 }
 

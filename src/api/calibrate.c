@@ -9,6 +9,7 @@
 
 #include "api/handles.h"
 #include "api/options_check.h"
+#include "api/windowed_inference.h"
 #include "base/text_buffer.h"
 #include "data/manifest.h"
 #include "tasks/calibration.h"
@@ -80,29 +81,13 @@ static s3r_status take_log_probs(void *context, const s3r_frame_rows *rows,
     return S3R_OK;
 }
 
-static size_t to_frames(const s3r_model *model, double seconds)
-{
-    double frames = seconds * (double)model->config.sample_rate /
-                    (double)s3r_config_stride(&model->config);
-    return (size_t)fmin(frames, 1e9);
-}
-
 static void set_inference(calibrate_run *run)
 {
-    const s3r_model *model = run->model;
-    s3r_tape *tape = &run->context->tape;
-    tape->is_bf16 = model->is_bf16;
-    tape->is_recording = tape->is_training = false;
-    run->inference = (s3r_inference){
-        .tape = tape,
-        .config = &model->config,
-        .weights = &model->weights,
-        .window_frames = S3R_MAX(to_frames(model, run->options->window_s), (size_t)2),
-        .context_frames = to_frames(model, run->options->context_s),
-        .log_probs = take_log_probs,
-        .sink_context = run,
-        .goes_on = goes_on,
-        .goes_on_context = run};
+    run->inference = s3r_windowed_inference(
+        run->context, run->model, run->options->window_s, run->options->context_s);
+    run->inference.sink_context = run->inference.goes_on_context = run;
+    run->inference.goes_on = goes_on;
+    run->inference.log_probs = take_log_probs;
 }
 
 static s3r_status run_network(calibrate_run *run, const s3r_audio *audio, size_t frames,
@@ -114,9 +99,7 @@ static s3r_status run_network(calibrate_run *run, const s3r_audio *audio, size_t
         return s3r_fail_memory(err, "probabilities", frames * TEMPERATURES * 4);
     s3r_waveform wave =
         s3r_waveform_make(&run->model->config, audio->samples, audio->sample_count);
-    if (s3r_inference_is_long(&run->inference, frames))
-        return s3r_inference_long(&run->inference, &wave, 0, err);
-    return s3r_inference_batch(&run->inference, &wave, 1, err);
+    return s3r_inference_recording(&run->inference, &wave, frames, err);
 }
 
 /* ---- words ---- */

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "api/options_check.h"
+#include "api/windowed_inference.h"
 #include "api/output_name.h"
 #include "api/transcribe_files.h"
 #include "audio/audio_normalize.h"
@@ -157,28 +158,12 @@ static bool report_progress(void *context)
                              run->total_s);
 }
 
-static size_t to_frames(const s3r_model *model, double seconds)
-{
-    double frames = seconds * (double)model->config.sample_rate /
-                    (double)s3r_config_stride(&model->config);
-    return frames > 1e9 ? (size_t)1000000000 : (size_t)frames;
-}
-
 static void set_inference(transcribe_run *run)
 {
-    const s3r_model *model = run->model;
-    s3r_tape *tape = &run->context->tape;
-    tape->is_bf16 = model->is_bf16;
-    tape->is_recording = tape->is_training = false;
-    run->inference = (s3r_inference){
-        .tape = tape,
-        .config = &model->config,
-        .weights = &model->weights,
-        .window_frames = S3R_MAX(to_frames(model, run->options->window_s), (size_t)2),
-        .context_frames = to_frames(model, run->options->context_s),
-        .sink_context = run,
-        .goes_on = report_progress,
-        .goes_on_context = run};
+    run->inference = s3r_windowed_inference(
+        run->context, run->model, run->options->window_s, run->options->context_s);
+    run->inference.sink_context = run->inference.goes_on_context = run;
+    run->inference.goes_on = report_progress;
     if (!run->options->features_folder || run->options->emissions_folder)
         run->inference.log_probs = take_log_probs;
     if (run->options->features_folder)
