@@ -1,6 +1,7 @@
 /*
  * The options of s3r_audio_verb_options, for the tables of verbs whose struct starts with
- * it. No include guard: it is included within an initialiser.
+ * it; S3R_LANGUAGE_LETTER and S3R_LANGUAGE_HELP are of --language. No include guard: it
+ * is included within an initialiser.
  */
 /* This is no whole statement: */
 /* clang-format off */
@@ -16,11 +17,18 @@
  .offset = offsetof(s3r_audio_verb_options, mask),
  .argument = "FILE.s3m",
  .help = "A mask file to apply: its head and vocabulary replace the model's."},
+{.name = "masks",
+ .letter = 'M',
+ .type = S3R_OPTION_STRING,
+ .offset = offsetof(s3r_audio_verb_options, masks),
+ .argument = "DIR",
+ .help = "A folder of mask files, of which --language names those to apply."},
 {.name = "language",
+ .letter = S3R_LANGUAGE_LETTER,
  .type = S3R_OPTION_STRING,
  .offset = offsetof(s3r_audio_verb_options, language),
  .argument = "LANG",
- .help = "The language of a multilingual vocabulary, as in \"deu\"."},
+ .help = S3R_LANGUAGE_HELP},
 {.name = "dtype",
  .type = S3R_OPTION_ENUM,
  .offset = offsetof(s3r_audio_verb_options, dtype),

@@ -20,7 +20,9 @@ typedef struct run {
     s3r_terminal *terminal;
     s3r_progress progress;
     s3r_ordered_lines lines;
+    char *parts;      /* lines of a file whose results are not all there; NULL = none */
     bool *has_failed; /* [paths->count] */
+    bool has_success; /* a result of any file */
     size_t failure_count;
     s3r_error first_failure; /* of the first path that failed */
     size_t first_failure_index;
@@ -34,6 +36,7 @@ s3r_session_options s3r_audio_verb_session(const s3r_audio_verb_options *options
     return (s3r_session_options){
         .model = options->model,
         .mask = options->mask,
+        .masks = options->masks,
         .language = options->language,
         .threads = options->jobs,
         .is_bf16 = options->dtype == S3R_DTYPE_CHOICE_BF16,
@@ -62,11 +65,27 @@ static void note_failure(run *r, const s3r_result *result)
                      names_path ? "" : ": ", message);
         r->first_failure_index = result->index;
     }
+    r->failure_count += !r->has_failed[result->index];
     r->has_failed[result->index] = true;
-    r->failure_count++;
-    if (r->paths->count > 1) /* a single failure is the message of the whole run */
+    if (r->paths->count > 1 ||
+        result->part_count > 1) /* a single failure is the message of the whole run */
         s3r_print_error(r->terminal, "%s%s%s", names_path ? "" : path,
                         names_path ? "" : ": ", message);
+}
+
+/* Puts line behind what there is of the file; takes it.  False without memory. */
+static bool add_part(run *r, char *line)
+{
+    size_t used = r->parts ? strlen(r->parts) : 0;
+    if (!line)
+        return true;
+    char *longer = realloc(r->parts, used + strlen(line) + 1);
+    if (longer)
+        strcpy(longer + used, line);
+    free(line);
+    if (longer)
+        r->parts = longer;
+    return longer != NULL;
 }
 
 static s3r_status on_result(void *context, const s3r_result *result)
@@ -75,11 +94,20 @@ static s3r_status on_result(void *context, const s3r_result *result)
     char *line = NULL;
     if (isatty(STDOUT_FILENO)) /* where the bar stands too */
         s3r_progress_end(&r->progress);
+    r->has_success = r->has_success || result->status == S3R_OK;
     if (result->status != S3R_OK)
         note_failure(r, result);
     r->line_status = r->job->line(r->job->line_context, result, &line, &r->line_error);
     if (r->line_status != S3R_OK)
         return r->line_status;
+    if (!add_part(r, line)) {
+        r->is_out_of_memory = true;
+        return S3R_ERR_RESOURCE;
+    }
+    if (result->part + 1 < result->part_count)
+        return S3R_OK;
+    line = r->parts;
+    r->parts = NULL;
     if (!s3r_ordered_lines_put(&r->lines, result->index, line)) {
         r->is_stdout_broken = true;
         return S3R_ERR_RUNTIME;
@@ -126,11 +154,11 @@ static s3r_status conclude(const run *r, s3r_status status, s3r_error *err)
         return status;
     if (r->failure_count == 0)
         return S3R_OK;
-    if (r->paths->count == 1) {
+    if (r->paths->count == 1 && !r->has_success) {
         *err = r->first_failure;
         return err->code;
     }
-    bool all_failed = r->failure_count == r->paths->count;
+    bool all_failed = r->failure_count == r->paths->count && !r->has_success;
     return fail_partial(r, all_failed ? r->first_failure.code : S3R_ERR_PARTIAL, err);
 }
 
@@ -158,6 +186,34 @@ static s3r_status set_options(s3r_transcribe_options *out,
     return S3R_OK;
 }
 
+/* A request a file, with its own masks or those of all. */
+static s3r_status run_router(const s3r_session *session, const s3r_path_list *paths,
+                             const s3r_transcribe_options *options, run *r,
+                             s3r_error *err)
+{
+    s3r_router_request *requests = calloc(paths->count, sizeof *requests);
+    if (!requests)
+        return s3r_cli_fail(err, S3R_ERR_RESOURCE, "no memory for the requests");
+    for (size_t i = 0; i < paths->count; i++) {
+        const char *own = paths->masks ? paths->masks[i] : NULL;
+        requests[i] = (s3r_router_request){paths->items[i], own ? own : session->several};
+    }
+    s3r_status status = s3r_router_transcribe(session->router, session->context, requests,
+                                              paths->count, options, on_result, r, err);
+    free(requests);
+    return status;
+}
+
+/* What was left out at the start makes a success a partial one. */
+static s3r_status note_bad_masks(const s3r_session *session, s3r_status status,
+                                 s3r_error *err)
+{
+    if (status != S3R_OK || session->bad_masks == 0)
+        return status;
+    return s3r_cli_fail(err, S3R_ERR_PARTIAL, "%zu mask%s could not be used",
+                        session->bad_masks, session->bad_masks > 1 ? "s" : "");
+}
+
 s3r_status s3r_audio_run(const s3r_command *command, const s3r_session *session,
                          const s3r_audio_verb_options *options,
                          const s3r_path_list *paths, const s3r_audio_job *job,
@@ -174,15 +230,19 @@ s3r_status s3r_audio_run(const s3r_command *command, const s3r_session *session,
         library_options.progress_context = &r;
         s3r_interrupt_defer();
         s3r_progress_start(&r.progress, command->terminal, job->label, 1);
-        status = s3r_transcribe(session->context, session->model, paths->items,
-                                paths->count, &library_options, on_result, &r, err);
+        if (session->several)
+            status = run_router(session, paths, &library_options, &r, err);
+        else
+            status = s3r_transcribe(session->context, session->model, paths->items,
+                                    paths->count, &library_options, on_result, &r, err);
         s3r_progress_end(&r.progress);
         if (!r.is_stdout_broken)
             r.is_stdout_broken = !s3r_ordered_lines_finish(&r.lines);
     } else {
         r.is_out_of_memory = true;
     }
-    status = conclude(&r, status, err);
+    status = note_bad_masks(session, conclude(&r, status, err), err);
+    free(r.parts);
     s3r_ordered_lines_release(&r.lines);
     free(r.has_failed);
     return status;

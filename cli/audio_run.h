@@ -12,7 +12,7 @@
 
 /* What audio_option_list.h fills; the first member of a verb's options. */
 typedef struct s3r_audio_verb_options {
-    const char *model, *mask, *language, *files_from;
+    const char *model, *mask, *masks, *language, *files_from;
     size_t jobs;
     int dtype; /* enum s3r_dtype_choice */
     double window_s, context_s, batch_s;

@@ -92,6 +92,11 @@ static const s3r_option option_table[] = {
      .argument = "LAYER",
      .fallback = "last",
      .help = "The hidden state: a number from 0 (before the first block), last or all."},
+#define S3R_LANGUAGE_LETTER 0 /* -l is the layer */
+#define S3R_LANGUAGE_HELP                                                                \
+    "The language of a multilingual vocabulary, as in \"deu\"; with --masks the mask "   \
+    "of "                                                                                \
+    "that name, or the one of that language."
 #include "audio_option_list.h"
 };
 

@@ -88,11 +88,16 @@ static s3r_status run_transcribe(const s3r_command *command, s3r_error *err)
         return run_stream(command, err);
     s3r_status status =
         s3r_path_list_make(&paths, command, options->audio.files_from, err);
-    if (status == S3R_OK)
-        status = s3r_transcript_output_set(&output, &options->transcript, paths.items,
-                                           paths.count, options->audio.files_from, err);
+    if (status == S3R_OK && options->audio.masks)
+        status = s3r_path_list_part_masks(&paths, command, err);
+    session_options.allows_several = true;
+    session_options.is_by_file = paths.masks != NULL;
     if (status == S3R_OK)
         status = s3r_session_open(&session, command, &session_options, err);
+    if (status == S3R_OK)
+        status = s3r_transcript_output_set(&output, &options->transcript, paths.items,
+                                           paths.count, options->audio.files_from,
+                                           session.several != NULL, err);
     s3r_audio_job job = {
         .label = "transcribing",
         .emissions_folder = options->emissions,
@@ -108,6 +113,11 @@ static s3r_status run_transcribe(const s3r_command *command, s3r_error *err)
         strcmp(options->transcript.formats, "all") != 0)
         status = s3r_cli_fail(err, S3R_ERR_USAGE,
                               "--nbest: more than one text needs --format json");
+    if (status == S3R_OK && session.several && s3r_decode_is_wanted(&options->decode))
+        status = s3r_cli_fail(err, S3R_ERR_USAGE,
+                              "--language %s: expected one mask with --lm, --lexicon, "
+                              "--hot-words, --beam and --nbest",
+                              session.several);
     if (status == S3R_OK)
         status = s3r_decode_choice_open(&decoder, &options->decode, session.model,
                                         command->terminal, err);
@@ -172,6 +182,11 @@ static const s3r_option option_table[] = {
      .fallback = "1",
      .help = "Of the probabilities that confidences are made of: what s3r calibrate "
              "found. The text does not depend on it."},
+#define S3R_LANGUAGE_LETTER 'l'
+#define S3R_LANGUAGE_HELP                                                                \
+    "With --masks: the mask of that name, or the one of that language; several with "    \
+    "commas, or all: a text each; auto: the surest. auto:cs,nl: of these. Without "      \
+    "--masks: of a multilingual vocabulary, as in \"deu\"."
 #include "audio_option_list.h"
 };
 
@@ -179,7 +194,10 @@ static const char *const example[] = {
     "s3r transcribe -m wav2vec2-base-960h talk.flac",
     "s3r transcribe --mask french.s3m --format srt,vtt,json -o subtitles film.mp4",
     "s3r transcribe -m model --format json --emissions out *.wav",
-    "arecord -f S16_LE -r 16000 -t raw | s3r transcribe -m model --stream", NULL};
+    "s3r transcribe -M masks -l cs radio.flac",
+    "s3r transcribe -M masks -l auto --files-from list.txt",
+    "arecord -f S16_LE -r 16000 -t raw | s3r transcribe -m model --stream",
+    NULL};
 
 const s3r_verb s3r_verb_transcribe = {
     .name = "transcribe",
@@ -191,6 +209,13 @@ const s3r_verb s3r_verb_transcribe = {
         "files: the text alone for one file, path, "
         "tab and text for several or with --files-from. Control characters in a path are "
         "printed as \\n, \\t, \\xHH, a backslash as \\\\."
+        "\n\n"
+        "A folder of mask files, --masks, is one backbone in many languages. Where "
+        "--language says more than one name, the name of the mask and a tab stand before "
+        "each text, outputs are named NAME.MASK.FORMAT, and masks that cannot be opened "
+        "are named and left out (exit code 6). A line of --files-from may end in a tab "
+        "and "
+        "what --language would be for that file."
         "\n\n"
         "Subtitles, word times and transcripts for other programs: --format. Several "
         "formats, or subtitles of several files, are written to the folder of -o."

@@ -117,8 +117,34 @@ s3r_status s3r_path_list_make(s3r_path_list *list, const s3r_command *command,
     return check(list, command, err);
 }
 
+s3r_status s3r_path_list_part_masks(s3r_path_list *list, const s3r_command *command,
+                                    s3r_error *err)
+{
+    for (size_t i = command->positional_count; i < list->count; i++) {
+        /* Lines of the list are in its text, which can be changed. */
+        char *line = list->text + (list->items[i] - list->text),
+             *tab = strrchr(line, '\t');
+        if (!tab)
+            continue;
+        if (tab == line || tab[1] == '\0')
+            return s3r_cli_fail(err, S3R_ERR_USAGE,
+                                "--files-from: expected a path, a tab and masks, found "
+                                "\"%s\"",
+                                line);
+        if (!list->masks)
+            list->masks = calloc(list->count, sizeof *list->masks);
+        if (!list->masks)
+            return s3r_cli_fail(err, S3R_ERR_RESOURCE, "%s: no memory",
+                                command->verb->name);
+        *tab = '\0';
+        list->masks[i] = tab + 1;
+    }
+    return S3R_OK;
+}
+
 void s3r_path_list_release(s3r_path_list *list)
 {
+    free(list->masks);
     free(list->items);
     free(list->text);
     *list = (s3r_path_list){0};

@@ -5,7 +5,7 @@
 #define S3R_CLI_SESSION_H
 
 #include <s3r/context.h>
-#include <s3r/model.h>
+#include <s3r/router.h>
 
 #include "verb.h"
 
@@ -13,13 +13,20 @@ typedef struct s3r_session_options {
     const char *model;    /* as s3r_model_find takes it; NULL: the shipped one */
     const char *language; /* NULL = none */
     const char *mask;     /* a mask file to apply; NULL = none */
+    const char *masks;    /* a folder of them, of which language names one; NULL = none */
+    bool allows_several;  /* language may name several masks, all or auto */
+    bool is_by_file;      /* files may name masks themselves */
     size_t threads;       /* 0 = as the command says */
     bool is_bf16;
 } s3r_session_options;
 
 typedef struct s3r_session {
     s3r_context *context;
-    s3r_model *model;
+    const s3r_model *model; /* with its mask; with several masks the backbone */
+    s3r_model *opened;
+    s3r_router *router; /* NULL without a folder of masks */
+    char *several;      /* of s3r_router_request; NULL: there is one mask at most */
+    size_t bad_masks;   /* of "all" and "auto": they were named and are left out */
 } s3r_session;
 
 /* Finds the model of that name (s3r_model_find) and says which it is when the command

@@ -50,11 +50,12 @@ static s3r_status read_formats(s3r_transcript_output *out, const char *text,
 s3r_status s3r_transcript_output_set(s3r_transcript_output *out,
                                      const s3r_transcript_verb_options *options,
                                      const char *const *paths, size_t path_count,
-                                     bool is_list, s3r_error *err)
+                                     bool is_list, bool has_masks, s3r_error *err)
 {
     size_t count;
     *out = (s3r_transcript_output){.folder = options->folder,
-                                   .has_path = path_count > 1 || is_list};
+                                   .has_path = path_count > 1 || is_list,
+                                   .has_mask = has_masks};
     s3r_transcript_options_init(&out->options);
     out->options.line_width = options->line_width;
     out->options.max_lines = options->max_lines;
@@ -70,10 +71,11 @@ s3r_status s3r_transcript_output_set(s3r_transcript_output *out,
         return s3r_cli_fail(err, S3R_ERR_USAGE,
                             "--format %s: several formats go to files: expected -o DIR",
                             options->formats);
-    if (!out->folder && path_count > 1 && !s3r_transcript_format_is_lines(out->only))
+    if (!out->folder && (path_count > 1 || has_masks) &&
+        !s3r_transcript_format_is_lines(out->only))
         return s3r_cli_fail(err, S3R_ERR_USAGE,
-                            "--format %s: of several inputs each has its own file: "
-                            "expected -o DIR",
+                            "--format %s: of several inputs or masks each has its own "
+                            "file: expected -o DIR",
                             options->formats);
     if (!out->folder)
         return S3R_OK;
@@ -85,18 +87,22 @@ s3r_status s3r_transcript_output_set(s3r_transcript_output *out,
     return paths ? s3r_transcript_check_names(paths, path_count, err) : S3R_OK;
 }
 
-/* The text alone, or path, tab and text.  NULL without memory. */
+/* The text alone, or path, tab and text, or path, tab, mask, tab and text.  NULL without
+ * memory. */
 static char *make_text_line(const s3r_transcript_output *output, const s3r_result *result)
 {
     char *path = s3r_line_from_path(output->has_path ? result->path : ""), *line = NULL;
+    char *mask = s3r_line_from_path(output->has_mask ? result->mask : "");
     char *text = s3r_line_from_text(result->text);
-    if (path && text) {
-        size_t bytes = strlen(path) + strlen(text) + sizeof "\t\n";
+    if (path && mask && text) {
+        size_t bytes = strlen(path) + strlen(mask) + strlen(text) + sizeof "\t\t\n";
         line = malloc(bytes);
         if (line)
-            snprintf(line, bytes, "%s%s%s\n", path, output->has_path ? "\t" : "", text);
+            snprintf(line, bytes, "%s%s%s%s%s\n", path, output->has_path ? "\t" : "",
+                     mask, output->has_mask ? "\t" : "", text);
     }
     free(path);
+    free(mask);
     free(text);
     return line;
 }

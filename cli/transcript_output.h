@@ -22,11 +22,13 @@ typedef struct s3r_transcript_output {
     s3r_transcript_format only; /* the one on stdout, when there is no folder */
     const char *folder;         /* NULL = stdout */
     bool has_path;              /* lines of text begin with the path */
+    bool has_mask;              /* then with the name of the mask */
     s3r_transcript_options options;
 } s3r_transcript_output;
 
 /*
- * paths may be NULL when the names of outputs are known to differ.
+ * paths may be NULL when the names of outputs are known to differ; has_masks: results are
+ * of several masks.
  *
  * S3R_ERR_USAGE: an unknown format, several formats without a folder, subtitles of
  * several inputs on stdout, a folder that is named as a format (whisper.cpp's -osrt), two
@@ -35,7 +37,7 @@ typedef struct s3r_transcript_output {
 s3r_status s3r_transcript_output_set(s3r_transcript_output *out,
                                      const s3r_transcript_verb_options *options,
                                      const char *const *paths, size_t path_count,
-                                     bool is_list, s3r_error *err);
+                                     bool is_list, bool has_masks, s3r_error *err);
 
 /* An s3r_audio_line_fn whose context is the s3r_transcript_output. */
 s3r_status s3r_transcript_output_line(void *context, const s3r_result *result,

@@ -91,7 +91,8 @@ static bool add_parameter(mask_maker *m, const s3r_weight_entry *entry)
 {
     const test_mask_options *options = m->options;
     bool is_matrix = entry->rule->kind == S3R_WEIGHT_MATRIX;
-    bool is_in_block = entry->rule->owner == S3R_OWNER_BLOCK;
+    bool is_in_block =
+        entry->rule->owner == S3R_OWNER_BLOCK && entry->number >= options->first_block;
     bool is_vector = entry->rule->kind == S3R_WEIGHT_VECTOR;
     if (strncmp(entry->name, "lm_head.", 8) == 0)
         return true;
@@ -140,7 +141,8 @@ static bool add_facts(mask_maker *m, const char *hash)
         "{s{ss, ss, ss}, ss, ss, ss, so, sb, sI, sO, ss, si, ss, ss, s{sf}}", "backbone",
         "hash", hash, "family", s3r_family_name(m->config->family), "name",
         m->config->architecture, "task", "ctc", "method",
-        options->method ? options->method : "mask", "language", "und", "vocabulary",
+        options->method ? options->method : "mask", "language",
+        options->language ? options->language : "und", "vocabulary",
         make_vocabulary(options->labels), "normalize", (int)m->config->do_normalize,
         "sample_rate", (json_int_t)m->config->sample_rate, "matrices", m->matrices,
         "recipe", "none\n", "seed", 1, "license", "CC0-1.0", "created_by", "a test",

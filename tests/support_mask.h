@@ -17,7 +17,9 @@ typedef struct test_mask_options {
     bool has_lora, has_adapters;
     bool is_st; /* the adapters' kind, else asr */
     double sparsity;
-    size_t labels; /* 2 .. 26 + 2 */
+    size_t first_block;   /* masks and low-rank updates are of the blocks from here on */
+    const char *language; /* "und" when NULL */
+    size_t labels;        /* 2 .. 26 + 2 */
     uint64_t seed;
 } test_mask_options;
 

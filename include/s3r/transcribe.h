@@ -57,6 +57,10 @@ typedef struct s3r_segment {
 typedef struct s3r_result {
     size_t index; /* of the file in the list */
     const char *path;
+    /* A file in several masks (s3r/router.h) has several results, one after another: part
+     * 0 .. part_count - 1. Else 0 and 1. */
+    size_t part, part_count;
+    const char *mask;    /* the name of the mask that it is of; NULL without a router */
     s3r_status status;   /* S3R_OK, or why this file failed */
     const char *message; /* the error; "" when OK */
     double duration_s;

@@ -144,6 +144,7 @@ static s3r_status run_one(align_run *run, const align_source *source, s3r_status
     const s3r_result result = {
         .index = source->index,
         .path = source->path,
+        .part_count = 1,
         .name = source->name,
         .status = status,
         .message = is_ok ? "" : failure->message,

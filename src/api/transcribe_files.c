@@ -43,9 +43,10 @@ static s3r_status open_array(s3r_npy_writer **out, const char *folder, const cha
     return status;
 }
 
-static s3r_status open_features(s3r_file_job *job, const s3r_model *model,
-                                const s3r_transcribe_options *options, s3r_error *err)
+static s3r_status open_features(s3r_file_job *job, const s3r_transcribe_options *options,
+                                s3r_error *err)
 {
+    const s3r_model *model = job->model;
     int last = (int)model->config.block_count;
     int chosen = options->layer == S3R_LAYER_LAST ? last : options->layer;
     job->feature_count = model->config.block_count + 1;
@@ -55,14 +56,14 @@ static s3r_status open_features(s3r_file_job *job, const s3r_model *model,
     for (int layer = 0; layer <= last; layer++) {
         bool is_all = chosen == S3R_LAYER_ALL;
         if (is_all || layer == chosen)
-            S3R_TRY(open_array(&job->features[layer], options->features_folder, job->path,
-                               is_all ? layer : -1, job->frames,
+            S3R_TRY(open_array(&job->features[layer], options->features_folder,
+                               job->file->path, is_all ? layer : -1, job->file->frames,
                                model->config.hidden_size, err));
     }
     return S3R_OK;
 }
 
-static s3r_status start_job(s3r_file_job *job, const s3r_model *model,
+static s3r_status load_file(s3r_heard_file *file, const s3r_model *model,
                             const s3r_transcribe_options *options, s3r_error *err)
 {
     s3r_audio_options audio;
@@ -71,30 +72,53 @@ static s3r_status start_job(s3r_file_job *job, const s3r_model *model,
     audio.raw_rate_hz = options->raw_rate_hz;
     audio.allow_ffmpeg = options->allow_ffmpeg;
     audio.max_sample_count = LONGEST_SECONDS * model->config.sample_rate;
-    S3R_TRY(s3r_audio_load(&job->audio, job->path, &audio, err));
-    job->frames = s3r_config_frames(&model->config, job->audio.sample_count);
+    S3R_TRY(s3r_audio_load(&file->audio, file->path, &audio, err));
+    file->frames = s3r_config_frames(&model->config, file->audio.sample_count);
+    return S3R_OK;
+}
+
+void s3r_heard_file_load(s3r_heard_file *file, const s3r_model *model,
+                         const s3r_transcribe_options *options)
+{
+    file->status = load_file(file, model, options, &file->error);
+}
+
+void s3r_heard_file_release(s3r_heard_file *file)
+{
+    s3r_audio_release(&file->audio);
+    file->audio = (s3r_audio){0};
+}
+
+static s3r_status start_job(s3r_file_job *job, const s3r_transcribe_options *options,
+                            s3r_error *err)
+{
+    const s3r_model_config *config = &job->model->config;
+    const s3r_heard_file *file = job->file;
+    size_t frames = file->frames;
     job->temperature = options->temperature;
     job->is_voice_only = options->voice_only;
-    if (model->config.has_head && !options->features_folder) {
-        job->best_ids = s3r_alloc(job->frames, sizeof *job->best_ids);
-        job->probabilities = s3r_alloc(job->frames, sizeof *job->probabilities);
+    if (config->has_head && !options->features_folder) {
+        job->best_ids = s3r_alloc(frames, sizeof *job->best_ids);
+        job->probabilities = s3r_alloc(frames, sizeof *job->probabilities);
         if (!job->best_ids || !job->probabilities)
-            return s3r_fail_memory(err, "the labels", job->frames * 8);
+            return s3r_fail_memory(err, "the labels", frames * 8);
     }
     if (options->decoder && job->best_ids)
         S3R_TRY(s3r_job_search_start(&job->search, options->decoder, err));
     if (options->emissions_folder)
-        S3R_TRY(open_array(&job->emissions, options->emissions_folder, job->path, -1,
-                           job->frames, model->config.vocab_size, err));
+        S3R_TRY(open_array(&job->emissions, options->emissions_folder, file->path, -1,
+                           frames, config->vocab_size, err));
     if (options->features_folder)
-        S3R_TRY(open_features(job, model, options, err));
+        S3R_TRY(open_features(job, options, err));
     return S3R_OK;
 }
 
-void s3r_file_job_start(s3r_file_job *job, const s3r_model *model,
-                        const s3r_transcribe_options *options)
+void s3r_file_job_start(s3r_file_job *job, const s3r_transcribe_options *options)
 {
-    job->status = start_job(job, model, options, &job->error);
+    job->status = job->file->status;
+    job->error = job->file->error;
+    if (job->status == S3R_OK)
+        job->status = start_job(job, options, &job->error);
 }
 
 static s3r_status collect_labels(s3r_file_job *job, const s3r_frame_rows *rows,
@@ -111,7 +135,7 @@ static s3r_status collect_labels(s3r_file_job *job, const s3r_frame_rows *rows,
             return s3r_fail(err, S3R_ERR_DATA,
                             "%s: frame %zu: expected finite log-probabilities, found %g "
                             "(damaged audio or weights)",
-                            job->path, rows->first_frame + i, (double)row[best]);
+                            job->file->path, rows->first_frame + i, (double)row[best]);
         job->best_ids[rows->first_frame + i] = best;
         job->probabilities[rows->first_frame + i] =
             s3r_tempered_probability(row, value->cols, row[best], job->temperature);
@@ -171,6 +195,21 @@ static float mean_probability(const s3r_file_job *job, size_t from, size_t to)
     return to > from ? (float)(sum / (double)(to - from)) : 1.0f;
 }
 
+double s3r_file_job_sureness(const s3r_file_job *job)
+{
+    double sum = 0;
+    size_t count = 0;
+    if (job->status != S3R_OK || !job->best_ids)
+        return -1;
+    for (size_t i = 0; i < job->file->frames; i++) {
+        if (job->best_ids[i] == job->model->config.pad_token_id)
+            continue;
+        sum += (double)job->probabilities[i];
+        count++;
+    }
+    return count > 0 ? sum / (double)count : 0;
+}
+
 /* Best path, text, labels and words of a file. */
 typedef struct decoded {
     s3r_label_span *spans;
@@ -190,10 +229,10 @@ static void release_decoded(decoded *file)
     s3r_voice_gate_release(&file->gate);
 }
 
-static s3r_status decode(const s3r_file_job *job, const s3r_model *model, decoded *out,
-                         s3r_error *err)
+static s3r_status decode(const s3r_file_job *job, decoded *out, s3r_error *err)
 {
-    const s3r_vocabulary *vocabulary = &model->vocabulary;
+    const s3r_vocabulary *vocabulary = &job->model->vocabulary;
+    size_t frames = job->file->frames;
     if (job->search.beam) {
         S3R_TRY(s3r_job_search_labels(&job->search, vocabulary, &out->text, &out->labels,
                                       &out->label_count, err));
@@ -201,13 +240,12 @@ static s3r_status decode(const s3r_file_job *job, const s3r_model *model, decode
                               err);
     }
     if (job->is_voice_only)
-        S3R_TRY(s3r_voice_gate_apply(&out->gate, model, &job->audio, job->best_ids,
-                                     job->frames, err));
-    out->spans = s3r_alloc(job->frames, sizeof *out->spans);
+        S3R_TRY(s3r_voice_gate_apply(&out->gate, job->model, &job->file->audio,
+                                     job->best_ids, frames, err));
+    out->spans = s3r_alloc(frames, sizeof *out->spans);
     if (!out->spans)
-        return s3r_fail_memory(err, "the labels", job->frames * sizeof *out->spans);
-    size_t count =
-        s3r_vocabulary_collapse(vocabulary, out->spans, job->best_ids, job->frames);
+        return s3r_fail_memory(err, "the labels", frames * sizeof *out->spans);
+    size_t count = s3r_vocabulary_collapse(vocabulary, out->spans, job->best_ids, frames);
     out->labels = s3r_alloc(count, sizeof *out->labels);
     if (!out->labels)
         return s3r_fail_memory(err, "the labels", count * sizeof *out->labels);
@@ -225,14 +263,13 @@ static s3r_status decode(const s3r_file_job *job, const s3r_model *model, decode
     return s3r_words_make(&out->words, vocabulary, out->labels, count, err);
 }
 
-static s3r_status report_success(s3r_file_job *job, const s3r_model *model,
-                                 s3r_result *report, s3r_result_fn result,
-                                 void *result_context)
+static s3r_status report_success(s3r_file_job *job, s3r_result *report,
+                                 s3r_result_fn result, void *result_context)
 {
     decoded file = {0};
-    if (job->best_ids && model->has_vocabulary) {
-        job->status = decode(job, model, &file, &job->error);
-        report->confidence = (double)mean_probability(job, 0, job->frames);
+    if (job->best_ids && job->model->has_vocabulary) {
+        job->status = decode(job, &file, &job->error);
+        report->confidence = (double)mean_probability(job, 0, job->file->frames);
     }
     report->status = job->status;
     report->message = job->status == S3R_OK ? "" : job->error.message;
@@ -252,33 +289,56 @@ static s3r_status report_success(s3r_file_job *job, const s3r_model *model,
     return status;
 }
 
-s3r_status s3r_file_job_finish(s3r_file_job *job, const s3r_model *model,
-                               s3r_result_fn result, void *result_context, s3r_error *err)
+/* "NAME.MASK" where a file has several results (s3r_free); *out is NULL otherwise. */
+static s3r_status name_part(char **out, const s3r_file_job *job, s3r_error *err)
 {
+    *out = NULL;
+    if (job->part_count < 2)
+        return S3R_OK;
+    char *name = s3r_output_name(job->file->path);
+    size_t bytes = name ? strlen(name) + strlen(job->mask) + sizeof "." : 0;
+    *out = s3r_alloc(bytes, 1);
+    if (name && *out)
+        snprintf(*out, bytes, "%s.%s", name, job->mask);
+    s3r_free(name);
+    return name && *out ? S3R_OK : s3r_fail_memory(err, "the name of a result", bytes);
+}
+
+s3r_status s3r_file_job_finish(s3r_file_job *job, s3r_result_fn result,
+                               void *result_context, s3r_error *err)
+{
+    char *name;
+    const s3r_model_config *config = &job->model->config;
+    const s3r_heard_file *file = job->file;
+    S3R_TRY(name_part(&name, job, err));
     if (job->status == S3R_OK)
         job->status = commit_arrays(job, &job->error);
-    double rate = (double)model->config.sample_rate;
-    s3r_result report = {.index = job->index,
-                         .path = job->path,
+    double rate = (double)config->sample_rate;
+    s3r_result report = {.index = file->index,
+                         .path = file->path,
+                         .part = job->part,
+                         .part_count = job->part_count,
+                         .mask = job->mask,
+                         .name = name,
                          .status = job->status,
                          .message = job->error.message,
-                         .duration_s = (double)job->audio.sample_count / rate,
-                         .frame_count = job->frames,
-                         .frame_s = (double)s3r_config_stride(&model->config) / rate,
+                         .duration_s = (double)file->audio.sample_count / rate,
+                         .frame_count = file->frames,
+                         .frame_s = (double)s3r_config_stride(config) / rate,
                          .confidence = 1.0};
     s3r_status status;
     if (job->status == S3R_OK)
-        status = report_success(job, model, &report, result, result_context);
+        status = report_success(job, &report, result, result_context);
     else
         status = result(result_context, &report);
+    s3r_free(name);
     if (status != S3R_OK)
-        s3r_fail(err, status, "%s: the result was not taken", job->path);
+        s3r_fail(err, status, "%s: the result was not taken", file->path);
     return status;
 }
 
 void s3r_file_job_release(s3r_file_job *job)
 {
-    s3r_audio_release(&job->audio);
     s3r_job_search_release(&job->search);
     s3r_free(job->best_ids);
     s3r_free(job->probabilities);
@@ -286,7 +346,6 @@ void s3r_file_job_release(s3r_file_job *job)
     for (size_t i = 0; job->features && i < job->feature_count; i++)
         s3r_npy_writer_abort(job->features[i]);
     s3r_free(job->features);
-    job->audio = (s3r_audio){0};
     job->best_ids = NULL;
     job->probabilities = NULL;
     job->emissions = NULL;

@@ -120,6 +120,11 @@ void s3r_transcript_write_json(s3r_text_buffer *out, const s3r_transcript_source
 {
     const s3r_result *result = source->result;
     json_t *object = describe(result);
+    if (object && result->mask &&
+        json_object_set_new(object, "mask", text_of(result->mask)) != 0) {
+        json_decref(object);
+        object = NULL;
+    }
     if (result->segments)
         object =
             add_list(object, result, "segments", describe_segment, result->segment_count);

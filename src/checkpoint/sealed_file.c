@@ -74,10 +74,10 @@ static s3r_status read_version(s3r_sealed_file *file, const char *label,
                     kind->name, expected, found);
 }
 
-static s3r_status verify(s3r_sealed_file *file, const char *label,
-                         const s3r_sealed_kind *kind, s3r_error *err)
+/* Everything but the seal itself. */
+static s3r_status check_metadata(s3r_sealed_file *file, const char *label,
+                                 const s3r_sealed_kind *kind, s3r_error *err)
 {
-    char seal[HEX_BYTES];
     const json_t *metadata = file->container.metadata;
     const char *found = json_string_value(json_object_get(metadata, kind->name));
     const char *facts = s3r_sealed_file_facts_text(file);
@@ -98,13 +98,31 @@ static s3r_status verify(s3r_sealed_file *file, const char *label,
                         "%s: damaged: expected \"format\": \"pt\" and the three strings "
                         "of a sealed file in the metadata, found other ones",
                         label);
-    seal_of(seal, kind->name, found, facts, file->container.tensors,
+    return S3R_OK;
+}
+
+static s3r_status read_facts(json_t **facts, const s3r_sealed_file *file,
+                             const char *label, s3r_error *err)
+{
+    const char *text = s3r_sealed_file_facts_text(file);
+    return s3r_json_parse_object(facts, text, strlen(text), label, err);
+}
+
+static s3r_status verify(s3r_sealed_file *file, const char *label,
+                         const s3r_sealed_kind *kind, s3r_error *err)
+{
+    char seal[HEX_BYTES];
+    S3R_TRY(check_metadata(file, label, kind, err));
+    const json_t *metadata = file->container.metadata;
+    const char *checksum = s3r_sealed_file_seal(file);
+    seal_of(seal, kind->name, json_string_value(json_object_get(metadata, kind->name)),
+            s3r_sealed_file_facts_text(file), file->container.tensors,
             file->container.tensor_count);
     if (strcmp(seal, checksum) != 0)
         return s3r_fail(err, S3R_ERR_MODEL,
                         "%s: damaged: expected SHA-256 %.64s, found %s", label, checksum,
                         seal);
-    return s3r_json_parse_object(&file->facts, facts, strlen(facts), label, err);
+    return read_facts(&file->facts, file, label, err);
 }
 
 s3r_status s3r_sealed_file_parse_kind(s3r_sealed_file *out, const void *bytes,
@@ -140,6 +158,22 @@ s3r_status s3r_sealed_file_open_kind(s3r_sealed_file *out, const char *path,
         out->map = map;
     else
         s3r_file_map_close(&map);
+    return status;
+}
+
+s3r_status s3r_sealed_file_peek(json_t **facts, const char *path,
+                                const s3r_sealed_kind *kind, s3r_error *err)
+{
+    s3r_sealed_file file = {0};
+    *facts = NULL;
+    S3R_TRY(s3r_file_map_open(&file.map, path, S3R_ERR_MODEL, err));
+    s3r_status status =
+        s3r_safetensors_parse(&file.container, file.map.data, file.map.size, path, err);
+    if (status == S3R_OK)
+        status = check_metadata(&file, path, kind, err);
+    if (status == S3R_OK)
+        status = read_facts(facts, &file, path, err);
+    s3r_sealed_file_close(&file);
     return status;
 }
 

@@ -52,6 +52,11 @@ s3r_status s3r_sealed_file_parse_kind(s3r_sealed_file *out, const void *bytes,
                                       const s3r_sealed_kind *kind, s3r_error *err);
 void s3r_sealed_file_close(s3r_sealed_file *file); /* a zeroed one is allowed */
 
+/* The facts of a file whose seal is not checked, for lists of many files: *facts is the
+ * caller's.  What is believed must be opened.  S3R_ERR_MODEL, S3R_ERR_RESOURCE. */
+s3r_status s3r_sealed_file_peek(json_t **facts, const char *path,
+                                const s3r_sealed_kind *kind, s3r_error *err);
+
 /* The tensor of that name; NULL when there is none. */
 const s3r_tensor *s3r_sealed_file_find(const s3r_sealed_file *file, const char *name);
 

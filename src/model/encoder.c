@@ -9,6 +9,9 @@
  */
 #include "model/encoder.h"
 
+#include <assert.h>
+
+#include "model/weight_sharing.h"
 #include "ops/op_add.h"
 #include "ops/op_attention.h"
 #include "ops/op_channel_mask.h"
@@ -29,7 +32,9 @@ typedef struct encoder_pass {
     const s3r_model_weights *weights;
     s3r_ragged frames;
     const s3r_encoder_options *options;
-    s3r_value *position; /* WavLM's table; NULL for the others */
+    s3r_value *position;           /* WavLM's table; NULL for the others */
+    const s3r_encoder_part *parts; /* of the rows, two at least; NULL: all are weights' */
+    size_t part_count;
 } encoder_pass;
 
 /* scale * up(down(x)); NULL when there is no such update. */
@@ -48,10 +53,65 @@ static s3r_value *low_rank(const encoder_pass *pass, s3r_value *x,
     return h;
 }
 
+/* The same layer of a block in the weights of another part. */
+static const s3r_linear_weights *peer(const encoder_pass *pass,
+                                      const s3r_encoder_part *part,
+                                      const s3r_linear_weights *weights)
+{
+    const char *blocks = (const char *)pass->weights->blocks;
+    size_t offset = (size_t)((const char *)weights - blocks);
+    assert(offset < pass->config->block_count * sizeof(s3r_block_weights));
+    return (const void *)((const char *)part->weights->blocks + offset);
+}
+
+/* Fills out [part_count], neighbours with one weight as one; returns how many. */
+static size_t parts_of(const encoder_pass *pass, const s3r_linear_weights *weights,
+                       const s3r_linear_weights **layers, s3r_linear_part *out)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < pass->part_count; i++) {
+        const s3r_linear_weights *layer = peer(pass, &pass->parts[i], weights);
+        if (count > 0 && s3r_linear_is_same(layers[count - 1], layer)) {
+            out[count - 1].rows += pass->parts[i].rows;
+            continue;
+        }
+        layers[count] = layer;
+        out[count++] = (s3r_linear_part){.rows = pass->parts[i].rows,
+                                         .weight = s3r_weight_present(&layer->weight),
+                                         .bias = s3r_weight_present(&layer->bias)};
+    }
+    return count;
+}
+
+static s3r_value *linear_in_parts(const encoder_pass *pass, s3r_value *x,
+                                  const s3r_linear_weights *weights,
+                                  const s3r_linear_options *options)
+{
+    s3r_tape *tape = pass->tape;
+    size_t most = pass->part_count, row = 0;
+    s3r_linear_part *parts = s3r_tape_alloc(tape, most, sizeof *parts);
+    const s3r_linear_weights **layers = s3r_tape_alloc(tape, most, sizeof *layers);
+    if (!x || !parts || !layers)
+        return NULL;
+    size_t count = parts_of(pass, weights, layers, parts);
+    for (size_t i = 0; i < count; row += parts[i++].rows) {
+        if (!s3r_weight_present(&layers[i]->lora.down))
+            continue;
+        s3r_value *rows = s3r_tape_wrap(tape, x->data + row * x->stride, parts[i].rows,
+                                        x->cols, x->stride);
+        parts[i].addend = rows ? low_rank(pass, rows, &layers[i]->lora) : NULL;
+        if (!parts[i].addend)
+            return NULL;
+    }
+    return s3r_op_linear_parts(tape, x, parts, count, options);
+}
+
 static s3r_value *linear_with(const encoder_pass *pass, s3r_value *x,
                               const s3r_linear_weights *weights,
                               s3r_linear_options options)
 {
+    if (pass->parts)
+        return linear_in_parts(pass, x, weights, &options);
     options.addend = low_rank(pass, x, &weights->lora);
     s3r_value *y = s3r_op_linear_with(pass->tape, x, s3r_weight_present(&weights->weight),
                                       s3r_weight_present(&weights->bias), &options);
@@ -277,33 +337,86 @@ static void report(const encoder_pass *pass, size_t layer, const s3r_value *x)
         pass->options->hidden(pass->options->hidden_context, layer, x);
 }
 
+/* Hidden state 0, moved down to the mark. */
+static s3r_value *make_input(const encoder_pass *pass, s3r_arena_mark mark,
+                             s3r_value *features)
+{
+    features->is_borrowed = true; /* the caller may read them afterwards */
+    s3r_value *x = positional(pass, apply_masking(pass, project(pass, features)));
+    if (!pass->config->is_pre_norm)
+        x = instead(pass, x, norm(pass, x, &pass->weights->encoder_norm));
+    x = instead(pass, x, drop(pass, x, pass->config->hidden_dropout));
+    x = s3r_tape_keep(pass->tape, mark, x);
+    report(pass, 0, x);
+    return x;
+}
+
+/* Blocks first .. end - 1; each result is moved down to the mark. */
+static s3r_value *run_blocks(const encoder_pass *pass, s3r_arena_mark mark, s3r_value *x,
+                             size_t first, size_t end)
+{
+    const s3r_model_config *config = pass->config;
+    for (size_t i = first; i < end; i++) {
+        bool is_last = i + 1 == config->block_count;
+        if (!pass->options->skip_block || !pass->options->skip_block[i])
+            x = run_block(pass, &pass->weights->blocks[i], x);
+        if (is_last && config->is_pre_norm)
+            x = instead(pass, x, norm(pass, x, &pass->weights->encoder_norm));
+        x = s3r_tape_keep(pass->tape, mark, x);
+        report(pass, i + 1, x);
+    }
+    return x;
+}
+
+static encoder_pass pass_of(s3r_tape *tape, const s3r_model_config *config,
+                            const s3r_model_weights *weights, s3r_ragged frames,
+                            const s3r_encoder_options *options)
+{
+    static const s3r_encoder_options no_options = {0};
+    return (encoder_pass){.tape = tape,
+                          .config = config,
+                          .weights = weights,
+                          .frames = frames,
+                          .options = options ? options : &no_options};
+}
+
 s3r_value *s3r_encoder_forward(s3r_tape *tape, const s3r_model_config *config,
                                const s3r_model_weights *weights, s3r_value *features,
                                s3r_ragged frames, const s3r_encoder_options *options)
 {
-    static const s3r_encoder_options no_options = {0};
-    encoder_pass pass = {tape, config, weights, frames, options ? options : &no_options,
-                         NULL};
+    encoder_pass pass = pass_of(tape, config, weights, frames, options);
     if (!features || !frames.offset || !make_position(&pass))
         return NULL;
-    features->is_borrowed = true; /* the caller may read them afterwards */
     s3r_arena_mark mark = s3r_tape_mark(tape);
-    s3r_value *x = positional(&pass, apply_masking(&pass, project(&pass, features)));
-    if (!config->is_pre_norm)
-        x = instead(&pass, x, norm(&pass, x, &weights->encoder_norm));
-    x = instead(&pass, x, drop(&pass, x, config->hidden_dropout));
-    x = s3r_tape_keep(tape, mark, x);
-    report(&pass, 0, x);
-    for (size_t i = 0; i < config->block_count; i++) {
-        bool is_last = i + 1 == config->block_count;
-        if (!pass.options->skip_block || !pass.options->skip_block[i])
-            x = run_block(&pass, &weights->blocks[i], x);
-        if (is_last && config->is_pre_norm)
-            x = instead(&pass, x, norm(&pass, x, &weights->encoder_norm));
-        x = s3r_tape_keep(tape, mark, x);
-        report(&pass, i + 1, x);
+    s3r_value *x = make_input(&pass, mark, features);
+    return run_blocks(&pass, mark, x, 0, config->block_count);
+}
+
+s3r_value *s3r_encoder_input(s3r_tape *tape, const s3r_model_config *config,
+                             const s3r_model_weights *weights, s3r_value *features,
+                             s3r_ragged frames, const s3r_encoder_options *options)
+{
+    encoder_pass pass = pass_of(tape, config, weights, frames, options);
+    assert(!tape->is_recording);
+    if (!features || !frames.offset)
+        return NULL;
+    return make_input(&pass, s3r_tape_mark(tape), features);
+}
+
+s3r_value *s3r_encoder_blocks(s3r_tape *tape, const s3r_model_config *config,
+                              const s3r_encoder_part *parts, size_t part_count,
+                              s3r_value *x, s3r_ragged frames, size_t first, size_t end,
+                              const s3r_encoder_options *options)
+{
+    encoder_pass pass = pass_of(tape, config, parts[0].weights, frames, options);
+    assert(!tape->is_recording && part_count > 0);
+    if (part_count > 1) {
+        pass.parts = parts;
+        pass.part_count = part_count;
     }
-    return x;
+    if (!x || !frames.offset || !make_position(&pass))
+        return NULL;
+    return run_blocks(&pass, s3r_tape_mark(tape), x, first, end);
 }
 
 s3r_value *s3r_head_forward(s3r_tape *tape, const s3r_model_config *config,

@@ -22,6 +22,12 @@ typedef struct s3r_encoder_masking {
     const size_t *channels;   /* NULL = none */
 } s3r_encoder_masking;
 
+/* So many rows belong to a model of their own. */
+typedef struct s3r_encoder_part {
+    const s3r_model_weights *weights;
+    size_t rows; /* whole utterances */
+} s3r_encoder_part;
+
 typedef struct s3r_encoder_options {
     const s3r_encoder_masking *masking; /* of the encoder's input; NULL = none */
     const uint64_t *utterance_keys;     /* [utterances]; needed when the tape trains */
@@ -40,6 +46,26 @@ typedef struct s3r_encoder_options {
 s3r_value *s3r_encoder_forward(s3r_tape *tape, const s3r_model_config *config,
                                const s3r_model_weights *weights, s3r_value *features,
                                s3r_ragged frames, const s3r_encoder_options *options);
+
+/*
+ * The two halves of it, without recording.  The first returns hidden state 0; the second
+ * makes of hidden state `first` hidden state `end`, after the last norm when that is the
+ * last.
+ *
+ *   x           [rows, hidden_size], rows of part after part; it is not changed
+ *   frames      where the utterances of x are
+ *   parts       [part_count] models that s3r_weights_is_mixable from block `first` on
+ *   options     what is looked at and nothing else; may be NULL
+ *
+ * A part gives the bits that it gives alone.
+ */
+s3r_value *s3r_encoder_input(s3r_tape *tape, const s3r_model_config *config,
+                             const s3r_model_weights *weights, s3r_value *features,
+                             s3r_ragged frames, const s3r_encoder_options *options);
+s3r_value *s3r_encoder_blocks(s3r_tape *tape, const s3r_model_config *config,
+                              const s3r_encoder_part *parts, size_t part_count,
+                              s3r_value *x, s3r_ragged frames, size_t first, size_t end,
+                              const s3r_encoder_options *options);
 
 /* Logits [frames, labels] of hidden [frames, hidden_size]; the model has a head. */
 s3r_value *s3r_head_forward(s3r_tape *tape, const s3r_model_config *config,

@@ -385,6 +385,54 @@ s3r_value *s3r_op_linear_with(s3r_tape *tape, s3r_value *x, s3r_weight *weight,
     return tape->is_out_of_memory ? NULL : y;
 }
 
+/* The product of rows [row, row + part->rows); false without memory. */
+static bool set_part(s3r_tape *tape, s3r_product *product, const s3r_value *x, size_t row,
+                     const s3r_linear_part *part)
+{
+    bool is_int8 = part->weight->dtype == S3R_DTYPE_I8;
+    bool is_set = is_int8 ? set_operands_int8(tape, product, x, part->weight)
+                          : set_operand_a(tape, product, x, tape->is_bf16);
+    if (!is_set)
+        return false;
+    size_t wide = product->is_bf16 ? sizeof(uint16_t) : sizeof(float);
+    size_t bytes = is_int8 ? sizeof(uint8_t) : wide;
+    product->m = part->rows;
+    product->a = (const uint8_t *)product->a + row * product->a_stride * bytes;
+    if (product->a_scales)
+        product->a_scales += row;
+    product->c += row * product->c_stride;
+    if (product->residual)
+        product->residual += row * product->residual_stride;
+    set_operand_b(product, part->weight);
+    return true;
+}
+
+s3r_value *s3r_op_linear_parts(s3r_tape *tape, s3r_value *x, const s3r_linear_part *parts,
+                               size_t count, const s3r_linear_options *options)
+{
+    assert(!tape->is_recording && !options->dropout.keys && count > 0);
+    if (!x)
+        return NULL;
+    s3r_value *y = s3r_tape_value(tape, x->rows, parts[0].weight->rows);
+    s3r_product *products = s3r_tape_alloc(tape, count, sizeof *products);
+    if (!y || !products)
+        return NULL;
+    size_t row = 0;
+    for (size_t i = 0; i < count; row += parts[i++].rows) {
+        linear_node linear = {.x = x,
+                              .weight = parts[i].weight,
+                              .bias = parts[i].bias,
+                              .options = *options};
+        linear.options.addend = parts[i].addend;
+        products[i] = product_of(&linear, y);
+        if (!set_part(tape, &products[i], x, row, &parts[i]))
+            return NULL;
+    }
+    assert(row == x->rows);
+    s3r_products_run(tape->pool, tape->kernels, products, count);
+    return tape->is_out_of_memory ? NULL : y;
+}
+
 s3r_value *s3r_op_linear(s3r_tape *tape, s3r_value *x, s3r_weight *weight,
                          s3r_weight *bias, bool gelu)
 {

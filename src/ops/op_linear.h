@@ -30,6 +30,21 @@ s3r_value *s3r_op_linear(s3r_tape *tape, s3r_value *x, s3r_weight *weight,
 s3r_value *s3r_op_linear_with(s3r_tape *tape, s3r_value *x, s3r_weight *weight,
                               s3r_weight *bias, const s3r_linear_options *options);
 
+/* Rows of x that have a weight of their own. */
+typedef struct s3r_linear_part {
+    size_t rows;
+    s3r_weight *weight, *bias; /* of one output width; bias may be NULL */
+    s3r_value *addend;         /* [rows, out], as in the options; NULL = none */
+} s3r_linear_part;
+
+/*
+ * The same without recording, for rows that belong together but for the weight: y of part
+ * after part, which together are the rows of x.  A part gives the bits that it gives
+ * alone.  options->addend is not used.
+ */
+s3r_value *s3r_op_linear_parts(s3r_tape *tape, s3r_value *x, const s3r_linear_part *parts,
+                               size_t count, const s3r_linear_options *options);
+
 /* bias->grad += sum of the rows of dy, in a fixed order. */
 void s3r_bias_grad(s3r_tape *tape, const float *dy, size_t rows, size_t cols,
                    size_t stride, s3r_weight *bias);

@@ -402,6 +402,7 @@ void s3r_tape_unstage(s3r_tape *tape)
                       tape->staged_elements);
     tape->staged_value = NULL;
     tape->staged_elements = 0;
+    tape->staged_int8.value = NULL;
 }
 
 uint16_t *s3r_tape_stage_take(s3r_tape *tape, const s3r_value *value, size_t *stride)

@@ -36,6 +36,11 @@ s3r_status s3r_mask_file_open(s3r_mask_file *out, const char *path, s3r_error *e
     return finish(out, status, path, err);
 }
 
+s3r_status s3r_mask_file_peek(json_t **facts, const char *path, s3r_error *err)
+{
+    return s3r_sealed_file_peek(facts, path, &file_kind, err);
+}
+
 s3r_status s3r_mask_file_parse(s3r_mask_file *out, const void *bytes, size_t size,
                                const char *label, s3r_error *err)
 {

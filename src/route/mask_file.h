@@ -57,6 +57,9 @@ s3r_status s3r_mask_file_open(s3r_mask_file *out, const char *path, s3r_error *e
 /* The same for bytes in memory, which must outlive the result. */
 s3r_status s3r_mask_file_parse(s3r_mask_file *out, const void *bytes, size_t size,
                                const char *label, s3r_error *err);
+/* What a file says of itself, not checked beyond its container: *facts is the caller's.
+ * S3R_ERR_MODEL, S3R_ERR_RESOURCE. */
+s3r_status s3r_mask_file_peek(json_t **facts, const char *path, s3r_error *err);
 void s3r_mask_file_close(s3r_mask_file *file); /* a zeroed one is allowed */
 
 /* The tensor of that name; NULL when there is none. */

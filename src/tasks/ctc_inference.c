@@ -200,7 +200,7 @@ static s3r_status run_windows(const s3r_inference *inference, const frame_source
         s3r_arena_mark mark = s3r_tape_mark(tape);
         size_t next = run_window(&pass, source, start);
         s3r_arena_rewind(&tape->arena, mark);
-        tape->staged_value = NULL;
+        s3r_tape_unstage(tape);
         if (next == start)
             return end_pass(&pass);
         start = next;

@@ -1,0 +1,214 @@
+/*
+ * Requests that name masks, as requests that have models.
+ */
+#include <string.h>
+
+#include "api/router_handle.h"
+#include "api/transcribe_run.h"
+
+#define AUTO "auto"
+#define ALL  "all"
+
+/* What a text of masks stands for; requests with one text share it. */
+typedef struct mask_choice {
+    const char *masks; /* the request's */
+    s3r_transcribe_lane *lanes;
+    s3r_error *errors; /* [lane_count] those of the lanes that have one */
+    size_t lane_count;
+    bool picks_surest;
+} mask_choice;
+
+typedef struct mask_routing {
+    s3r_router *router;
+    s3r_context *context;
+    mask_choice *choices; /* [request_count] at most */
+    size_t choice_count;
+    s3r_transcribe_request *requests;
+} mask_routing;
+
+static bool is_for_text(const s3r_router_entry *entry)
+{
+    const char *task = s3r_router_entry_fact(entry, "task");
+    return !task || strcmp(task, "ctc") == 0;
+}
+
+/* A lane of a mask, or of the reason why there is none. */
+static void add_lane(const mask_routing *routing, mask_choice *choice,
+                     s3r_router_entry *entry)
+{
+    s3r_error *error = &choice->errors[choice->lane_count];
+    s3r_transcribe_lane *lane = &choice->lanes[choice->lane_count++];
+    lane->mask = entry->name;
+    s3r_status status = s3r_router_entry_open(routing->router, routing->context, entry,
+                                              &lane->model, error);
+    if (status == S3R_OK)
+        status = s3r_model_check_head(lane->model, "text cannot be written", error);
+    if (status != S3R_OK)
+        lane->error = error;
+}
+
+static void add_all(const mask_routing *routing, mask_choice *choice)
+{
+    s3r_router *router = routing->router;
+    for (size_t i = 0; i < router->count; i++)
+        if (is_for_text(&router->entries[i]))
+            add_lane(routing, choice, &router->entries[i]);
+}
+
+/* One lane with the error that a request has. */
+static void set_failed(mask_choice *choice, const s3r_error *error)
+{
+    choice->errors[0] = *error;
+    choice->lanes[0] = (s3r_transcribe_lane){.error = &choice->errors[0]};
+    choice->lane_count = 1;
+}
+
+/* Names with commas.  A name that is not known fails the whole request. */
+static s3r_status add_named(const mask_routing *routing, mask_choice *choice,
+                            const char *names)
+{
+    s3r_error err;
+    s3r_router_entry *entry;
+    for (const char *at = names;; at++) {
+        size_t length = strcspn(at, ",");
+        char *name = s3r_strndup(at, length);
+        if (!name)
+            return S3R_ERR_RESOURCE;
+        s3r_status status = s3r_router_find(routing->router, name, &entry, &err);
+        s3r_free(name);
+        if (status != S3R_OK) {
+            set_failed(choice, &err);
+            return S3R_OK;
+        }
+        add_lane(routing, choice, entry);
+        at += length;
+        if (*at == '\0')
+            return S3R_OK;
+    }
+}
+
+static size_t count_names(const char *masks)
+{
+    size_t count = 1;
+    for (; *masks; masks++)
+        count += *masks == ',';
+    return count;
+}
+
+static s3r_status make_choice(const mask_routing *routing, mask_choice *choice,
+                              const char *masks, s3r_error *err)
+{
+    size_t most = routing->router->count + count_names(masks);
+    *choice = (mask_choice){.masks = masks,
+                            .lanes = s3r_alloc(most, sizeof *choice->lanes),
+                            .errors = s3r_alloc(most, sizeof *choice->errors)};
+    if (!choice->lanes || !choice->errors)
+        return s3r_fail_memory(err, "lanes", most * sizeof *choice->errors);
+    choice->picks_surest = strcmp(masks, AUTO) == 0 || strncmp(masks, AUTO ":", 5) == 0;
+    if (strcmp(masks, AUTO) == 0 || strcmp(masks, ALL) == 0)
+        add_all(routing, choice);
+    else if (add_named(routing, choice, choice->picks_surest ? masks + 5 : masks) !=
+             S3R_OK)
+        return s3r_fail_memory(err, "a name", strlen(masks));
+    if (choice->lane_count == 0) {
+        s3r_error none;
+        s3r_fail(&none, S3R_ERR_USAGE, "%s: expected masks with a vocabulary, found none",
+                 routing->router->folder);
+        set_failed(choice, &none);
+    }
+    return S3R_OK;
+}
+
+static s3r_status find_choice(mask_routing *routing, const char *masks,
+                              const mask_choice **out, s3r_error *err)
+{
+    for (size_t i = 0; i < routing->choice_count; i++) {
+        *out = &routing->choices[i];
+        if (strcmp(routing->choices[i].masks, masks) == 0)
+            return S3R_OK;
+    }
+    mask_choice *choice = &routing->choices[routing->choice_count++];
+    *out = choice;
+    return make_choice(routing, choice, masks, err);
+}
+
+static s3r_status make_requests(mask_routing *routing, const s3r_router_request *requests,
+                                size_t count, s3r_error *err)
+{
+    routing->choices = s3r_alloc(count, sizeof *routing->choices);
+    routing->requests = s3r_alloc(count, sizeof *routing->requests);
+    if (!routing->choices || !routing->requests)
+        return s3r_fail_memory(err, "the requests", count * sizeof *routing->requests);
+    for (size_t i = 0; i < count; i++) {
+        const mask_choice *choice;
+        S3R_TRY(find_choice(routing, requests[i].masks, &choice, err));
+        routing->requests[i] = (s3r_transcribe_request){
+            requests[i].path, choice->lanes, choice->lane_count, choice->picks_surest};
+    }
+    return S3R_OK;
+}
+
+static void release(mask_routing *routing)
+{
+    for (size_t i = 0; i < routing->choice_count; i++) {
+        s3r_free(routing->choices[i].lanes);
+        s3r_free(routing->choices[i].errors);
+    }
+    s3r_free(routing->choices);
+    s3r_free(routing->requests);
+}
+
+/* What is written by file needs one model a file. */
+static s3r_status check_options(const s3r_router *router,
+                                const s3r_router_request *requests, size_t count,
+                                const s3r_transcribe_options *options, s3r_error *err)
+{
+    if (options->decoder || options->features_folder)
+        return s3r_fail(err, S3R_ERR_USAGE,
+                        "%s: expected no decoder and no features, which are of one mask",
+                        router->folder);
+    for (size_t i = 0; i < count && options->emissions_folder; i++)
+        if (strchr(requests[i].masks, ',') || strcmp(requests[i].masks, ALL) == 0 ||
+            strcmp(requests[i].masks, AUTO) == 0)
+            return s3r_fail(err, S3R_ERR_USAGE,
+                            "emissions: expected one mask a file, found \"%s\" for %s",
+                            requests[i].masks, requests[i].path);
+    return S3R_OK;
+}
+
+static s3r_status open_outputs(const s3r_router_request *requests, size_t count,
+                               const s3r_transcribe_options *options, s3r_error *err)
+{
+    if (!options->emissions_folder)
+        return S3R_OK;
+    const char **paths = s3r_alloc(count, sizeof *paths);
+    if (!paths)
+        return s3r_fail_memory(err, "paths", count * sizeof *paths);
+    for (size_t i = 0; i < count; i++)
+        paths[i] = requests[i].path;
+    s3r_status status = s3r_transcribe_open_outputs(paths, count, options, err);
+    s3r_free(paths);
+    return status;
+}
+
+s3r_status s3r_router_transcribe(s3r_router *router, s3r_context *context,
+                                 const s3r_router_request *requests, size_t count,
+                                 const s3r_transcribe_options *options,
+                                 s3r_result_fn result, void *result_context,
+                                 s3r_error *err)
+{
+    s3r_transcribe_options defaults;
+    mask_routing routing = {.router = router, .context = context};
+    s3r_transcribe_options_init(&defaults);
+    if (!options)
+        options = &defaults;
+    S3R_TRY(check_options(router, requests, count, options, err));
+    S3R_TRY(s3r_transcribe_check_numbers(options, err));
+    S3R_TRY(open_outputs(requests, count, options, err));
+    s3r_status status = make_requests(&routing, requests, count, err);
+    if (status == S3R_OK)
+        status = s3r_transcribe_requests(context, router->backbone, routing.requests,
+                                         count, options, result, result_context, err);
+    release(&routing);
+    return status;
+}
