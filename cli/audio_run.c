@@ -26,6 +26,7 @@ typedef struct run {
     size_t failure_count;
     s3r_error first_failure; /* of the first path that failed */
     size_t first_failure_index;
+    s3r_error last_failure;
     bool is_stdout_broken, is_out_of_memory;
     s3r_status line_status; /* of the line that could not be made */
     s3r_error line_error;
@@ -60,6 +61,9 @@ static void note_failure(run *r, const s3r_result *result)
     if (strcmp(path, "-") == 0)
         path = stream;
     bool names_path = strncmp(message, path, strlen(path)) == 0;
+    bool is_known = r->has_failed[result->index] && /* what fails one mask fails all */
+                    strcmp(r->last_failure.message, message) == 0;
+    s3r_cli_fail(&r->last_failure, result->status, "%s", message);
     if (r->failure_count == 0 || result->index < r->first_failure_index) {
         s3r_cli_fail(&r->first_failure, result->status, "%s%s%s", names_path ? "" : path,
                      names_path ? "" : ": ", message);
@@ -67,8 +71,8 @@ static void note_failure(run *r, const s3r_result *result)
     }
     r->failure_count += !r->has_failed[result->index];
     r->has_failed[result->index] = true;
-    if (r->paths->count > 1 ||
-        result->part_count > 1) /* a single failure is the message of the whole run */
+    /* A single failure is the message of the whole run. */
+    if (!is_known && (r->paths->count > 1 || result->part_count > 1))
         s3r_print_error(r->terminal, "%s%s%s", names_path ? "" : path,
                         names_path ? "" : ": ", message);
 }

@@ -110,16 +110,18 @@ done
 
 # ---- switching
 
-say "One backbone in memory, three masks, switched from recording to recording:"
-set --
+say "One backbone in memory, a folder of three masks; each recording names its own:"
+mkdir -p demo/masks
+: >demo/switched.list
 for language in $languages; do
+    cp "demo/$language/mask/best.s3m" "demo/masks/$language.s3m"
     for line in 1 2; do
         clip=$(sed -n "${line}s/.*\"audio_filepath\":\"\([^\"]*\)\".*/\1/p" \
             "demo/$language/vocab/test.text.jsonl")
-        set -- "$@" "demo/$language/mask/best.s3m=$clip"
+        printf '%s\t%s\n' "$clip" "$language" >>demo/switched.list
     done
 done
-"$build/example_switch_masks" default "$@" >demo/switched.txt
+"$s3r" transcribe -q -M demo/masks --files-from demo/switched.list >demo/switched.txt
 at=0
 for language in $languages; do
     for line in 1 2; do
@@ -127,7 +129,7 @@ for language in $languages; do
         printf '  %s said   %s\n     heard   %s\n' "$language" \
             "$(sed -n "${line}s/.*\"text\":\"\([^\"]*\)\".*/\1/p" \
                 "demo/$language/vocab/test.text.jsonl")" \
-            "$(sed -n "${at}p" demo/switched.txt)"
+            "$(sed -n "${at}p" demo/switched.txt | cut -f 3)"
     done
 done
 
@@ -137,7 +139,8 @@ This took $(($(date +%s) - began)) s. The backbone is small (7.5 million paramet
 runs were short. What to type next:
 
     $s3r mask info demo/nl/mask/best.s3m
-    $s3r transcribe --mask demo/nl/mask/best.s3m your-recording.wav
+    $s3r transcribe -M demo/masks -l nl your-recording.wav
+    $s3r transcribe -M demo/masks -l all your-recording.wav    # all three, with one pass below
     xdg-open demo/nl/mask/report.html                # curves of a run
 
 Your own language (docs/data.md has the layouts, docs/training.md is the guide):

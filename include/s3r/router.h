@@ -24,7 +24,8 @@ typedef struct s3r_router s3r_router;
  * that cannot be read is listed with its error and makes no other fail.
  *
  *   backbone  stays open as long as the router, may be in use by other threads; a mask
- *             that it was opened with plays no part
+ *             that it was opened with plays no part. NULL: the masks can be listed and
+ * not opened
  *
  * S3R_ERR_USAGE: no folder, or one without mask files; S3R_ERR_RESOURCE.
  */

@@ -182,6 +182,9 @@ static s3r_status open_locked(s3r_router *router, s3r_context *context,
     s3r_model *model = atomic_load(&entry->model);
     if (model)
         return S3R_OK;
+    if (!router->backbone)
+        return s3r_fail(err, S3R_ERR_USAGE, "%s: expected a router with a backbone",
+                        entry->path);
     S3R_TRY(s3r_model_open_mask(&model, context, router->backbone, entry->path, err));
     atomic_store(&entry->model, model);
     return S3R_OK;

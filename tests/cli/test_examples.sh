@@ -18,22 +18,25 @@ stderr_has '^nothing\.wav: nothing\.wav: cannot open|^nothing\.wav: cannot open'
 expect 3 "$work/nothing" "$clip"
 expect 2 "$model"
 
-# One backbone, several masks: what each mask gives on its own.
-tiny=$work/tiny
+# One backbone, several masks, a thread each: what each mask gives on its own.
+tiny=$work/tiny masks=$work/masks
+mkdir "$masks"
 "$S3R_TOOLS/make_tiny_model" "$tiny" 3 || exit 1
 S3R=$program
-expected=
-for method in mask lora mask; do
-    "$S3R_TOOLS/make_tiny_mask" "$tiny" "$work/$method.s3m" "$method" 5 || exit 1
-    expect 0 transcribe -m "$tiny" --mask "$work/$method.s3m" "$clip"
-    expected="$expected${expected:+
-}$(cat "$work/stdout")"
+for method in mask lora; do
+    "$S3R_TOOLS/make_tiny_mask" "$tiny" "$masks/$method.s3m" "$method" 5 || exit 1
+    expect 0 transcribe -m "$tiny" --mask "$masks/$method.s3m" "$clip"
+    eval "$method=\$(cat \"\$work/stdout\")"
 done
-S3R=$S3R_TOOLS/example_switch_masks
-expect 0 "$tiny" "$work/mask.s3m=$clip" "$work/lora.s3m=$clip" "$work/mask.s3m=$clip"
-stdout_is "$expected"
-expect 3 "$model" "$work/mask.s3m=$clip"
-stderr_has 'made for another backbone'
-expect 2 "$tiny" "$clip"
-stderr_has 'expected MASK=FILE$'
-expect 6 "$tiny" "$work/mask.s3m=nothing.wav"
+S3R=$S3R_TOOLS/example_route_threads
+expect 0 "$tiny" "$masks" "mask=$clip" "lora=$clip" "nobody=$clip" "mask,lora=$clip" "$clip"
+stdout_has "^mask	$clip	$mask\$"
+stdout_has "^lora	$clip	$lora\$"
+stdout_has "^nobody	$clip	.*no mask \"nobody\""
+[ "$(grep -c "	$clip	$lora\$" "$work/stdout")" -eq 2 ] || fail "expected lora twice"
+expect 3 "$work/nothing" "$masks" "mask=$clip"
+stderr_has '^route_threads: .*nothing'
+expect 2 "$tiny" "$work/nowhere" "mask=$clip"
+stderr_has 'nowhere: cannot read the folder'
+expect 2 "$tiny" "$masks"
+stderr_has 'usage: route_threads'

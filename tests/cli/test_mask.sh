@@ -51,7 +51,7 @@ stderr_has 'expected a file of kind "s3r.mask"'
 expect 3 mask info "$work/nothing.s3m"
 expect 2 mask info
 expect 2 mask
-stderr_has '"s3r mask info", "s3r mask verify", "s3r mask pack"'
+stderr_has '"s3r mask info", "s3r mask list", "s3r mask verify"'
 expect 2 transcribe -m "$tiny" --mask "$work/mask.s3m" --language deu "$clip"
 
 # The merged model says what the model with the mask says, to the last bit.
