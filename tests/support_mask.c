@@ -96,7 +96,9 @@ static bool add_parameter(mask_maker *m, const s3r_weight_entry *entry)
     bool is_vector = entry->rule->kind == S3R_WEIGHT_VECTOR;
     if (strncmp(entry->name, "lm_head.", 8) == 0)
         return true;
-    if (options->has_masks && is_matrix && is_in_block && !add_mask(m, entry))
+    bool is_masked = options->has_masks && is_matrix && is_in_block &&
+                     (!options->is_ffn_only || strstr(entry->name, ".feed_forward."));
+    if (is_masked && !add_mask(m, entry))
         return false;
     if ((options->has_all_values || (options->has_vectors && is_vector)) &&
         !add_values(m, entry))

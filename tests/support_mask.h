@@ -12,6 +12,7 @@
 typedef struct test_mask_options {
     const char *method;  /* "mask" when NULL */
     bool has_masks;      /* of all matrices of the blocks */
+    bool is_ffn_only;    /* of those of the feed-forward layers */
     bool has_vectors;    /* new values of all vectors of the encoder */
     bool has_all_values; /* new values of everything but the head */
     bool has_lora, has_adapters;

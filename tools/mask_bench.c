@@ -85,7 +85,7 @@ static s3r_status load_bits(bench *b, s3r_error *err)
     s3r_arena_init(&arena, (size_t)1 << 20);
     s3r_weighed_mask *masks = s3r_alloc(s3r_mask_file_matrix_count(&file), sizeof *masks);
     s3r_status status =
-        masks ? s3r_mask_bits_load(masks, &arena, &file, &backbone,
+        masks ? s3r_mask_bits_load(masks, &arena, &file, &backbone, true,
                                    b->options.kernels->level, b->options.pool, err)
               : s3r_fail_memory(err, "masks", 0);
     s3r_free(masks);

@@ -69,7 +69,8 @@ static s3r_status open_one(s3r_mask_operands *operands, s3r_mask_operand *operan
         return s3r_fail_memory(err, path, count * sizeof *operand->masks);
     operand->count = count;
     S3R_TRY(s3r_mask_bits_load(operand->masks, &operands->owned, &operand->file,
-                               reader->backbone, reader->level, reader->pool, err));
+                               reader->backbone, false, reader->level, reader->pool,
+                               err));
     return check_shapes(operands, operand, err);
 }
 

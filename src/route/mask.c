@@ -141,6 +141,17 @@ void s3r_mask_from_packed(s3r_mask *mask, const uint8_t *packed)
     }
 }
 
+bool s3r_mask_use_packed(s3r_mask *mask, const uint8_t *packed)
+{
+    const uint64_t first = 1;
+    bool is_little_endian = *(const uint8_t *)&first == 1;
+    if (!is_little_endian || mask->cols % WORD_BITS != 0 ||
+        (uintptr_t)packed % sizeof *mask->bits != 0)
+        return false;
+    mask->bits = (uint64_t *)(uintptr_t)packed;
+    return true;
+}
+
 size_t s3r_removed_count(double sparsity, size_t n)
 {
     /* Not sparsity * n: the original knows the kept fraction only, and 1 - 0.9 is a

@@ -49,6 +49,9 @@ size_t s3r_mask_distance(const s3r_mask *a, const s3r_mask *b);
 size_t s3r_mask_packed_bytes(size_t rows, size_t cols);
 void s3r_mask_to_packed(const s3r_mask *mask, uint8_t *packed);
 void s3r_mask_from_packed(s3r_mask *mask, const uint8_t *packed);
+/* Makes the packed bytes themselves the bits of a mask that nobody will change, where
+ * rows end with words and the machine reads them as they lie; false where not. */
+bool s3r_mask_use_packed(s3r_mask *mask, const uint8_t *packed);
 /* Kept elements in so many packed bytes. */
 size_t s3r_packed_kept_count(const uint8_t *packed, size_t bytes);
 

@@ -67,15 +67,14 @@ static s3r_status make_bits(s3r_mask *mask, s3r_arena *arena, const char *name,
     return mask->bits ? S3R_OK : s3r_fail_memory(err, name, words * sizeof *mask->bits);
 }
 
-static s3r_status load_plain(s3r_weighed_mask *out, const s3r_mask_file *file)
+static s3r_status load_plain(s3r_mask *mask, s3r_arena *arena, const s3r_mask_file *file,
+                             const char *name, bool is_read_only, s3r_error *err)
 {
-    for (size_t i = 0; i < s3r_mask_file_matrix_count(file); i++) {
-        const char *name;
-        size_t rows, cols;
-        s3r_mask_file_matrix(file, i, &name, &rows, &cols);
-        const s3r_tensor *bits = s3r_mask_file_find_part(file, S3R_MASK_PREFIX, name, "");
-        s3r_mask_from_packed(&out[i].mask, bits->data);
-    }
+    const s3r_tensor *bits = s3r_mask_file_find_part(file, S3R_MASK_PREFIX, name, "");
+    if (is_read_only && s3r_mask_use_packed(mask, bits->data))
+        return S3R_OK;
+    S3R_TRY(make_bits(mask, arena, name, err));
+    s3r_mask_from_packed(mask, bits->data);
     return S3R_OK;
 }
 
@@ -110,8 +109,8 @@ static s3r_status load_compact(s3r_weighed_mask *out, const s3r_mask_file *file,
 
 s3r_status s3r_mask_bits_load(s3r_weighed_mask *out, s3r_arena *arena,
                               const s3r_mask_file *file,
-                              const s3r_mask_backbone *backbone, s3r_cpu_level level,
-                              s3r_pool *pool, s3r_error *err)
+                              const s3r_mask_backbone *backbone, bool is_read_only,
+                              s3r_cpu_level level, s3r_pool *pool, s3r_error *err)
 {
     const char *name;
     if (file->is_compact && !backbone)
@@ -125,8 +124,9 @@ s3r_status s3r_mask_bits_load(s3r_weighed_mask *out, s3r_arena *arena,
         mask->stride = s3r_mask_stride(mask->cols);
         if (backbone)
             S3R_TRY(find_weights(&out[i], file, backbone, name, err));
-        S3R_TRY(make_bits(mask, arena, name, err));
+        S3R_TRY(file->is_compact
+                    ? make_bits(mask, arena, name, err)
+                    : load_plain(mask, arena, file, name, is_read_only, err));
     }
-    return file->is_compact ? load_compact(out, file, level, pool, err)
-                            : load_plain(out, file);
+    return file->is_compact ? load_compact(out, file, level, pool, err) : S3R_OK;
 }

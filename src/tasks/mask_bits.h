@@ -36,8 +36,9 @@ const s3r_weight_entry *s3r_mask_backbone_find(const s3r_mask_backbone *backbone
  * bits in the arena.  With a backbone (of the file's hash) also the weights, and every
  * matrix must be one of it and have its shape.
  *
- *   backbone  NULL is allowed for the plain form
- *   pool      NULL is allowed
+ *   backbone      NULL is allowed for the plain form
+ *   is_read_only  nobody changes the bits, so they may stay where the file has them
+ *   pool          NULL is allowed
  *
  * S3R_ERR_MODEL: a compact file without a backbone; a matrix that the backbone has not or
  * in another shape; coded masks that do not decode, or to another sparsity than the facts
@@ -45,8 +46,8 @@ const s3r_weight_entry *s3r_mask_backbone_find(const s3r_mask_backbone *backbone
  */
 s3r_status s3r_mask_bits_load(s3r_weighed_mask *out, s3r_arena *arena,
                               const s3r_mask_file *file,
-                              const s3r_mask_backbone *backbone, s3r_cpu_level level,
-                              s3r_pool *pool, s3r_error *err);
+                              const s3r_mask_backbone *backbone, bool is_read_only,
+                              s3r_cpu_level level, s3r_pool *pool, s3r_error *err);
 
 /* S3R_ERR_MODEL when the weights of loaded masks are int8, whose order is not that of the
  * backbone that they were made from. */

@@ -121,8 +121,8 @@ static s3r_status load(repacker *r, s3r_error *err)
     if (!r->masks)
         return s3r_fail_memory(err, "the masks", r->count * sizeof *r->masks);
     S3R_TRY(s3r_mask_file_check_backbone(&r->file, r->backbone, err));
-    S3R_TRY(s3r_mask_bits_load(r->masks, &r->owned, &r->file, r->backbone, r->level,
-                               r->pool, err));
+    S3R_TRY(s3r_mask_bits_load(r->masks, &r->owned, &r->file, r->backbone, false,
+                               r->level, r->pool, err));
     return make_plain(r, err);
 }
 

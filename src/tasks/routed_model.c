@@ -116,9 +116,9 @@ static s3r_status apply_masks(const applier *a, const s3r_mask_backbone *backbon
     s3r_weighed_mask *masks = s3r_alloc(count, sizeof *masks);
     if (!masks)
         return s3r_fail_memory(err, "the masks", count * sizeof *masks);
-    s3r_status status = s3r_mask_bits_load(masks, &route->owned, &route->file, backbone,
-                                           kernels ? kernels->level : s3r_cpu_detect(),
-                                           a->options->pool, err);
+    s3r_status status = s3r_mask_bits_load(
+        masks, &route->owned, &route->file, backbone, true,
+        kernels ? kernels->level : s3r_cpu_detect(), a->options->pool, err);
     for (size_t i = 0; i < count && status == S3R_OK; i++) {
         const char *name;
         size_t rows, cols;
