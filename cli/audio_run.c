@@ -200,7 +200,9 @@ static s3r_status run_router(const s3r_session *session, const s3r_path_list *pa
         return s3r_cli_fail(err, S3R_ERR_RESOURCE, "no memory for the requests");
     for (size_t i = 0; i < paths->count; i++) {
         const char *own = paths->masks ? paths->masks[i] : NULL;
-        requests[i] = (s3r_router_request){paths->items[i], own ? own : session->several};
+        requests[i] = (s3r_router_request){.path = paths->items[i],
+                                           .masks = own ? own : session->several,
+                                           .by_segment = r->job->is_by_segment};
     }
     s3r_status status = s3r_router_transcribe(session->router, session->context, requests,
                                               paths->count, options, on_result, r, err);

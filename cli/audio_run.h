@@ -33,6 +33,7 @@ typedef struct s3r_audio_job {
     int layer;
     const s3r_decoder *decoder; /* NULL = none */
     bool is_voice_only;
+    bool is_by_segment; /* with several masks (session.h) */
     double temperature; /* of confidences; 0: the library's default */
     s3r_audio_line_fn line;
     void *line_context;

@@ -15,6 +15,7 @@ typedef struct transcribe_options {
     const char *emissions;
     double temperature;
     bool is_voice_only;
+    bool is_by_segment;
     bool is_stream;
     double chunk_s, left_s, right_s;
     s3r_decode_choice decode;
@@ -32,10 +33,11 @@ static s3r_status check_stream(const s3r_command *command, s3r_error *err)
     if (!is_stdin || options->audio.files_from)
         return s3r_cli_fail(err, S3R_ERR_USAGE,
                             "--stream: reads standard input and no files");
-    if (options->transcript.folder || options->emissions || options->is_voice_only)
+    if (options->transcript.folder || options->emissions || options->is_voice_only ||
+        options->is_by_segment)
         return s3r_cli_fail(err, S3R_ERR_USAGE,
-                            "--stream: goes to standard output, without -o, --emissions "
-                            "and --vad");
+                            "--stream: goes to standard output, without -o, --emissions, "
+                            "--vad and --by-segment");
     if (s3r_decode_is_wanted(&options->decode))
         return s3r_cli_fail(
             err, S3R_ERR_USAGE,
@@ -84,6 +86,8 @@ static s3r_status run_transcribe(const s3r_command *command, s3r_error *err)
         return s3r_cli_fail(err, S3R_ERR_USAGE,
                             "--temperature: expected a number above 0, found %g",
                             options->temperature);
+    if (options->is_by_segment && !options->audio.masks)
+        return s3r_cli_fail(err, S3R_ERR_USAGE, "--by-segment: expected --masks");
     if (options->is_stream)
         return run_stream(command, err);
     s3r_status status =
@@ -91,7 +95,7 @@ static s3r_status run_transcribe(const s3r_command *command, s3r_error *err)
     if (status == S3R_OK && options->audio.masks)
         status = s3r_path_list_part_masks(&paths, command, err);
     session_options.allows_several = true;
-    session_options.is_by_file = paths.masks != NULL;
+    session_options.is_by_file = paths.masks != NULL || options->is_by_segment;
     if (status == S3R_OK)
         status = s3r_session_open(&session, command, &session_options, err);
     if (status == S3R_OK)
@@ -104,6 +108,7 @@ static s3r_status run_transcribe(const s3r_command *command, s3r_error *err)
         .layer = S3R_LAYER_LAST,
         .temperature = options->temperature,
         .is_voice_only = options->is_voice_only,
+        .is_by_segment = options->is_by_segment,
         .line = s3r_transcript_output_line,
         .line_context = &output,
     };
@@ -152,6 +157,11 @@ static const s3r_option option_table[] = {
      .offset = offsetof(transcribe_options, is_voice_only),
      .help = "Write nothing where nobody speaks, to go by the sound: silence, noise, "
              "tones. JSON has the segments of speech."},
+    {.name = "by-segment",
+     .type = S3R_OPTION_FLAG,
+     .offset = offsetof(transcribe_options, is_by_segment),
+     .help = "With --masks: one text, each stretch of speech in the mask that is surest "
+             "there, for recordings that change their language."},
     {.name = "stream",
      .type = S3R_OPTION_FLAG,
      .offset = offsetof(transcribe_options, is_stream),

@@ -63,7 +63,8 @@ int main(int argc, char **argv)
     for (int i = 3; router && i < argc && count < MAX_REQUESTS; i++) {
         char *file = strchr(argv[i], '=');
         requests[count].router = router;
-        requests[count].what = (s3r_router_request){file ? file + 1 : "", argv[i]};
+        requests[count].what.path = file ? file + 1 : "";
+        requests[count].what.masks = argv[i];
         if (file)
             *file = '\0';
         count += pthread_create(&threads[count], NULL, serve, &requests[count]) == 0;

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <math.h>
 #include <pthread.h>
 #include <sndfile.h>
 #include <stdio.h>
@@ -18,6 +19,7 @@
 #include "s3r/router.h"
 #include "support_alloc_faults.h"
 #include "support_api.h"
+#include "support_audio.h"
 #include "support_files.h"
 #include "support_mask.h"
 
@@ -111,6 +113,11 @@ static s3r_router *open_router(const test_api *api, const char *folder)
     return router;
 }
 
+static s3r_router_request ask(const char *path, const char *names)
+{
+    return (s3r_router_request){.path = path, .masks = names};
+}
+
 /* ---- what was heard ---- */
 
 typedef struct heard {
@@ -193,7 +200,7 @@ static void check_all(s3r_router *router, s3r_context *context,
     s3r_router_request requests[FILES];
     static const size_t by_name[MASKS] = {0, 6, 1, 2, 3, 4, 5};
     for (size_t f = 0; f < FILES; f++)
-        requests[f] = (s3r_router_request){audio_files()[f], "all"};
+        requests[f] = ask(audio_files()[f], "all");
     if (s3r_router_transcribe(router, context, requests, FILES, options, take, &got,
                               &err) != S3R_OK)
         fail_msg("%s", err.message);
@@ -213,8 +220,7 @@ static void check_one_each(s3r_router *router, s3r_context *context,
     hearing got = {0};
     s3r_router_request requests[3 * FILES];
     for (size_t i = 0; i < S3R_ARRAY_LEN(requests); i++)
-        requests[i] =
-            (s3r_router_request){audio_files()[i % FILES], masks[i * 4 % MASKS].name};
+        requests[i] = ask(audio_files()[i % FILES], masks[i * 4 % MASKS].name);
     assert_int_equal(s3r_router_transcribe(router, context, requests,
                                            S3R_ARRAY_LEN(requests), options, take, &got,
                                            &err),
@@ -245,7 +251,7 @@ static void check_mixes(const char *model, bool is_bf16)
         options.window_s = 1;
         options.context_s = 0.4; /* 2 s are long now: windows, mask by mask */
         hearing long_alone[2] = {{.count = 0}, {.count = 0}};
-        s3r_router_request both = {audio_files()[3], "a,top"};
+        const s3r_router_request both = ask(audio_files()[3], "a,top");
         assert_int_equal(s3r_router_transcribe(router, api.context, &both, 1, &options,
                                                take, &long_alone[0], &err),
                          S3R_OK);
@@ -313,9 +319,9 @@ static void test_surest_of_all(void **state)
     const char *folder = write_masks(MODEL);
     open_api(&api, MODEL, 2, false);
     s3r_router *router = open_router(&api, folder);
-    const s3r_router_request requests[] = {{audio_files()[3], "auto"},
-                                           {audio_files()[3], "auto:a,b"},
-                                           {audio_files()[3], "auto:b"}};
+    const s3r_router_request requests[] = {ask(audio_files()[3], "auto"),
+                                           ask(audio_files()[3], "auto:a,b"),
+                                           ask(audio_files()[3], "auto:b")};
     assert_int_equal(
         s3r_router_transcribe(router, api.context, requests, 3, NULL, take, &got, &err),
         S3R_OK);
@@ -324,7 +330,7 @@ static void test_surest_of_all(void **state)
                 strcmp(got.items[1].mask, "b") == 0);
     assert_string_equal(got.items[2].mask, "b");
     for (size_t i = 0; i < 3; i++) {
-        const s3r_router_request again = {audio_files()[3], got.items[i].mask};
+        const s3r_router_request again = ask(audio_files()[3], got.items[i].mask);
         assert_int_equal(
             s3r_router_transcribe(router, api.context, &again, 1, NULL, take, &one, &err),
             S3R_OK);
@@ -332,6 +338,111 @@ static void test_surest_of_all(void **state)
     }
     forget(&got);
     forget(&one);
+    s3r_router_close(router);
+    test_api_close(&api);
+}
+
+/* ---- by segment ---- */
+
+#define RATE 16000u
+
+/* A voice of gliding pitch, 0.8 s at 1, 3.5 and 6 s. */
+static const char *write_voices(const char *folder)
+{
+    enum { COUNT = 8 * RATE };
+    static float samples[COUNT];
+    static const double starts[] = {1, 3.5, 6};
+    for (size_t v = 0; v < S3R_ARRAY_LEN(starts); v++) {
+        double phase = 0;
+        for (size_t i = 0; i < RATE * 8 / 10; i++) {
+            double t = (double)i / RATE, pitch = 110 + 90 * t + 20 * sin(9 * t);
+            phase += 2 * 3.14159265358979 * pitch / RATE;
+            double x = 0;
+            for (int h = 1; h <= 12; h++)
+                x += sin(h * phase) / h;
+            samples[(size_t)(starts[v] * RATE) + i] =
+                (float)(0.15 * x * sin(3.14159265358979 * t / 0.8));
+        }
+    }
+    const char *path = test_path(folder, "voices.wav");
+    test_write_frames(path, WAV, RATE, 1, samples, COUNT);
+    return path;
+}
+
+typedef struct segments {
+    size_t count, words, results;
+    double starts[8], ends[8];
+    char masks[8][32];
+    char mask[128];
+    char text[512];
+} segments;
+
+static s3r_status take_segments(void *context, const s3r_result *result)
+{
+    segments *all = context;
+    all->results++;
+    assert_int_equal(result->status, S3R_OK);
+    assert_true(result->segment_count <= 8);
+    all->count = result->segment_count;
+    all->words = result->word_count;
+    snprintf(all->mask, sizeof all->mask, "%s", result->mask);
+    snprintf(all->text, sizeof all->text, "%s", result->text);
+    for (size_t i = 0; i < result->segment_count; i++) {
+        all->starts[i] = result->segments[i].start_s;
+        all->ends[i] = result->segments[i].end_s;
+        snprintf(all->masks[i], sizeof all->masks[i], "%s", result->segments[i].mask);
+    }
+    for (size_t i = 0; i < result->word_count; i++) { /* each lies in a segment */
+        double start = (double)result->words[i].start_frame * result->frame_s;
+        size_t s = 0;
+        while (s < all->count && (start < all->starts[s] || start >= all->ends[s]))
+            s++;
+        assert_true(s < all->count);
+        const s3r_label *first = &result->labels[result->words[i].first_label];
+        assert_int_equal(first->start_frame, result->words[i].start_frame);
+    }
+    return S3R_OK;
+}
+
+static void test_each_segment_in_its_surest_mask(void **state)
+{
+    (void)state;
+    test_api api;
+    segments one = {.count = 0}, many = {.count = 0}, none = {.count = 0};
+    const char *voices = write_voices(test_folder());
+    open_api(&api, MODEL, 2, false);
+    s3r_router *router = open_router(&api, write_masks(MODEL));
+    s3r_router_request request = ask(voices, "a");
+    request.by_segment = true;
+    assert_int_equal(s3r_router_transcribe(router, api.context, &request, 1, NULL,
+                                           take_segments, &one, &err),
+                     S3R_OK);
+    assert_int_equal(one.results, 1);
+    assert_int_equal(one.count, 3); /* too far apart to be joined */
+    assert_string_equal(one.mask, "a");
+    for (size_t i = 0; i < 3; i++) {
+        static const double starts[] = {1, 3.5, 6};
+        assert_true(fabs(one.starts[i] - starts[i]) < 0.35);
+        assert_true(fabs(one.ends[i] - starts[i] - 0.8) < 0.35);
+        assert_string_equal(one.masks[i], "a");
+    }
+    request.masks = "all";
+    assert_int_equal(s3r_router_transcribe(router, api.context, &request, 1, NULL,
+                                           take_segments, &many, &err),
+                     S3R_OK);
+    assert_true(many.count >= 1 && many.words >= many.count);
+    assert_non_null(strstr(many.mask, many.masks[0]));
+    /* Nobody speaks: nothing is written. */
+    static float silence[2 * RATE];
+    const char *quiet = test_path(test_folder(), "quiet.wav");
+    test_write_frames(quiet, WAV, RATE, 1, silence, 2 * RATE);
+    request.path = quiet;
+    assert_int_equal(s3r_router_transcribe(router, api.context, &request, 1, NULL,
+                                           take_segments, &none, &err),
+                     S3R_OK);
+    assert_int_equal(none.results, 1);
+    assert_int_equal(none.words, 0);
+    assert_string_equal(none.text, "");
     s3r_router_close(router);
     test_api_close(&api);
 }
@@ -375,11 +486,11 @@ static void test_a_bad_mask_fails_alone(void **state)
     assert_int_equal(count, MASKS + 2);
     assert_int_equal(unreadable, 1);
     const s3r_router_request requests[] = {
-        {audio_files()[1], "a"},    {audio_files()[1], "b"},
-        {audio_files()[1], "none"}, {audio_files()[1], "other"},
-        {audio_files()[1], "tpo"},  {"/nowhere/x.wav", "a"},
-        {audio_files()[1], "cs"},   {audio_files()[1], "a,b,top"},
-        {audio_files()[1], "nl"}};
+        ask(audio_files()[1], "a"),    ask(audio_files()[1], "b"),
+        ask(audio_files()[1], "none"), ask(audio_files()[1], "other"),
+        ask(audio_files()[1], "tpo"),  ask("/nowhere/x.wav", "a"),
+        ask(audio_files()[1], "cs"),   ask(audio_files()[1], "a,b,top"),
+        ask(audio_files()[1], "nl")};
     assert_int_equal(s3r_router_transcribe(router, api.context, requests,
                                            S3R_ARRAY_LEN(requests), NULL, take, &got,
                                            &err),
@@ -424,7 +535,7 @@ static void test_usage(void **state)
     router = open_router(&api, write_masks(MODEL));
     s3r_transcribe_options_init(&options);
     options.features_folder = empty;
-    const s3r_router_request request = {audio_files()[1], "all"};
+    const s3r_router_request request = ask(audio_files()[1], "all");
     test_expect_failure(s3r_router_transcribe(router, api.context, &request, 1, &options,
                                               take, NULL, &err),
                         &err, S3R_ERR_USAGE, "no features");
@@ -465,8 +576,8 @@ static void *work(void *context)
         hearing got = {0};
         w->seed = w->seed * 1664525u + 1013904223u;
         size_t mask = (w->seed >> 16) % MASKS, file = (w->seed >> 8) % FILES;
-        const s3r_router_request request[2] = {{audio_files()[file], masks[mask].name},
-                                               {audio_files()[file], "nobody"}};
+        const s3r_router_request request[2] = {ask(audio_files()[file], masks[mask].name),
+                                               ask(audio_files()[file], "nobody")};
         w->wrong += s3r_router_transcribe(w->router, own, request, 2, NULL, take, &got,
                                           &error) != S3R_ERR_PARTIAL;
         w->wrong += got.count != 2 || got.items[1].status != S3R_ERR_USAGE ||
@@ -504,15 +615,17 @@ static void test_threads_see_their_own_masks(void **state)
 
 /* ---- no memory ---- */
 
-static const char *fault_folder;
+static const char *fault_folder, *fault_voices;
 
 static s3r_status route_once(void *context, s3r_error *error)
 {
     const test_api *api = context;
     hearing got = {0};
     s3r_router *router = NULL;
-    const s3r_router_request requests[] = {{audio_files()[1], "a,top"},
-                                           {audio_files()[2], "lora"}};
+    s3r_router_request requests[] = {ask(audio_files()[1], "a,top"),
+                                     ask(audio_files()[2], "lora"),
+                                     ask(fault_voices, "a,b")};
+    requests[2].by_segment = true;
     s3r_status status = s3r_router_open(&router, api->model, fault_folder, error);
     if (status == S3R_OK)
         status = s3r_router_transcribe(router, api->context, requests, 2, NULL, take,
@@ -531,6 +644,7 @@ static void test_survives_lack_of_memory(void **state)
     (void)state;
     test_api api;
     fault_folder = write_masks(MODEL);
+    fault_voices = write_voices(test_folder());
     open_api(&api, MODEL, 1, false);
     test_survives_alloc_faults(route_once, &api);
     test_api_close(&api);
@@ -543,6 +657,7 @@ int main(void)
         cmocka_unit_test(test_mixes_in_bf16),
         cmocka_unit_test(test_mixes_in_int8),
         cmocka_unit_test(test_surest_of_all),
+        cmocka_unit_test(test_each_segment_in_its_surest_mask),
         cmocka_unit_test(test_a_bad_mask_fails_alone),
         cmocka_unit_test(test_usage),
         cmocka_unit_test(test_threads_see_their_own_masks),

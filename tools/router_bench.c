@@ -81,12 +81,17 @@ static s3r_status run_backbone(bench *b, s3r_error *err)
                           b->files, NULL, ignore, NULL, err);
 }
 
+static s3r_router_request request(const char *path, const char *masks)
+{
+    return (s3r_router_request){.path = path, .masks = masks};
+}
+
 /* All files in the mask with the number `mask`, or (SIZE_MAX) in one after another. */
 static void set_requests(bench *b, size_t mask)
 {
     for (size_t i = 0; i < b->files; i++)
-        b->requests[i] = (s3r_router_request){
-            b->paths[i], b->masks[mask == SIZE_MAX ? i % b->mask_count : mask].name};
+        b->requests[i] = request(
+            b->paths[i], b->masks[mask == SIZE_MAX ? i % b->mask_count : mask].name);
 }
 
 static s3r_status run_one_mask(bench *b, s3r_error *err)
@@ -107,7 +112,7 @@ static s3r_status run_by_mask(bench *b, s3r_error *err)
     for (size_t m = 0; m < b->mask_count; m++) {
         size_t count = 0;
         for (size_t i = m; i < b->files; i += b->mask_count)
-            b->requests[count++] = (s3r_router_request){b->paths[i], b->masks[m].name};
+            b->requests[count++] = request(b->paths[i], b->masks[m].name);
         if (count > 0)
             S3R_TRY(route(b, count, err));
     }
@@ -116,14 +121,14 @@ static s3r_status run_by_mask(bench *b, s3r_error *err)
 
 static s3r_status run_all(bench *b, s3r_error *err)
 {
-    b->requests[0] = (s3r_router_request){b->paths[0], "all"};
+    b->requests[0] = request(b->paths[0], "all");
     return route(b, 1, err);
 }
 
 static s3r_status run_each(bench *b, s3r_error *err)
 {
     for (size_t m = 0; m < b->mask_count; m++) {
-        b->requests[0] = (s3r_router_request){b->paths[0], b->masks[m].name};
+        b->requests[0] = request(b->paths[0], b->masks[m].name);
         S3R_TRY(route(b, 1, err));
     }
     return S3R_OK;

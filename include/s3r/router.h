@@ -74,6 +74,11 @@ typedef struct s3r_router_request {
      * "auto:cs,nl" of these
      */
     const char *masks;
+    /* One result: each stretch of speech in the mask that is surest there.  Stretches are
+     * those of voice_only (s3r/transcribe.h), joined to at least 1.5 s where no more than
+     * 1 s lies between; what lies outside has no text.  The result's mask is "cs,nl,cs",
+     * in the order of time, and its segments say where. */
+    bool by_segment;
 } s3r_router_request;
 
 /*

@@ -51,6 +51,7 @@ typedef struct s3r_word {
 /* A stretch of speech. */
 typedef struct s3r_segment {
     double start_s, end_s;
+    const char *mask; /* that its text is of; NULL but with by_segment (s3r/router.h) */
 } s3r_segment;
 
 /* What became of one file.  Everything in it is valid during the callback only. */

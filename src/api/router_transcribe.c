@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/router_handle.h"
+#include "api/transcribe_by_segment.h"
 #include "api/transcribe_run.h"
 
 #define AUTO "auto"
@@ -143,7 +144,11 @@ static s3r_status make_requests(mask_routing *routing, const s3r_router_request 
         const mask_choice *choice;
         S3R_TRY(find_choice(routing, requests[i].masks, &choice, err));
         routing->requests[i] = (s3r_transcribe_request){
-            requests[i].path, choice->lanes, choice->lane_count, choice->picks_surest};
+            .path = requests[i].path,
+            .index = i,
+            .lanes = choice->lanes,
+            .lane_count = choice->lane_count,
+            .picks_surest = choice->picks_surest || requests[i].by_segment};
     }
     return S3R_OK;
 }
@@ -191,6 +196,35 @@ static s3r_status open_outputs(const s3r_router_request *requests, size_t count,
     return status;
 }
 
+/* Requests by segment one by one, those between them together. */
+static s3r_status run_requests(const mask_routing *routing,
+                               const s3r_router_request *requests, size_t count,
+                               const s3r_transcribe_options *options,
+                               s3r_result_fn result, void *result_context, s3r_error *err)
+{
+    s3r_status status = S3R_OK;
+    const s3r_model *base = routing->router->backbone;
+    size_t failed = 0;
+    for (size_t first = 0, end; first < count; first = end) {
+        size_t more = 0;
+        for (end = first; end < count && !requests[end].by_segment;)
+            end++;
+        if (end == first) {
+            status = s3r_transcribe_by_segment(routing->context, base,
+                                               &routing->requests[end++], options, result,
+                                               result_context, &more, err);
+        } else {
+            status = s3r_transcribe_requests(routing->context, base,
+                                             routing->requests + first, end - first,
+                                             options, result, result_context, &more, err);
+        }
+        if (status != S3R_OK)
+            return status;
+        failed += more;
+    }
+    return s3r_transcribe_end(failed, count, err);
+}
+
 s3r_status s3r_router_transcribe(s3r_router *router, s3r_context *context,
                                  const s3r_router_request *requests, size_t count,
                                  const s3r_transcribe_options *options,
@@ -207,8 +241,8 @@ s3r_status s3r_router_transcribe(s3r_router *router, s3r_context *context,
     S3R_TRY(open_outputs(requests, count, options, err));
     s3r_status status = make_requests(&routing, requests, count, err);
     if (status == S3R_OK)
-        status = s3r_transcribe_requests(context, router->backbone, routing.requests,
-                                         count, options, result, result_context, err);
+        status =
+            run_requests(&routing, requests, count, options, result, result_context, err);
     release(&routing);
     return status;
 }

@@ -118,9 +118,12 @@ s3r_status s3r_transcribe(s3r_context *context, const s3r_model *model,
         return s3r_fail_memory(err, "the requests", path_count * sizeof *requests);
     const s3r_transcribe_lane lane = {.model = model};
     for (size_t i = 0; i < path_count; i++)
-        requests[i] = (s3r_transcribe_request){paths[i], &lane, 1, false};
-    s3r_status status = s3r_transcribe_requests(context, model, requests, path_count,
-                                                options, result, result_context, err);
+        requests[i] = (s3r_transcribe_request){
+            .path = paths[i], .index = i, .lanes = &lane, .lane_count = 1};
+    size_t failed = 0;
+    s3r_status status =
+        s3r_transcribe_requests(context, model, requests, path_count, options, result,
+                                result_context, &failed, err);
     s3r_free(requests);
-    return status;
+    return status == S3R_OK ? s3r_transcribe_end(failed, path_count, err) : status;
 }

@@ -72,7 +72,8 @@ static s3r_status load_file(s3r_heard_file *file, const s3r_model *model,
     audio.raw_rate_hz = options->raw_rate_hz;
     audio.allow_ffmpeg = options->allow_ffmpeg;
     audio.max_sample_count = LONGEST_SECONDS * model->config.sample_rate;
-    S3R_TRY(s3r_audio_load(&file->audio, file->path, &audio, err));
+    if (!file->is_borrowed)
+        S3R_TRY(s3r_audio_load(&file->audio, file->path, &audio, err));
     file->frames = s3r_config_frames(&model->config, file->audio.sample_count);
     return S3R_OK;
 }
@@ -85,7 +86,8 @@ void s3r_heard_file_load(s3r_heard_file *file, const s3r_model *model,
 
 void s3r_heard_file_release(s3r_heard_file *file)
 {
-    s3r_audio_release(&file->audio);
+    if (!file->is_borrowed)
+        s3r_audio_release(&file->audio);
     file->audio = (s3r_audio){0};
 }
 

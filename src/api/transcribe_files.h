@@ -16,6 +16,7 @@ typedef struct s3r_heard_file {
     const char *path;
     size_t index;
     s3r_audio audio;
+    bool is_borrowed; /* the audio is the caller's */
     s3r_status status;
     s3r_error error; /* why it cannot be heard */
     size_t frames;

@@ -27,6 +27,7 @@ typedef struct transcribe_run {
     const s3r_transcribe_options *options;
     const s3r_transcribe_request *requests;
     size_t request_count;
+    size_t first;          /* request of the batch */
     double *seconds;       /* [request_count] of the audio, as headers tell; negative: not
                               known */
     s3r_heard_file *files; /* of the batch, a request each */
@@ -302,11 +303,16 @@ static size_t choose_batch(const transcribe_run *run, size_t first)
 
 static void set_batch(transcribe_run *run, size_t first)
 {
+    run->first = first;
     run->file_count = choose_batch(run, first);
     run->job_count = 0;
     for (size_t i = 0; i < run->file_count; i++) {
         const s3r_transcribe_request *request = &run->requests[first + i];
-        run->files[i] = (s3r_heard_file){.path = request->path, .index = first + i};
+        run->files[i] = (s3r_heard_file){.path = request->path, .index = request->index};
+        if (request->audio) {
+            run->files[i].audio = *request->audio;
+            run->files[i].is_borrowed = true;
+        }
         for (size_t part = 0; part < request->lane_count; part++) {
             const s3r_transcribe_lane *lane = &request->lanes[part];
             s3r_file_job *job = &run->jobs[run->job_count++];
@@ -346,7 +352,7 @@ static s3r_status report_file(transcribe_run *run, size_t from, size_t end,
 {
     const s3r_heard_file *file = run->jobs[from].file;
     bool has_failed = false;
-    if (run->requests[file->index].picks_surest) {
+    if (run->requests[run->first + (size_t)(file - run->files)].picks_surest) {
         from = surest_job(run, from, end);
         end = from + 1;
         run->jobs[from].part = 0;
@@ -422,7 +428,9 @@ static s3r_status make_room(transcribe_run *run, s3r_error *err)
         !run->waiting || !run->running)
         return s3r_fail_memory(err, "a batch", jobs * sizeof *run->jobs);
     for (size_t i = 0; i < run->request_count; i++) {
-        run->seconds[i] = s3r_audio_probe_seconds(run->requests[i].path);
+        const s3r_audio *audio = run->requests[i].audio;
+        run->seconds[i] = audio ? (double)audio->sample_count / audio->sample_rate_hz
+                                : s3r_audio_probe_seconds(run->requests[i].path);
         run->total_s += fmax(run->seconds[i], 0.0);
     }
     return S3R_OK;
@@ -432,7 +440,7 @@ s3r_status s3r_transcribe_requests(s3r_context *context, const s3r_model *base,
                                    const s3r_transcribe_request *requests, size_t count,
                                    const s3r_transcribe_options *options,
                                    s3r_result_fn result, void *result_context,
-                                   s3r_error *err)
+                                   size_t *failed, s3r_error *err)
 {
     transcribe_run run = {.context = context,
                           .base = base,
@@ -446,8 +454,13 @@ s3r_status s3r_transcribe_requests(s3r_context *context, const s3r_model *base,
                           run.waves,   run.waiting, run.running};
     for (size_t i = 0; i < S3R_ARRAY_LEN(room); i++)
         s3r_free(room[i]);
-    if (status == S3R_OK && run.failed > 0)
-        return s3r_fail(err, S3R_ERR_PARTIAL, "%zu of %zu files failed", run.failed,
-                        count);
+    *failed = run.failed;
     return status;
+}
+
+s3r_status s3r_transcribe_end(size_t failed, size_t count, s3r_error *err)
+{
+    if (failed == 0)
+        return S3R_OK;
+    return s3r_fail(err, S3R_ERR_PARTIAL, "%zu of %zu files failed", failed, count);
 }

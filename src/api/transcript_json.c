@@ -23,6 +23,15 @@ static json_t *text_of(const char *bytes)
     return string;
 }
 
+/* Adds a text; takes the object's place: NULL without memory. */
+static json_t *add_text(json_t *object, const char *key, const char *text)
+{
+    if (object && json_object_set_new(object, key, text_of(text)) == 0)
+        return object;
+    json_decref(object);
+    return NULL;
+}
+
 static json_t *ms_of(const s3r_result *result, size_t frame)
 {
     return rounded(1000 * result->frame_s * (double)frame, 1e-3);
@@ -73,8 +82,10 @@ static json_t *describe_all(const s3r_result *result,
 static json_t *describe_segment(const s3r_result *result, size_t index)
 {
     const s3r_segment *segment = &result->segments[index];
-    return json_pack("{s:o, s:o}", "start_ms", rounded(1000 * segment->start_s, 1e-3),
-                     "end_ms", rounded(1000 * segment->end_s, 1e-3));
+    json_t *object =
+        json_pack("{s:o, s:o}", "start_ms", rounded(1000 * segment->start_s, 1e-3),
+                  "end_ms", rounded(1000 * segment->end_s, 1e-3));
+    return segment->mask ? add_text(object, "mask", segment->mask) : object;
 }
 
 static json_t *describe_hypothesis(const s3r_result *result, size_t index)
@@ -120,11 +131,8 @@ void s3r_transcript_write_json(s3r_text_buffer *out, const s3r_transcript_source
 {
     const s3r_result *result = source->result;
     json_t *object = describe(result);
-    if (object && result->mask &&
-        json_object_set_new(object, "mask", text_of(result->mask)) != 0) {
-        json_decref(object);
-        object = NULL;
-    }
+    if (result->mask)
+        object = add_text(object, "mask", result->mask);
     if (result->segments)
         object =
             add_list(object, result, "segments", describe_segment, result->segment_count);

@@ -26,7 +26,8 @@ static void gate_frames(s3r_voice_gate *gate, const s3r_model *model,
             has_labels = has_labels || is_printed(&model->vocabulary, best_ids[at]);
         if (has_labels)
             gate->segments[gate->count++] =
-                (s3r_segment){(double)voice->start / rate, (double)voice->end / rate};
+                (s3r_segment){.start_s = (double)voice->start / rate,
+                              .end_s = (double)voice->end / rate};
     }
     for (; at < frames; at++)
         best_ids[at] = model->vocabulary.blank_id;

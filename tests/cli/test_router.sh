@@ -86,3 +86,10 @@ expect 0 mask list -m "$tiny" "$masks"
 stdout_has '^lora +und +ctc +lora +ok$'
 expect 6 mask list -m "$golden/hubert_group" "$masks"
 stderr_has 'made for another backbone'
+
+# By segment: what is no speech has no text, what is has that of one mask.
+expect 0 transcribe -m "$tiny" -M "$masks" -l lora --by-segment -f json "$clip"
+stdout_has '"mask":"(lora)?"'
+stdout_has '"segments":\['
+expect 2 transcribe -m "$tiny" --by-segment "$clip"
+stderr_has '^s3r: --by-segment: expected --masks$'
