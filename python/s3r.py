@@ -109,7 +109,7 @@ class _word(Structure):
 
 
 class _segment(Structure):
-    _fields_ = [("start_s", c_double), ("end_s", c_double)]
+    _fields_ = [("start_s", c_double), ("end_s", c_double), ("mask", c_char_p)]
 
 
 class _result(Structure):
@@ -143,7 +143,7 @@ class _router_mask(Structure):
 
 
 class _router_request(Structure):
-    _fields_ = [("path", c_char_p), ("masks", c_char_p)]
+    _fields_ = [("path", c_char_p), ("masks", c_char_p), ("by_segment", c_bool)]
 
 
 _handle, _new_handle, _error_out = c_void_p, POINTER(c_void_p), POINTER(_error)
@@ -415,6 +415,7 @@ class Segment(NamedTuple):
     """A stretch of speech, in seconds."""
     start: float
     end: float
+    mask: Optional[str]  # that its text is of; None but with by_segment
 
 
 @dataclass(frozen=True)
@@ -431,7 +432,7 @@ class Result:
     confidence: float
     words: list     # of Word
     labels: list    # of Label
-    segments: list  # of Segment, with voice_only
+    segments: list  # of Segment, with voice_only or by_segment
     duration_s: float
     frame_count: int
     frame_s: float  # seconds from frame to frame
@@ -570,11 +571,12 @@ class Router(_Closable):
             _call(_lib.router_get_model, handle.pointer, using, _path(name), byref(pointer))
         return Model._of_handle(_Handle(pointer, lambda _: None, handle), self._context)
 
-    def transcribe(self, requests, on_progress=None, formats=(), **options):
+    def transcribe(self, requests, on_progress=None, formats=(), by_segment=False, **options):
         """Transcribes (path, masks) pairs; masks is "cs", "cs,nl", "all", "auto" or
-        "auto:cs,nl".  Otherwise as Model.transcribe; results come by request and mask."""
+        "auto:cs,nl".  Otherwise as Model.transcribe; results come by request and mask.
+        by_segment: one result a request, each stretch of speech in its surest mask."""
         handle = self._open_handle()
-        encoded = [(_path(path), _path(masks)) for path, masks in requests]
+        encoded = [(_path(path), _path(masks), by_segment) for path, masks in requests]
         inputs = (_router_request * len(encoded))(*encoded)
 
         def call(using, *rest):
@@ -644,7 +646,8 @@ def _read_result(pointer, formats):
         labels=[Label(_text(label.text), label.id, label.start_frame * step,
                       label.end_frame * step, label.confidence)
                 for label in found.labels[:found.label_count]],
-        segments=[Segment(segment.start_s, segment.end_s)
+        segments=[Segment(segment.start_s, segment.end_s,
+                          None if segment.mask is None else os.fsdecode(segment.mask))
                   for segment in found.segments[:found.segment_count]],
         duration_s=found.duration_s, frame_count=found.frame_count, frame_s=step,
         formats=texts)

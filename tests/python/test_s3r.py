@@ -81,7 +81,7 @@ class Transcribing(WithModels):
             [line] = program("transcribe", "-m", self.tiny, "-f", "json", "--vad", "--window",
                              1, "--context", 0.1, CLIPS[0]).splitlines()
             self.check(result, line)
-            self.assertEqual([[round(1000 * edge, 3) for edge in segment]
+            self.assertEqual([[round(1000 * edge, 3) for edge in segment[:2]]
                               for segment in result.segments],
                              [[segment["start_ms"], segment["end_ms"]]
                               for segment in json.loads(line)["segments"]])
@@ -129,6 +129,9 @@ class Transcribing(WithModels):
                               (1, 0, 1, "lora")])
             self.assertEqual(results[4].status, s3r.Status.USAGE)
             self.assertIn('did you mean "lora"', results[4].message)
+            [whole] = router.transcribe([(CLIPS[0], "lora")], by_segment=True)
+            self.assertTrue(all(segment.mask == "lora" for segment in whole.segments))
+            self.assertEqual(whole.mask, "lora" if whole.segments else "")
             lora = router["lora"]
             self.assertEqual(lora.info.method, "lora")
             self.assertEqual(one(lora, CLIPS[1]).words, results[3].words)
