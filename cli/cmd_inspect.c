@@ -113,13 +113,13 @@ static void print_network(const json_t *facts)
            json_real_value(json_object_get(network, "layer_norm_eps")));
 }
 
-/* Labels side by side, wrapped. */
-static void print_labels(const json_t *vocabulary)
+/* Labels (or languages) side by side, wrapped. */
+static void print_labels(const char *title, const json_t *labels)
 {
     size_t index = 0, column = LABEL_COLUMNS;
     json_t *value = NULL;
-    printf("vocabulary  ");
-    json_array_foreach(vocabulary, index, value)
+    printf("%-12s", title);
+    json_array_foreach(labels, index, value)
     {
         char *label = s3r_line_from_text(json_string_value(value));
         size_t length = label ? strlen(label) : 0;
@@ -137,6 +137,12 @@ static void print_labels(const json_t *vocabulary)
 static void print_head(const json_t *facts)
 {
     const json_t *vocabulary = json_object_get(facts, "vocabulary");
+    const json_t *languages = json_object_get(facts, "languages");
+    if (json_is_array(languages)) {
+        printf("head         languages, %zu\n", json_array_size(languages));
+        print_labels("languages", languages);
+        return;
+    }
     if (!json_is_true(json_object_get(facts, "has_head"))) {
         printf("head         none: a pretrained backbone\n");
         return;
@@ -144,7 +150,7 @@ static void print_head(const json_t *facts)
     printf("head         CTC, %zu labels, blank %zu\n", number_of(facts, "label_count"),
            number_of(facts, "blank_id"));
     if (json_is_array(vocabulary))
-        print_labels(vocabulary);
+        print_labels("vocabulary", vocabulary);
     else
         printf("vocabulary   none beside the weights\n");
 }

@@ -70,7 +70,10 @@ static void print_parts(const json_t *info)
     if (json_is_object(json_object_get(facts, "adapter")))
         printf("adapters     of width %lld\n",
                (long long)number_of(json_object_get(facts, "adapter"), "width"));
-    if (number_of(info, "label_count") > 0)
+    if (json_is_array(json_object_get(facts, "languages")))
+        printf("head         languages, %lld\n",
+               (long long)number_of(info, "label_count"));
+    else if (number_of(info, "label_count") > 0)
         printf("head         CTC, %lld labels\n",
                (long long)number_of(info, "label_count"));
     else
@@ -84,6 +87,21 @@ static void print_vocabulary(const json_t *vocabulary)
     if (labels > 0)
         printf("vocabulary   %zu labels, %s\n", labels,
                are_phonemes ? "phonemes" : "characters");
+}
+
+/* On one line, however many. */
+static void print_languages(const json_t *languages)
+{
+    size_t index = 0;
+    json_t *name = NULL;
+    json_array_foreach(languages, index, name)
+    {
+        char *line = s3r_line_from_text(json_string_value(name));
+        printf(index == 0 ? "languages    %s" : ", %s", line ? line : "");
+        free(line);
+    }
+    if (index > 0)
+        putchar('\n');
 }
 
 static void print_whole_number(const char *title, const json_t *number)
@@ -146,6 +164,7 @@ static void print_text(const json_t *info)
     putchar('\n');
     print_parts(info);
     print_vocabulary(json_object_get(facts, "vocabulary"));
+    print_languages(json_object_get(facts, "languages"));
     print_whole_number("seed", json_object_get(facts, "seed"));
     print_whole_number("step", json_object_get(facts, "step"));
     print_numbers("data", json_object_get(facts, "data"));

@@ -98,6 +98,15 @@ static json_t *describe_vocabulary(const s3r_model *model, const s3r_model_info 
     return labels;
 }
 
+/* null unless the model tells languages apart. */
+static json_t *describe_languages(const s3r_model *model, const s3r_model_info *info)
+{
+    json_t *names = info->language_count > 0 ? json_array() : json_null();
+    for (size_t i = 0; i < info->language_count; i++)
+        json_array_append_new(names, s3r_json_from_bytes(s3r_model_language(model, i)));
+    return names;
+}
+
 /* Text that a checkpoint may lack. */
 static json_t *optional(const char *text)
 {
@@ -134,18 +143,18 @@ json_t *s3r_model_facts(const s3r_model *model, const char *hash)
     s3r_model_info info;
     s3r_model_get_info(model, &info);
     json_t *facts = json_pack(
-        "{s:o, s:o, s:b, s:s, s:o, s:o, s:o, s:o, s:I, s:o, s:b, s:I, s:o, s:o, s:I, "
-        "s:I, s:I, s:I, s:I}",
+        "{s:o, s:o, s:b, s:s, s:o, s:o, s:o, s:o, s:I, s:o, s:s, s:b, s:I, s:o, s:o, "
+        "s:o, s:I, s:I, s:I, s:I, s:I}",
         "path", s3r_json_from_bytes(info.path), "format", optional(info.format),
         "is_fairseq", info.is_fairseq, "family", info.family, "architecture",
         optional(info.architecture), "license", optional(info.license), "hash",
         optional(hash), "mask", describe_mask(&info), "sample_rate_hz",
-        (json_int_t)info.sample_rate_hz, "network", describe_network(&info), "has_head",
-        info.has_head, "label_count", (json_int_t)info.label_count, "blank_id",
-        info.has_head ? json_integer((json_int_t)info.blank_id) : json_null(),
-        "vocabulary", describe_vocabulary(model, &info), "tensor_count",
-        (json_int_t)info.tensor_count, "parameter_count",
-        (json_int_t)info.parameter_count, "encoder_parameter_count",
+        (json_int_t)info.sample_rate_hz, "network", describe_network(&info), "task",
+        info.task, "has_head", info.has_head, "label_count", (json_int_t)info.label_count,
+        "blank_id", info.has_head ? json_integer((json_int_t)info.blank_id) : json_null(),
+        "vocabulary", describe_vocabulary(model, &info), "languages",
+        describe_languages(model, &info), "tensor_count", (json_int_t)info.tensor_count,
+        "parameter_count", (json_int_t)info.parameter_count, "encoder_parameter_count",
         (json_int_t)info.encoder_parameter_count, "stored_bytes",
         (json_int_t)info.stored_bytes, "prepared_bytes", (json_int_t)info.prepared_bytes);
     if (facts)

@@ -136,6 +136,14 @@ static json_t *make_vocabulary(size_t labels)
                      "delimiter_text", " ", "lower_case_output", 0, "phonemes", 0);
 }
 
+static json_t *make_languages(size_t count)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(list, json_sprintf("l%zu", i));
+    return list;
+}
+
 static bool add_facts(mask_maker *m, const char *hash)
 {
     const test_mask_options *options = m->options;
@@ -150,6 +158,11 @@ static bool add_facts(mask_maker *m, const char *hash)
         "recipe", "none\n", "seed", 1, "license", "CC0-1.0", "created_by", "a test",
         "metrics", "wer", 0.5);
     m->content->facts = facts;
+    if (facts && options->identifies_languages) {
+        json_object_set_new(facts, "task", json_string(S3R_TASK_LID));
+        json_object_set_new(facts, "languages", make_languages(options->labels));
+        json_object_del(facts, "vocabulary");
+    }
     if (facts && options->has_lora)
         json_object_set_new(
             facts, "lora",

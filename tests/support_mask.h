@@ -21,6 +21,7 @@ typedef struct test_mask_options {
     size_t first_block;   /* masks and low-rank updates are of the blocks from here on */
     const char *language; /* "und" when NULL */
     size_t labels;        /* 2 .. 26 + 2 */
+    bool identifies_languages; /* task "lid": the labels are languages "l0", "l1", ... */
     uint64_t seed;
 } test_mask_options;
 

@@ -207,6 +207,44 @@ static void test_heads(void **state)
     must(s3r_mask_verify(headless, api.model, &err));
 }
 
+/* A head for languages comes with its languages, and with nothing else's facts. */
+static void test_language_heads(void **state)
+{
+    (void)state;
+    const char *lid = test_path(folder, "lid.s3m");
+    const test_mask_options options = {.has_masks = true,
+                                       .sparsity = 0.2,
+                                       .labels = 3,
+                                       .identifies_languages = true,
+                                       .seed = 6};
+    s3r_mask_file z;
+    must(test_mask_write(lid, MODEL, &options, &err));
+    static const struct {
+        bool is_first;
+        const char *head, *task;
+    } cases[] = {{true, NULL, "lid"},
+                 {true, "none", "none"},
+                 {false, NULL, "ctc"},
+                 {false, "lid", "lid"}};
+    for (size_t i = 0; i < S3R_ARRAY_LEN(cases); i++) {
+        const char *const paths[] = {cases[i].is_first ? lid : a,
+                                     cases[i].is_first ? a : lid};
+        const char *head = cases[i].head;
+        must(
+            combine("or", paths, 2, head && strcmp(head, "lid") == 0 ? lid : head, NULL));
+        must(s3r_mask_verify(out, api.model, &err));
+        must(s3r_mask_file_open(&z, out, &err));
+        assert_string_equal(z.task, cases[i].task);
+        assert_int_equal(json_array_size(json_object_get(z.facts, "languages")),
+                         z.identifies_languages ? 3 : 0);
+        assert_int_equal(json_is_object(json_object_get(z.facts, "vocabulary")),
+                         strcmp(z.task, "ctc") == 0);
+        s3r_mask_file_close(&z);
+    }
+    must(s3r_mask_pack(api.context, api.model, lid, lid, &err));
+    must(s3r_mask_verify(lid, api.model, &err));
+}
+
 /* What one file does not mask, it keeps whole. */
 static void test_absent_matrices(void **state)
 {
@@ -402,11 +440,17 @@ static void test_without_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bits),       cmocka_unit_test(test_provenance),
-        cmocka_unit_test(test_heads),      cmocka_unit_test(test_compact_operand),
-        cmocka_unit_test(test_random),     cmocka_unit_test(test_absent_matrices),
-        cmocka_unit_test(test_compare),    cmocka_unit_test(test_misfits),
-        cmocka_unit_test(test_two_shapes), cmocka_unit_test(test_without_memory),
+        cmocka_unit_test(test_bits),
+        cmocka_unit_test(test_provenance),
+        cmocka_unit_test(test_heads),
+        cmocka_unit_test(test_language_heads),
+        cmocka_unit_test(test_compact_operand),
+        cmocka_unit_test(test_random),
+        cmocka_unit_test(test_absent_matrices),
+        cmocka_unit_test(test_compare),
+        cmocka_unit_test(test_misfits),
+        cmocka_unit_test(test_two_shapes),
+        cmocka_unit_test(test_without_memory),
     };
     set_up();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

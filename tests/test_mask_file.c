@@ -288,7 +288,7 @@ static const bad_case bad_cases[] = {
      .fact = "backbone.family",
      .value = "7"},
     {.said = "\"task\": expected text", .fact = "task"},
-    {.said = "\"task\": expected ctc or none, found \"asr\"",
+    {.said = "\"task\": expected ctc, lid or none, found \"asr\"",
      .fact = "task",
      .value = "\"asr\""},
     {.said = "\"method\": expected text", .fact = "method", .value = "\"\""},
@@ -344,6 +344,9 @@ static const bad_case bad_cases[] = {
     {.said = "\"vocabulary\": expected an object, found nothing", .fact = "vocabulary"},
     {.said = "x.s3m", .fact = "vocabulary.labels", .value = "[\"<pad>\",\"|\"]"},
     {.said = "x.s3m", .fact = "vocabulary.blank", .value = "9"},
+    {.said = "\"languages\": expected null, since the task is ctc, found [\"de\",\"nl\"]",
+     .fact = "languages",
+     .value = "[\"de\",\"nl\"]"},
     {.said = "\"values/z.bias\": expected F32, found F16",
      .tensor = "values/z.bias",
      .dtype = S3R_DTYPE_F16},
@@ -377,24 +380,74 @@ static const bad_case bad_cases[] = {
      .name = "scores/x.weight"},
 };
 
+static void expect_spoilt(content c, const bad_case *bad)
+{
+    s3r_mask_file file;
+    spoil(&c, bad);
+    const char *path = write_content(&c);
+    s3r_status status = s3r_mask_file_open(&file, path, &err);
+    test_expect_failure(status, &err, S3R_ERR_MODEL, bad->said);
+    assert_non_null(strstr(err.message, "x.s3m"));
+}
+
 static void test_contradictions(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < S3R_ARRAY_LEN(bad_cases); i++) {
-        content c = make_content();
-        s3r_mask_file file;
-        spoil(&c, &bad_cases[i]);
-        const char *path = write_content(&c);
-        s3r_status status = s3r_mask_file_open(&file, path, &err);
-        test_expect_failure(status, &err, S3R_ERR_MODEL, bad_cases[i].said);
-        assert_non_null(strstr(err.message, "x.s3m"));
-    }
+    for (size_t i = 0; i < S3R_ARRAY_LEN(bad_cases); i++)
+        expect_spoilt(make_content(), &bad_cases[i]);
 }
 
-static void test_without_memory(void **state)
+/* ---- languages ---- */
+
+static content make_language_content(void)
+{
+    content c = make_content();
+    json_object_set_new(c.facts, "task", json_string("lid"));
+    json_object_set_new(c.facts, "vocabulary", json_null());
+    json_object_set_new(c.facts, "languages", json_pack("[sss]", "nl", "de", "pt-BR"));
+    return c;
+}
+
+static const bad_case bad_language_cases[] = {
+    {.said = "\"vocabulary\": expected null, since the task is lid, found 1",
+     .fact = "vocabulary",
+     .value = "1"},
+    {.said = "\"languages\": expected 2 to 8192 different texts, found nothing",
+     .fact = "languages"},
+    {.said = "\"languages\": expected 3 as head/weight has rows, found 2",
+     .fact = "languages",
+     .value = "[\"de\",\"nl\"]"},
+    {.said = "different texts, found [\"de\",\"nl\",\"de\"]",
+     .fact = "languages",
+     .value = "[\"de\",\"nl\",\"de\"]"},
+    {.said = "\"head/weight\": expected F32 of 2 dimensions, found nothing",
+     .tensor = "head/weight",
+     .name = ""},
+    {.said = "one value a row of head/weight, found F32 [2]",
+     .tensor = "head/bias",
+     .rank = 1,
+     .shape = {2}},
+    {.said = "\"head/weight\": expected no head, since the task is none",
+     .fact = "task",
+     .value = "\"none\""},
+};
+
+static void test_languages(void **state)
 {
     (void)state;
-    content c = make_content();
+    content c = make_language_content();
+    s3r_mask_file file;
+    if (s3r_mask_file_open(&file, write_content(&c), &err) != S3R_OK)
+        fail_msg("%s", err.message);
+    assert_true(file.has_head && file.identifies_languages);
+    assert_string_equal(file.task, "lid");
+    s3r_mask_file_close(&file);
+    for (size_t i = 0; i < S3R_ARRAY_LEN(bad_language_cases); i++)
+        expect_spoilt(make_language_content(), &bad_language_cases[i]);
+}
+
+static void open_without_memory(content c)
+{
     const char *path = write_content(&c);
     s3r_status status = S3R_ERR_RESOURCE;
     for (size_t n = 1; status != S3R_OK; n++) {
@@ -407,12 +460,20 @@ static void test_without_memory(void **state)
     }
 }
 
+static void test_without_memory(void **state)
+{
+    (void)state;
+    open_without_memory(make_content());
+    open_without_memory(make_language_content());
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip),     cmocka_unit_test(test_cut_short),
         cmocka_unit_test(test_flipped_bits),   cmocka_unit_test(test_other_kinds),
         cmocka_unit_test(test_contradictions), cmocka_unit_test(test_without_memory),
+        cmocka_unit_test(test_languages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -47,6 +47,12 @@ static const test_mask_options adapters_asr = {
 static const test_mask_options adapters_st = {
     .method = "adapter", .has_adapters = true, .is_st = true, .labels = 12, .seed = 5};
 
+static const test_mask_options languages = {.has_masks = true,
+                                            .sparsity = 0.1,
+                                            .labels = 3,
+                                            .identifies_languages = true,
+                                            .seed = 6};
+
 /* A new path in one folder. */
 static const char *new_path(const char *suffix)
 {
@@ -468,6 +474,42 @@ static void test_without_memory(void **state)
     s3r_checkpoint_close(c.checkpoint);
 }
 
+/* A head for languages is none for CTC: what would need one says why not. */
+static void test_languages(void **state)
+{
+    (void)state;
+    const char *mask = write_mask(models[0], &languages);
+    s3r_model_info info;
+    test_api api;
+    size_t frames;
+    float *log_probs = NULL;
+    open_or_fail(&api, models[0], mask, 1, false);
+    s3r_model_get_info(api.model, &info);
+    assert_string_equal(info.task, "lid");
+    assert_false(info.has_head || info.has_vocabulary);
+    assert_int_equal(info.label_count, 0);
+    assert_int_equal(info.language_count, 3);
+    assert_string_equal(s3r_model_language(api.model, 2), "l2");
+    assert_null(s3r_model_language(api.model, 3));
+    assert_null(s3r_model_label(api.model, 0));
+    assert_int_equal(s3r_forward(api.context, api.model, samples, SAMPLES, &frames,
+                                 &log_probs, NULL, &err),
+                     S3R_OK);
+    assert_null(log_probs);
+    static const char said[] = "identifies languages (task lid)";
+    test_expect_failure(s3r_model_save(api.model, new_path("m"), "f32", false, &err),
+                        &err, S3R_ERR_MODEL, said);
+    test_expect_failure(
+        s3r_transcribe(api.context, api.model, &mask, 1, NULL, NULL, NULL, &err), &err,
+        S3R_ERR_MODEL, said);
+    test_api_close(&api);
+    open_or_fail(&api, models[0], NULL, 1, false);
+    s3r_model_get_info(api.model, &info);
+    assert_string_equal(info.task, info.has_head ? "ctc" : "none");
+    assert_null(s3r_model_language(api.model, 0));
+    test_api_close(&api);
+}
+
 int main(void)
 {
     test_make_speech(samples, SAMPLES, 1);
@@ -481,6 +523,7 @@ int main(void)
         cmocka_unit_test(test_other_backbones),
         cmocka_unit_test(test_masks_on_one_backbone),
         cmocka_unit_test(test_language_with_mask),
+        cmocka_unit_test(test_languages),
         cmocka_unit_test(test_misfits),
         cmocka_unit_test(test_without_memory),
     };

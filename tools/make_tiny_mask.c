@@ -6,7 +6,8 @@
  *
  * METHOD: mask (default; half of the connections of every block removed), mask-ffn (a
  * tenth of those of the feed-forward layers), bias (other biases and norms), mask+weights
- * (everything is other), lora, adapter.  Blocks before FIRST_BLOCK (0) are left alone.
+ * (everything is other), lora, adapter, or lid: as mask, with a head that tells three
+ * languages apart.  Blocks before FIRST_BLOCK (0) are left alone.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,11 @@ int main(int argc, char **argv)
     }
     if (argc > 3)
         options.method = argv[3];
+    if (strcmp(options.method, "lid") == 0) {
+        options.method = "mask";
+        options.identifies_languages = true;
+        options.labels = 3;
+    }
     options.seed = argc > 4 ? strtoull(argv[4], NULL, 10) : 1;
     options.first_block = argc > 5 ? strtoul(argv[5], NULL, 10) : 0;
     options.is_ffn_only = strcmp(options.method, "mask-ffn") == 0;

@@ -16,9 +16,9 @@ extern "C" {
  * What a mask file says of itself, as a JSON document in a new string
  * (s3r_mask_info_free): "path" (null when it is not UTF-8), "format", "is_compact",
  * "content_hash" (the seal of the plain form), "file_bytes", "kept_elements",
- * "masked_elements", "label_count" (0 without a head), "tensors" (array of name, dtype,
- * shape, bytes) and "facts" (docs/formats.md).  The file is checked completely, but for
- * what only the backbone can tell of a compact one.
+ * "masked_elements", "label_count" (rows of the head; 0 without), "tensors" (array of
+ * name, dtype, shape, bytes) and "facts" (docs/formats.md).  The file is checked
+ * completely, but for what only the backbone can tell of a compact one.
  *
  * S3R_ERR_MODEL names the file, the thing, expected and found; S3R_ERR_RESOURCE.
  */

@@ -91,9 +91,11 @@ typedef struct s3r_model_info {
     uint32_t sample_rate_hz;
     size_t receptive_field; /* samples */
     size_t frame_stride;    /* samples from frame to frame */
-    bool has_head;
+    const char *task;   /* of the head: "ctc", "lid" (which language is spoken), "none" */
+    bool has_head;      /* for CTC */
     size_t label_count; /* rows of the CTC head; 0 without */
     bool has_vocabulary;
+    size_t language_count; /* that the model tells apart; 0 unless the task is "lid" */
     size_t blank_id;
     size_t tensor_count;
     size_t parameter_count; /* all stored tensors */
@@ -112,6 +114,10 @@ S3R_API void s3r_model_get_info(const s3r_model *model, s3r_model_info *info);
 
 /* The label of a row of the head; NULL without a vocabulary or past its end. */
 S3R_API const char *s3r_model_label(const s3r_model *model, size_t id);
+
+/* The index-th language that a model of the task "lid" tells apart; NULL past the last.
+ */
+S3R_API const char *s3r_model_language(const s3r_model *model, size_t index);
 
 typedef struct s3r_tensor_info {
     const char *name;    /* as in the file */
@@ -146,7 +152,8 @@ S3R_API size_t s3r_model_frames(const s3r_model *model, size_t sample_count);
  *           Other programs cannot read it, and it cannot be trained on.
  *
  * S3R_ERR_USAGE, S3R_ERR_RUNTIME (disk full: what was there before stays), S3R_ERR_MODEL
- * (also for adapters of a mask file, which such a folder cannot express).
+ * (also for adapters and for the task "lid" of a mask file, which such a folder cannot
+ * express).
  */
 S3R_API s3r_status s3r_model_save(const s3r_model *model, const char *folder,
                                   const char *dtype, bool is_forced, s3r_error *err);

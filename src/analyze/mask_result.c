@@ -38,9 +38,9 @@ static json_t *describe_masks(const s3r_mask_result *result)
 /* What one file gives to the result beside its tensors. */
 static json_t *inherited_facts(const s3r_mask_result *result)
 {
-    static const char *const keys[] = {"backbone", "normalize", "sample_rate",
-                                       "task",     "language",  "lora",
-                                       "adapter",  "vocabulary"};
+    static const char *const keys[] = {"backbone", "normalize",  "sample_rate",
+                                       "task",     "language",   "lora",
+                                       "adapter",  "vocabulary", "languages"};
     json_t *facts = json_object();
     const json_t *from = result->head ? result->head->facts : result->backbone_facts;
     int failed = 0;
@@ -50,7 +50,8 @@ static json_t *inherited_facts(const s3r_mask_result *result)
             failed |= json_object_set(facts, keys[i], value);
     }
     if (!result->head) {
-        static const char *const heads[] = {"language", "lora", "adapter", "vocabulary"};
+        static const char *const heads[] = {"language", "lora", "adapter", "vocabulary",
+                                            "languages"};
         for (size_t i = 0; i < S3R_ARRAY_LEN(heads); i++)
             json_object_del(facts, heads[i]);
         failed |= json_object_set_new(facts, "task", json_string(S3R_TASK_NONE));

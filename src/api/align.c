@@ -56,11 +56,7 @@ static s3r_status check(const align_run *run, s3r_error *err)
                         "align options: expected a policy of 0 to 2 and a number, found "
                         "%d and %g",
                         (int)options->missing, options->doubt);
-    if (!run->model->config.has_head)
-        return s3r_fail(err, S3R_ERR_MODEL,
-                        "%s: has no CTC head (a pretrained backbone), so nothing can be "
-                        "aligned",
-                        path);
+    S3R_TRY(s3r_model_check_head(run->model, "nothing can be aligned", err));
     if (!run->model->has_vocabulary)
         return s3r_fail(err, S3R_ERR_MODEL,
                         "%s: no vocab.json or dict.*.txt beside the weights, so texts "

@@ -335,10 +335,10 @@ static s3r_status check(const s3r_model *model, const s3r_calibrate_options *opt
                                    options->struct_size, err));
     S3R_TRY(s3r_options_check_windows(options->window_s, options->context_s, 1, err));
     S3R_TRY(s3r_options_check_temperature(options->temperature, err));
-    if (!model->config.has_head || !model->has_vocabulary)
+    S3R_TRY(s3r_model_check_head(model, "there are no words to judge", err));
+    if (!model->has_vocabulary)
         return s3r_fail(err, S3R_ERR_MODEL,
-                        "%s: has no %s, so there are no words to judge", path,
-                        model->config.has_head ? "vocabulary" : "CTC head");
+                        "%s: has no vocabulary, so there are no words to judge", path);
     return S3R_OK;
 }
 

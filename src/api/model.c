@@ -210,6 +210,8 @@ static void describe_route(const s3r_model *model, s3r_model_info *info)
     const s3r_route *route = &model->route;
     info->mask_path = route->file.path;
     info->method = route->file.method;
+    info->task = route->file.task;
+    info->language_count = route->languages.count;
     info->mask_language =
         json_string_value(json_object_get(route->file.facts, "language"));
     info->masked_elements = route->masked_count;
@@ -243,6 +245,7 @@ void s3r_model_get_info(const s3r_model *model, s3r_model_info *info)
         .has_head = config->has_head,
         .label_count = config->has_head ? config->vocab_size : 0,
         .has_vocabulary = model->has_vocabulary,
+        .task = config->has_head ? S3R_TASK_CTC : S3R_TASK_NONE,
         .blank_id = config->pad_token_id,
         .prepared_bytes = model->weights.owned.peak_bytes};
     if (model->has_route)
@@ -255,6 +258,10 @@ s3r_status s3r_model_check_head(const s3r_model *model, const char *consequence,
 {
     if (model->config.has_head)
         return S3R_OK;
+    if (model->has_route && model->route.file.identifies_languages)
+        return s3r_fail(err, S3R_ERR_MODEL,
+                        "%s: identifies languages (task lid) and has no CTC head; %s",
+                        model->route.file.path, consequence);
     if (model->has_route)
         return s3r_fail(err, S3R_ERR_MODEL,
                         "%s: a mask without head and vocabulary (method \"%s\"); %s. The "
@@ -268,6 +275,13 @@ const char *s3r_model_label(const s3r_model *model, size_t id)
 {
     return model->has_vocabulary && id < model->vocabulary.count
                ? model->vocabulary.labels[id]
+               : NULL;
+}
+
+const char *s3r_model_language(const s3r_model *model, size_t index)
+{
+    return model->has_route && index < model->route.languages.count
+               ? model->route.languages.names[index]
                : NULL;
 }
 

@@ -75,10 +75,10 @@ static s3r_status check(const s3r_model *model, const s3r_stream_options *option
                         "expected chunks of 0.1 to 60 s with 0 to 60 s before and after "
                         "them, found %g, %g and %g",
                         options->chunk_s, options->left_s, options->right_s);
-    if (!model->config.has_head || !model->has_vocabulary)
-        return s3r_fail(err, S3R_ERR_MODEL, "%s: has no %s, so there is no text",
-                        s3r_checkpoint_path(model->checkpoint),
-                        model->config.has_head ? "vocabulary" : "CTC head");
+    S3R_TRY(s3r_model_check_head(model, "there is no text", err));
+    if (!model->has_vocabulary)
+        return s3r_fail(err, S3R_ERR_MODEL, "%s: has no vocabulary, so there is no text",
+                        s3r_checkpoint_path(model->checkpoint));
     return S3R_OK;
 }
 

@@ -6,7 +6,8 @@
  *   values/PARAMETER   F32: a parameter that replaces the backbone's
  *   lora/PARAMETER/down, .../up          F32 [rank, in], [out, rank]; scale in the facts
  *   adapter/BLOCK/{norm,down,up}.{weight,bias}   F32
- *   head/weight, head/bias               F32 [labels, width], [labels]
+ *   head/weight, head/bias               F32 [labels, width], [labels]; the facts have
+ *                      the "vocabulary" of the task "ctc" or the "languages" of "lid"
  *
  * in a sealed file of kind "s3r.mask" (checkpoint/sealed_file.h: version, checksum,
  * facts).  The compact form is version 2; in place of all the mask/PARAMETER it has
@@ -29,6 +30,8 @@
 
 #define S3R_COMPACT_TENSOR "compact/masks"
 #define S3R_COMPACT_FACT   "compact"
+#define S3R_TASK_CTC       "ctc"
+#define S3R_TASK_LID       "lid" /* which language is spoken */
 #define S3R_TASK_NONE      "none"
 
 #define S3R_MASK_PREFIX    "mask/"
@@ -44,7 +47,8 @@ typedef struct s3r_mask_file {
     /* The seal of the file in its plain form: who has the same content has the same. */
     const char *content_hash;
     bool is_compact;
-    bool has_head;
+    bool has_head; /* of either task */
+    bool identifies_languages;
 } s3r_mask_file;
 
 /*

@@ -13,6 +13,7 @@
 #include "base/memory.h"
 #include "route/mask.h"
 #include "route/mask_compact.h"
+#include "text/language_list.h"
 #include "text/vocabulary_encode.h"
 
 #define HASH_DIGITS 64u
@@ -176,9 +177,10 @@ static s3r_status check_facts(s3r_mask_file *file, s3r_error *err)
     S3R_TRY(check_text(file, file->facts, "task", &file->task, err));
     S3R_TRY(check_text(file, file->facts, "method", &file->method, err));
     S3R_TRY(check_optional_texts(file, err));
-    file->has_head = strcmp(file->task, "ctc") == 0;
+    file->identifies_languages = strcmp(file->task, S3R_TASK_LID) == 0;
+    file->has_head = file->identifies_languages || strcmp(file->task, S3R_TASK_CTC) == 0;
     if (!file->has_head && strcmp(file->task, S3R_TASK_NONE) != 0)
-        return fail_fact(file, "task", "ctc or none",
+        return fail_fact(file, "task", "ctc, lid or none",
                          json_object_get(file->facts, "task"), err);
     S3R_TRY(check_compact_fact(file, err));
     if (!json_is_boolean(normalize))
@@ -204,40 +206,72 @@ static s3r_status check_f32(const s3r_mask_file *file, const char *name,
     return fail_tensor(file, name, expected, tensor, err);
 }
 
+/* A fact of another task. */
+static s3r_status check_absent(const s3r_mask_file *file, const char *key, s3r_error *err)
+{
+    char expected[64];
+    const json_t *value = json_object_get(file->facts, key);
+    if (!value || json_is_null(value))
+        return S3R_OK;
+    snprintf(expected, sizeof expected, "null, since the task is %s", file->task);
+    return fail_fact(file, key, expected, value, err);
+}
+
+static s3r_status check_vocabulary(const s3r_mask_file *file, size_t labels,
+                                   s3r_error *err)
+{
+    const json_t *object = json_object_get(file->facts, "vocabulary");
+    s3r_vocabulary vocabulary;
+    S3R_TRY(check_absent(file, "languages", err));
+    if (!json_is_object(object))
+        return fail_fact(file, "vocabulary", "an object", object, err);
+    S3R_TRY(s3r_vocabulary_from_json(&vocabulary, object, file->path, err));
+    s3r_status status = s3r_vocabulary_check_head(&vocabulary, labels, err);
+    s3r_vocabulary_close(&vocabulary);
+    return status;
+}
+
+static s3r_status check_languages(const s3r_mask_file *file, size_t rows, s3r_error *err)
+{
+    const json_t *array = json_object_get(file->facts, "languages");
+    s3r_language_list languages;
+    S3R_TRY(check_absent(file, "vocabulary", err));
+    S3R_TRY(s3r_language_list_from_json(&languages, array, file->path, err));
+    size_t count = languages.count;
+    s3r_language_list_release(&languages);
+    if (count == rows)
+        return S3R_OK;
+    return s3r_fail(err, S3R_ERR_MODEL,
+                    "%s: facts: \"languages\": expected %zu as head/weight has rows, "
+                    "found %zu",
+                    file->path, rows, count);
+}
+
 static s3r_status check_head(const s3r_mask_file *file, s3r_error *err)
 {
     const s3r_tensor *weight = s3r_mask_file_find(file, "head/weight");
     const s3r_tensor *bias = s3r_mask_file_find(file, "head/bias");
-    const json_t *object = json_object_get(file->facts, "vocabulary");
-    s3r_vocabulary vocabulary;
     S3R_TRY(check_f32(file, "head/weight", weight, 2, err));
     S3R_TRY(check_f32(file, "head/bias", bias, 1, err));
     if (weight->shape[0] == 0 || weight->shape[1] == 0 ||
         bias->shape[0] != weight->shape[0])
         return fail_tensor(file, "head/bias", "one value a row of head/weight", bias,
                            err);
-    if (!json_is_object(object))
-        return fail_fact(file, "vocabulary", "an object", object, err);
-    S3R_TRY(s3r_vocabulary_from_json(&vocabulary, object, file->path, err));
-    s3r_status status = s3r_vocabulary_check_head(&vocabulary, weight->shape[0], err);
-    s3r_vocabulary_close(&vocabulary);
-    return status;
+    return file->identifies_languages ? check_languages(file, weight->shape[0], err)
+                                      : check_vocabulary(file, weight->shape[0], err);
 }
 
 /* Without a head there is nothing that would need one. */
 static s3r_status check_no_head(const s3r_mask_file *file, s3r_error *err)
 {
-    const json_t *vocabulary = json_object_get(file->facts, "vocabulary");
     const s3r_tensor *weight = s3r_mask_file_find(file, "head/weight");
     const s3r_tensor *bias = s3r_mask_file_find(file, "head/bias");
     if (weight || bias)
         return fail_tensor(file, weight ? "head/weight" : "head/bias",
                            "no head, since the task is none", weight ? weight : bias,
                            err);
-    if (vocabulary && !json_is_null(vocabulary))
-        return fail_fact(file, "vocabulary", "null, since the task is none", vocabulary,
-                         err);
-    return S3R_OK;
+    S3R_TRY(check_absent(file, "vocabulary", err));
+    return check_absent(file, "languages", err);
 }
 
 /* The bits of a matrix: as many as its elements, none beyond them, and as many removed

@@ -84,6 +84,11 @@ s3r_status s3r_route_convert(const s3r_route *route, const s3r_checkpoint *check
                              const s3r_model_config *config, const char *folder,
                              const s3r_convert_options *options, s3r_error *err)
 {
+    if (route->file.identifies_languages)
+        return s3r_fail(err, S3R_ERR_MODEL,
+                        "%s: identifies languages (task lid), which the folder of a CTC "
+                        "model cannot express; use the mask file itself",
+                        route->file.path);
     for (size_t i = 0; i < config->block_count; i++)
         if (route->weights.blocks[i].ffn_adapter.kind != S3R_ADAPTER_NONE)
             return s3r_fail(err, S3R_ERR_MODEL,

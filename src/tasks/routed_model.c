@@ -334,13 +334,17 @@ static s3r_status apply_head(const applier *a, s3r_error *err)
     const s3r_tensor *bias = s3r_mask_file_find(&route->file, "head/bias");
     const json_t *facts = route->file.facts;
     *head = (s3r_linear_weights){0};
-    route->config.has_head = route->file.has_head;
+    route->config.has_head = route->file.has_head && !route->file.identifies_languages;
     route->config.do_normalize = json_is_true(json_object_get(facts, "normalize"));
     if (!route->file.has_head)
         return S3R_OK;
     size_t labels = weight->shape[0];
     S3R_TRY(bind(a, &head->weight, weight, labels, a->base->hidden_size, err));
     S3R_TRY(bind(a, &head->bias, bias, 1, labels, err));
+    if (route->file.identifies_languages)
+        return s3r_language_list_from_json(&route->languages,
+                                           json_object_get(facts, "languages"),
+                                           route->file.path, err);
     S3R_TRY(s3r_vocabulary_from_json(
         &route->vocabulary, json_object_get(facts, "vocabulary"), route->file.path, err));
     route->has_vocabulary = true;
@@ -455,6 +459,7 @@ s3r_status s3r_route_open(s3r_route *out, const char *path,
 void s3r_route_close(s3r_route *route)
 {
     s3r_vocabulary_close(&route->vocabulary);
+    s3r_language_list_release(&route->languages);
     s3r_mask_file_close(&route->file);
     if (route->owned.chunk_bytes > 0)
         s3r_arena_release(&route->owned);

@@ -1,6 +1,6 @@
 /*
- * A model with a mask file applied: the mask, the head, the vocabulary and the
- * normalisation change together or not at all.
+ * A model with a mask file applied: the mask, the head, the vocabulary (or the languages
+ * that the head tells apart) and the normalisation change together or not at all.
  *
  * The backbone's weights stay shared in their memory map; what the mask file replaces
  * lies in its own map or in the route's own memory.
@@ -12,15 +12,19 @@
 #include "model/model_convert.h"
 #include "model/model_weights.h"
 #include "route/mask_file.h"
+#include "text/language_list.h"
 #include "text/vocabulary.h"
 
 typedef struct s3r_route {
     s3r_mask_file file;
-    s3r_model_config config;   /* the backbone's with the file's head and normalisation */
+    s3r_model_config config;   /* the backbone's with the file's head and normalisation;
+                                  has_head: a CTC head */
     s3r_model_weights weights; /* shallow copy of the backbone's with the file's parts;
                                   its `owned` arena is not the backbone's */
     s3r_vocabulary vocabulary;
     bool has_vocabulary;
+    s3r_language_list languages; /* of the task "lid", whose head is weights.lm_head (see
+                                    language_head.h); else empty */
     size_t masked_count, removed_count; /* elements of masked matrices, of them removed */
     s3r_arena owned;
 } s3r_route;
@@ -50,8 +54,8 @@ void s3r_route_close(s3r_route *route); /* a zeroed one is allowed */
  *
  *   config  of the backbone
  *
- * The errors of s3r_model_convert; S3R_ERR_MODEL for adapters, which a Hugging Face
- * folder cannot express.
+ * The errors of s3r_model_convert; S3R_ERR_MODEL for adapters and for the head of the
+ * task "lid", which such a folder cannot express.
  */
 s3r_status s3r_route_convert(const s3r_route *route, const s3r_checkpoint *checkpoint,
                              const s3r_model_config *config, const char *folder,
