@@ -10,11 +10,12 @@ typedef struct train_options {
     const char *model, *vocabulary, *train, *dev, *out, *config;
     const char *preset, *compat;
     /* Shorthands of settings. */
-    const char *method, *sparsity, *init, *modules;
+    const char *task, *method, *sparsity, *init, *modules;
 } train_options;
 
 /* Options that stand for a setting. */
 static const s3r_setting_shorthand shorthands[] = {
+    {offsetof(train_options, task), "task"},
     {offsetof(train_options, method), "method"},
     {offsetof(train_options, sparsity), "mask.sparsity"},
     {offsetof(train_options, init), "mask.init"},
@@ -74,6 +75,8 @@ static const s3r_option options[] = {
     TEXT("preset", 0, preset, "NAME", "The paper's settings: 10m, 1h, 10h or xlsr."),
     TEXT("compat", 0, compat, "NAME",
          "original: what the original code does where it differs from the paper."),
+    TEXT("task", 0, task, "NAME",
+         "ctc: to transcribe (the default); lid: which language is spoken."),
     TEXT("method", 0, method, "NAME",
          "mask, weights, head, adapter, lora, bias, magnitude or mask+weights."),
     TEXT("sparsity", 0, sparsity, "PART", "Part of the connections that is removed."),
@@ -88,7 +91,7 @@ static const char *const examples[] = {
     "--preset 10m -o run",
     "s3r train -m wav2vec2-base --vocab vocab --train train.jsonl --dev dev.jsonl "
     "--method weights -o run-ft optimizer.lr=1e-4 batch.seconds=60",
-    NULL};
+    "s3r train --task lid --train languages.jsonl --dev dev.jsonl -o run-lid", NULL};
 
 const s3r_verb s3r_verb_train = {
     .name = "train",
@@ -97,7 +100,9 @@ const s3r_verb s3r_verb_train = {
         "Adapts a backbone to transcribed speech and writes a mask file: which "
         "connections are kept, the head and the vocabulary. The backbone itself does not "
         "change. Other methods (weights, adapter, lora, bias, head, magnitude) are there "
-        "to compare with.\n\nSettings are given as KEY=VALUE or in a YAML file; "
+        "to compare with.\n\nWith --task lid it learns which language is spoken: the "
+        "languages are the \"lang\" of the manifest, whose texts are not looked "
+        "at.\n\nSettings are given as KEY=VALUE or in a YAML file; "
         "docs/training.md lists them.\n\nCtrl-C and SIGTERM write a checkpoint; --resume "
         "auto goes on and gives the same bits as a run that was not interrupted.",
     .usage = "[KEY=VALUE...]",

@@ -103,13 +103,18 @@ static void note_best(watcher *w, const s3r_train_event *event)
     snprintf(w->metric_name, sizeof w->metric_name, "%s", event->metric_name);
 }
 
+static const char *ratio_label(const s3r_train_event *event)
+{
+    return strcmp(event->ratio_name, "blank_ratio") == 0 ? "blank" : event->ratio_name;
+}
+
 static void show_step(watcher *w, const s3r_train_event *event)
 {
     /* Smoothed for the eye; the logs have the numbers. */
     w->loss = event->step == w->first_step + 1 ? event->loss
                                                : 0.95 * w->loss + 0.05 * event->loss;
-    snprintf(w->label, sizeof w->label, "step %zu/%zu  loss %.3g  blank %.0f%%",
-             event->step, event->steps, w->loss, 100.0 * event->blank_ratio);
+    snprintf(w->label, sizeof w->label, "step %zu/%zu  loss %.3g  %s %.0f%%", event->step,
+             event->steps, w->loss, ratio_label(event), 100.0 * event->ratio);
     draw(w, S3R_TRAIN_STEP, w->label, (double)(event->step - w->first_step),
          (double)(event->steps - w->first_step));
 }
@@ -137,11 +142,11 @@ static bool watch(void *context, const s3r_train_event *event)
         break;
     case S3R_TRAIN_EVALUATED:
         s3r_print_note(w->terminal,
-                       "step %zu: dev %s %.2f%%%s  loss %.3g  blank %.0f%%  mask changed "
+                       "step %zu: dev %s %.2f%%%s  loss %.3g  %s %.0f%%  mask changed "
                        "%.2f%%  %zu MiB",
                        event->step, event->metric_name, 100.0 * event->metric,
-                       event->is_best ? " (best)" : "", event->loss,
-                       100.0 * event->blank_ratio, 100.0 * event->mask_changed,
+                       event->is_best ? " (best)" : "", event->loss, ratio_label(event),
+                       100.0 * event->ratio, 100.0 * event->mask_changed,
                        event->memory_bytes >> 20);
         break;
     case S3R_TRAIN_WARNING:

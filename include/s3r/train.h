@@ -1,7 +1,8 @@
 /*
- * Training: adapting a backbone to a language by learning which connections to keep, the
- * baselines that this is compared with, and pretraining a backbone.  (docs/training.md,
- * docs/pretraining.md; spec 1, 2.6-2.10)
+ * Training: adapting a backbone to a language, or to telling languages apart, by learning
+ * which connections to keep, the baselines that this is compared with, and pretraining a
+ * backbone.  (docs/training.md, docs/identification.md, docs/pretraining.md; spec 1,
+ * 2.6-2.10)
  */
 #ifndef S3R_TRAIN_H
 #define S3R_TRAIN_H
@@ -18,7 +19,8 @@ extern "C" {
 typedef struct s3r_train_options {
     size_t struct_size;      /* set by _init */
     const char *model;       /* the backbone, as s3r_model_open takes it */
-    const char *vocabulary;  /* folder with a vocabulary; NULL = the backbone's own */
+    const char *vocabulary;  /* folder with a vocabulary; NULL = the backbone's own; with
+                                the setting task=lid always NULL */
     const char *train, *dev; /* manifests; dev may be NULL: then the last mask is taken */
     const char *train_labels, *dev_labels; /* pretraining: clusters of frames
                                               (s3r_kmeans); NULL for others */
@@ -44,7 +46,8 @@ S3R_API void s3r_train_options_init(s3r_train_options *options);
  * or time.
  *
  * S3R_ERR_USAGE: settings, or a folder that holds another run; S3R_ERR_MODEL;
- * S3R_ERR_DATA: unreadable audio, characters outside the vocabulary; S3R_ERR_RESOURCE: it
+ * S3R_ERR_DATA: unreadable audio, characters outside the vocabulary, languages that are
+ * missing, unknown or fewer than two; S3R_ERR_RESOURCE: it
  * would not fit; S3R_ERR_DIVERGED: NaN persists; S3R_ERR_RUNTIME: disk full, and the last
  * checkpoint is good.  One call at a time a context.
  */

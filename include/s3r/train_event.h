@@ -30,10 +30,12 @@ typedef struct s3r_train_event {
     double loss; /* of the step: nats an utterance; of the one before when the step was
                     skipped */
     double learning_rate;
-    double blank_ratio; /* part of frames whose best label is the blank */
+    double ratio;           /* STEP, EVALUATED: part of what ratio_name says */
+    const char *ratio_name; /* "blank_ratio": frames whose best label is the blank;
+                               "accuracy": what is named right */
     double frames_per_second;
     double metric;           /* EVALUATED: error rate on dev, of the chosen metric */
-    const char *metric_name; /* "wer", "cer", "per" */
+    const char *metric_name; /* "wer", "cer", "per"; task lid: "error" */
     bool is_best;            /* the best so far */
     double mask_changed;     /* part of the mask that differs from its start */
     size_t memory_bytes;     /* peak of the process so far */

@@ -10,6 +10,7 @@
 
 /* Choices are stored through an int. */
 _Static_assert(sizeof(s3r_method) == sizeof(int) &&
+                   sizeof(s3r_task_choice) == sizeof(int) &&
                    sizeof(s3r_precision) == sizeof(int) &&
                    sizeof(s3r_schedule_kind) == sizeof(int),
                "enums are ints");
@@ -17,6 +18,7 @@ _Static_assert(sizeof(s3r_method) == sizeof(int) &&
 static const char *const methods[] = {"mask",     "weights", "head",      "adapter",
                                       "lora",     "bias",    "magnitude", "mask+weights",
                                       "pretrain", NULL};
+static const char *const tasks[] = {"ctc", "lid", NULL};
 static const char *const objectives[] = {"hubert", "wav2vec2", NULL};
 static const char *const compats[] = {"none", "original", NULL};
 static const char *const presets[] = {"none", "10m",    "1h",       "10h",
@@ -46,6 +48,9 @@ static const s3r_config_key table[] = {
     {"preset", S3R_CONFIG_NAME, PLACE(preset), "none",
      "the paper's values for so much data, or for a multilingual backbone", presets, 0, 0,
      0},
+    {"task", S3R_CONFIG_CHOICE, PLACE(task), "ctc",
+     "what is learned: to transcribe (ctc), or which language is spoken (lid)", tasks, 0,
+     0, 0},
     {"method", S3R_CONFIG_CHOICE, PLACE(method), "mask",
      "what is trained beside the head", methods, 0, 0, 0},
     {"seed", S3R_CONFIG_SEED, PLACE(seed), "1",

@@ -52,6 +52,41 @@ static bool is_hub_name(const char *name)
            name[0] != '.' && !strpbrk(name, " \\:\n");
 }
 
+static bool identifies_languages(const s3r_run_summary *s)
+{
+    return strcmp(s3r_run_summary_text(s, "task", NULL, ""), "lid") == 0;
+}
+
+static void add_backbone_name(s3r_text_buffer *out, const s3r_run_summary *s)
+{
+    s3r_buffer_add_string(out, "\n\n`best.s3m` turns the backbone ");
+    s3r_buffer_add_markdown(out,
+                            s3r_run_summary_text(s, "backbone", "name", "named below"));
+}
+
+static void add_recogniser_heading(s3r_text_buffer *out, const s3r_run_summary *s)
+{
+    const char *language = s3r_run_summary_text(s, "language", NULL, NULL);
+    s3r_buffer_add_string(out, "Speech recognition");
+    s3r_buffer_add_string(out, language ? " for " : "");
+    s3r_buffer_add_markdown(out, language);
+    add_backbone_name(out, s);
+    s3r_buffer_add_string(out, " into a recogniser. ");
+}
+
+static void add_language_heading(s3r_text_buffer *out, const s3r_run_summary *s)
+{
+    const json_t *languages = json_object_get(s->facts, "languages");
+    s3r_buffer_add_string(out, "Spoken language identification");
+    add_backbone_name(out, s);
+    s3r_buffer_add_string(out, " into a judge of which language is spoken: ");
+    for (size_t i = 0; i < json_array_size(languages); i++) {
+        s3r_buffer_add_string(out, i > 0 ? ", " : "");
+        s3r_buffer_add_markdown(out, json_string_value(json_array_get(languages, i)));
+    }
+    s3r_buffer_add_string(out, ". ");
+}
+
 static void add_top(s3r_text_buffer *out, const s3r_run_summary *s)
 {
     s3r_buffer_add_string(out, "---\n");
@@ -60,20 +95,19 @@ static void add_top(s3r_text_buffer *out, const s3r_run_summary *s)
     const char *backbone = s3r_run_summary_text(s, "backbone", "name", NULL);
     if (is_hub_name(backbone))
         add_yaml_string(out, "base_model", backbone);
-    s3r_buffer_add_string(out, "pipeline_tag: automatic-speech-recognition\n"
-                               "tags:\n  - s3r\n  - speech\n---\n\n# ");
-    const char *language = s3r_run_summary_text(s, "language", NULL, NULL);
-    s3r_buffer_add_string(out, "Speech recognition");
-    s3r_buffer_add_string(out, language ? " for " : "");
-    s3r_buffer_add_markdown(out, language);
-    s3r_buffer_add_string(out, "\n\n`best.s3m` turns the backbone ");
-    s3r_buffer_add_markdown(out,
-                            s3r_run_summary_text(s, "backbone", "name", "named below"));
+    s3r_buffer_add(out, "pipeline_tag: %s\ntags:\n  - s3r\n  - speech\n---\n\n# ",
+                   identifies_languages(s) ? "audio-classification"
+                                           : "automatic-speech-recognition");
+    if (identifies_languages(s))
+        add_language_heading(out, s);
+    else
+        add_recogniser_heading(out, s);
     s3r_buffer_add(
         out,
-        " into a recogniser. It holds %s, the vocabulary and the record of where "
-        "it comes from, but not the backbone.\n\n",
-        method_phrase(s3r_run_summary_text(s, "method", NULL, NULL)));
+        "It holds %s, the %s and the record of where it comes from, but not the "
+        "backbone.\n\n",
+        method_phrase(s3r_run_summary_text(s, "method", NULL, NULL)),
+        identifies_languages(s) ? "list of languages" : "vocabulary");
 }
 
 /* "| name | value |" */
@@ -125,6 +159,7 @@ static void add_best_metrics(s3r_text_buffer *out, const s3r_run_summary *s)
     } metrics[] = {{S3R_CURVE_WER, "WER", true},
                    {S3R_CURVE_CER, "CER", true},
                    {S3R_CURVE_PER, "PER", true},
+                   {S3R_CURVE_ERROR, "languages named wrong", true},
                    {S3R_CURVE_DEV_LOSS, "loss (nats an utterance)", false},
                    {S3R_CURVE_DEV_BLANKS, "frames that are blank", true}};
     for (size_t i = 0; i < S3R_ARRAY_LEN(metrics); i++) {
@@ -176,11 +211,12 @@ static void add_metrics(s3r_text_buffer *out, const s3r_run_summary *s)
         add_best_metrics(out, s);
     else
         add_fact_metrics(out, s);
-    s3r_buffer_add_string(out,
-                          "\nThe best step was chosen on this same set, so the numbers "
-                          "are a little optimistic; measure on a test set with\n\n"
-                          "    s3r eval -m BACKBONE --mask best.s3m --data test.jsonl "
-                          "--metrics wer,cer\n\n");
+    s3r_buffer_add(out,
+                   "\nThe best step was chosen on this same set, so the numbers are a "
+                   "little optimistic; measure on a test set with\n\n"
+                   "    s3r %s -m BACKBONE --mask best.s3m --data test.jsonl%s\n\n",
+                   identifies_languages(s) ? "identify" : "eval",
+                   identifies_languages(s) ? "" : " --metrics wer,cer");
 }
 
 /* The settings without their comments, folded away.  Indented lines are code whatever
@@ -215,13 +251,16 @@ void s3r_model_card(s3r_text_buffer *out, const s3r_run_summary *s)
     add_facts(out, s);
     add_metrics(out, s);
     add_settings(out, s);
-    s3r_buffer_add_string(
+    s3r_buffer_add(
         out,
-        "## Use\n\n    s3r transcribe -m BACKBONE --mask best.s3m a.wav\n\n"
+        "## Use\n\n    s3r %s -m BACKBONE --mask best.s3m a.wav\n\n"
         "BACKBONE is the checkpoint with the content hash above; any other one is "
-        "refused. `s3r mask info best.s3m` shows what the file holds, and `s3r convert "
-        "--mask best.s3m BACKBONE OUT` merges both into a Hugging Face folder.\n\n"
-        "## Licence\n\n");
+        "refused. `s3r mask info best.s3m` shows what the file holds%s.\n\n"
+        "## Licence\n\n",
+        identifies_languages(s) ? "identify" : "transcribe",
+        identifies_languages(s) ? ""
+                                : ", and `s3r convert --mask best.s3m BACKBONE OUT` "
+                                  "merges both into a Hugging Face folder");
     const char *license = s3r_run_summary_text(s, "license", NULL, NULL);
     if (license) {
         s3r_buffer_add_string(out, "That of the backbone: ");
@@ -230,21 +269,29 @@ void s3r_model_card(s3r_text_buffer *out, const s3r_run_summary *s)
     } else {
         s3r_buffer_add_string(out, "The backbone's checkpoint names none. ");
     }
+    s3r_buffer_add_string(out, "The licence of the training data may ask for more.\n\n"
+                               "## Limitations\n\n");
     s3r_buffer_add_string(
         out,
-        "The licence of the training data may ask for more.\n\n"
-        "## Limitations\n\n"
-        "* It knows the speakers, rooms, spelling and characters of its training data; "
-        "expect more errors elsewhere.\n"
-        "* It writes no punctuation, case or digits that the training texts did not "
-        "have.\n"
-        "* The numbers are of one run; another seed gives others.\n"
-        "* A mask makes the file small, not the network fast.\n");
+        identifies_languages(s)
+            ? "* It knows the speakers, rooms and microphones of its training data as "
+              "well as the languages; expect more errors elsewhere.\n"
+              "* Whatever it hears it gives one of its languages, also another language, "
+              "music or noise.\n"
+            : "* It knows the speakers, rooms, spelling and characters of its training "
+              "data; expect more errors elsewhere.\n"
+              "* It writes no punctuation, case or digits that the training texts did "
+              "not have.\n");
+    s3r_buffer_add_string(out,
+                          "* The numbers are of one run; another seed gives others.\n"
+                          "* A mask makes the file small, not the network fast.\n");
     if (s->hours > 0 && s->hours < 1) {
         s3r_buffer_add_string(out, "* It was trained on ");
         s3r_buffer_add_hours(out, s->hours);
-        s3r_buffer_add_string(out, " of speech: good enough to help a person who "
-                                   "transcribes, not to replace one.\n");
+        s3r_buffer_add_string(out, identifies_languages(s)
+                                       ? " of speech.\n"
+                                       : " of speech: good enough to help a person who "
+                                         "transcribes, not to replace one.\n");
     }
     s3r_buffer_add_string(out, "\n`report.html` has the curves and `config.yaml` all "
                                "settings of the run.\n");

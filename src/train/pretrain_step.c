@@ -75,8 +75,8 @@ static void predict(const pretrain_pass *pass, s3r_value *hidden,
     result->loss +=
         found.masked_loss + config->pretrain.unmasked_weight * found.unmasked_loss;
     result->units += (double)found.masked;
-    result->counted_frames += found.masked_correct;
-    result->of_frames += found.masked;
+    result->counted += found.masked_correct;
+    result->counted_of += found.masked;
 }
 
 static void contrast(const pretrain_pass *pass, s3r_value *hidden, s3r_value *features,
@@ -110,8 +110,8 @@ static void contrast(const pretrain_pass *pass, s3r_value *hidden, s3r_value *fe
                          &found);
     result->loss += found.loss + config->pretrain.diversity * found.diversity;
     result->units += (double)found.masked;
-    result->counted_frames += found.correct;
-    result->of_frames += found.masked;
+    result->counted += found.correct;
+    result->counted_of += found.masked;
 }
 
 /* ---- the batch ---- */

@@ -17,7 +17,7 @@ typedef struct s3r_pretrain_labels {
 /*
  * As s3r_train_step_run, for an unlabelled set.  Utterances that are longer than
  * batch.max_seconds are cropped, in training where the draw of the epoch says, else at
- * their start.  units of the result are masked frames, counted_frames those named right.
+ * their start.  units of the result are masked frames, `counted` those named right.
  * With is_training false nothing is recorded and no gradient changes.
  */
 s3r_status s3r_pretrain_step_run(s3r_step_result *result, s3r_train_model *model,

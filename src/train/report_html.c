@@ -128,6 +128,7 @@ static void add_charts(s3r_text_buffer *out, const s3r_run_summary *s)
          {{"words", &c[S3R_CURVE_WER]},
           {"characters", &c[S3R_CURVE_CER]},
           {"phones", &c[S3R_CURVE_PER]}}},
+        {"Languages named wrong on dev", true, true, {{NULL, &c[S3R_CURVE_ERROR]}}},
         {"Learning rate", false, true, {{NULL, &c[S3R_CURVE_LR]}}},
         {"Frames that are blank",
          true,

@@ -18,6 +18,7 @@ static const struct {
     [S3R_CURVE_WER] = {"dev", "wer"},
     [S3R_CURVE_CER] = {"dev", "cer"},
     [S3R_CURVE_PER] = {"dev", "per"},
+    [S3R_CURVE_ERROR] = {"dev", "error"},
     [S3R_CURVE_TRAIN_BLANKS] = {"train", "blank_ratio"},
     [S3R_CURVE_DEV_BLANKS] = {"dev", "blank_ratio"},
     [S3R_CURVE_CHANGED_SINCE_START] = {"mask", "changed_since_start"},

@@ -13,6 +13,7 @@ typedef enum s3r_curve_kind {
     S3R_CURVE_WER,
     S3R_CURVE_CER,
     S3R_CURVE_PER,
+    S3R_CURVE_ERROR, /* task lid: utterances whose language is named wrong */
     S3R_CURVE_TRAIN_BLANKS,
     S3R_CURVE_DEV_BLANKS,
     S3R_CURVE_CHANGED_SINCE_START,

@@ -39,7 +39,8 @@ bool s3r_run_summary_metric(const s3r_run_summary *summary, size_t index,
 
 bool s3r_metric_is_rate(const char *name)
 {
-    static const char *const rates[] = {"wer", "cer", "per", "blank_ratio"};
+    static const char *const rates[] = {"wer",   "cer",      "per",
+                                        "error", "accuracy", "blank_ratio"};
     for (size_t i = 0; i < S3R_ARRAY_LEN(rates); i++) {
         if (strcmp(rates[i], name) == 0)
             return true;
@@ -88,8 +89,10 @@ static void find_best(s3r_run_summary *summary)
                    [S3R_METRIC_PER] = {S3R_CURVE_PER, "PER"}};
     s3r_metric metric =
         summary->has_config ? summary->config.eval.metric : S3R_METRIC_WER;
-    summary->metric = &summary->curves.items[metrics[metric].kind];
-    summary->metric_name = metrics[metric].name;
+    bool is_lid = summary->has_config && summary->config.task == S3R_TASK_CHOICE_LID;
+    summary->metric =
+        &summary->curves.items[is_lid ? S3R_CURVE_ERROR : metrics[metric].kind];
+    summary->metric_name = is_lid ? "error rate" : metrics[metric].name;
     size_t best = s3r_curve_best(summary->metric);
     summary->has_best = best < summary->metric->count;
     if (summary->has_best)

@@ -17,7 +17,7 @@ typedef struct s3r_run_summary {
     bool has_config;
     s3r_train_config config;
     const s3r_curve *metric; /* the curve that chose the best */
-    const char *metric_name; /* "WER" */
+    const char *metric_name; /* "WER"; task lid: "error rate" */
     bool has_best;
     s3r_point best;
     double hours, dev_hours;  /* 0 = not known */

@@ -321,6 +321,13 @@ static s3r_status check_used(const s3r_train_config *config, const char *assignm
                         "another method)",
                         length, assignment, method);
     }
+    if (config->task == S3R_TASK_CHOICE_LID &&
+        strncmp(assignment, "eval.metric=", 12) == 0)
+        return s3r_fail(
+            err, S3R_ERR_USAGE,
+            "%.*s: the task lid has no use for it: it counts utterances whose "
+            "language is named wrong",
+            length, assignment);
     if (!has_dev && strncmp(assignment, "eval.", 5) == 0)
         return s3r_fail(err, S3R_ERR_USAGE,
                         "%.*s: there is nothing to evaluate: leave it out, or name dev "
@@ -377,6 +384,10 @@ s3r_status s3r_train_config_check(const s3r_train_config *config, s3r_error *err
 {
     S3R_TRY(check_values(config, err));
     S3R_TRY(check_schedule(config, err));
+    if (config->task != S3R_TASK_CHOICE_CTC && config->method == S3R_METHOD_PRETRAIN)
+        return s3r_fail(err, S3R_ERR_USAGE,
+                        "task: expected ctc with the method pretrain, which has no task, "
+                        "found lid");
     if (config->batch.min_seconds > config->batch.max_seconds)
         return s3r_fail(err, S3R_ERR_USAGE,
                         "batch.min_seconds: expected at most batch.max_seconds = %.15g, "

@@ -26,6 +26,11 @@ typedef enum s3r_method {
     S3R_METHOD_PRETRAIN,     /* "pretrain": everything, without labels */
 } s3r_method;
 
+typedef enum s3r_task_choice {
+    S3R_TASK_CHOICE_CTC, /* to transcribe */
+    S3R_TASK_CHOICE_LID, /* which language is spoken */
+} s3r_task_choice;
+
 typedef enum s3r_objective {
     S3R_OBJECTIVE_HUBERT,   /* masked prediction of clusters */
     S3R_OBJECTIVE_WAV2VEC2, /* contrastive */
@@ -82,6 +87,7 @@ typedef struct s3r_block_numbers {
 } s3r_block_numbers;
 
 typedef struct s3r_train_config {
+    s3r_task_choice task;
     s3r_method method;
     bool is_original;                   /* compat: original */
     char preset[S3R_CONFIG_NAME_BYTES]; /* "none", "10m", "1h", "10h", "xlsr", ...: for
@@ -208,16 +214,16 @@ s3r_status s3r_train_config_set(s3r_train_config *config, const char *assignment
                                 s3r_error *err);
 
 /*
- * Refuses assignments (as for _set) of keys that the chosen method does not look at, or
- * that need dev data when there is none: who types them expects an effect.  Files may
- * have them, since they can serve several methods.  S3R_ERR_USAGE names the key.
+ * Refuses assignments (as for _set) of keys that the chosen method or task does not look
+ * at, or that need dev data when there is none: who types them expects an effect.  Files
+ * may have them, since they can serve several methods.  S3R_ERR_USAGE names the key.
  */
 s3r_status s3r_train_config_check_used(const s3r_train_config *config,
                                        const char *const *assignments, size_t count,
                                        bool has_dev, s3r_error *err);
 
 /* What no single key can tell: sums of phases, block ranges that are empty, rates outside
- * their range.  S3R_ERR_USAGE. */
+ * their range, a task that the method does not have.  S3R_ERR_USAGE. */
 s3r_status s3r_train_config_check(const s3r_train_config *config, s3r_error *err);
 
 /* All keys as YAML with a comment each, in a new string (s3r_free).  Reading it back

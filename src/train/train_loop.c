@@ -108,16 +108,17 @@ static double changed_part(const s3r_trainable *trainable, bool since_start)
 static void tell_step(s3r_trainer *trainer, const s3r_step_result *result, double seconds)
 {
     const s3r_train_config *config = &trainer->config;
-    s3r_train_event event = {.kind = S3R_TRAIN_STEP,
-                             .step = trainer->state.step,
-                             .steps = config->schedule.steps,
-                             .loss = trainer->last_loss,
-                             .learning_rate = s3r_schedule_rate(
-                                 config, config->optimizer.lr, trainer->state.step - 1),
-                             .blank_ratio = (double)result->counted_frames /
-                                            (double)S3R_MAX(result->of_frames, (size_t)1),
-                             .frames_per_second = (double)result->frames / seconds,
-                             .memory_bytes = s3r_process_peak_bytes()};
+    s3r_train_event event = {
+        .kind = S3R_TRAIN_STEP,
+        .step = trainer->state.step,
+        .steps = config->schedule.steps,
+        .loss = trainer->last_loss,
+        .learning_rate =
+            s3r_schedule_rate(config, config->optimizer.lr, trainer->state.step - 1),
+        .ratio = (double)result->counted / (double)S3R_MAX(result->counted_of, (size_t)1),
+        .ratio_name = trainer->task->counted_name,
+        .frames_per_second = (double)result->frames / seconds,
+        .memory_bytes = s3r_process_peak_bytes()};
     s3r_trainer_tell(trainer, &event);
 }
 
@@ -232,7 +233,8 @@ static s3r_status take_score(s3r_trainer *trainer, s3r_run_log *log,
                              .step = trainer->state.step,
                              .steps = trainer->config.schedule.steps,
                              .loss = score->loss,
-                             .blank_ratio = score->blank_ratio,
+                             .ratio = score->ratio,
+                             .ratio_name = trainer->task->counted_name,
                              .metric = score->value,
                              .metric_name = score->metric_name,
                              .mask_changed = changed_part(&trainer->trainable, true),
@@ -285,8 +287,8 @@ static s3r_status run_step(s3r_trainer *trainer, s3r_run_log *log,
     state->window_loss += result->loss;
     state->window_units += result->units;
     trainer->last_loss = result->loss / S3R_MAX(result->units, 1.0);
-    state->window_counted += result->counted_frames;
-    state->window_of += result->of_frames;
+    state->window_counted += result->counted;
+    state->window_of += result->counted_of;
     return S3R_OK;
 }
 

@@ -90,7 +90,7 @@ static s3r_status open_parts(s3r_train_model *model, const s3r_train_model_sourc
     S3R_TRY(s3r_model_hash(model->hash, model->checkpoint, &model->config, err));
     S3R_TRY(s3r_parameters_open(&model->parameters, model->checkpoint, &model->config,
                                 &model->weights, err));
-    if (config->method == S3R_METHOD_PRETRAIN)
+    if (config->method == S3R_METHOD_PRETRAIN || config->task == S3R_TASK_CHOICE_LID)
         model->config.has_head = false;
     else
         S3R_TRY(open_vocabulary(model, source->vocabulary_folder, err));
@@ -117,6 +117,7 @@ s3r_status s3r_train_model_open(s3r_train_model *out,
 void s3r_train_model_close(s3r_train_model *model)
 {
     s3r_vocabulary_close(&model->vocabulary);
+    s3r_language_list_release(&model->languages);
     s3r_parameters_close(&model->parameters);
     s3r_model_weights_close(&model->weights);
     s3r_checkpoint_close(model->checkpoint);

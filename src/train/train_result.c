@@ -77,15 +77,19 @@ static int add_method_facts(json_t *facts, const s3r_train_config *config)
 json_t *s3r_train_result_facts(const s3r_train_result *result)
 {
     const s3r_train_model *model = result->model;
+    bool has_languages = result->config->task == S3R_TASK_CHOICE_LID;
     char *recipe = NULL;
     if (s3r_train_config_recipe(result->config, &recipe, NULL) != S3R_OK)
         return NULL;
     json_t *facts = json_pack(
         "{s{ss, ss, ss}, ss, ss, ss, so, sb, sI, so, ss, so, so, sO*, sI, sI, ss, ss}",
         "backbone", "hash", model->hash, "family", s3r_family_name(model->config.family),
-        "name", model->config.architecture, "task", "ctc", "method",
+        "name", model->config.architecture, "task",
+        s3r_config_choice_name("task", (int)result->config->task), "method",
         s3r_config_choice_name("method", (int)result->config->method), "language",
-        language_of(result), "vocabulary", s3r_vocabulary_to_json(&model->vocabulary),
+        language_of(result), has_languages ? "languages" : "vocabulary",
+        has_languages ? s3r_language_list_to_json(&model->languages)
+                      : s3r_vocabulary_to_json(&model->vocabulary),
         "normalize", (int)model->config.do_normalize, "sample_rate",
         (json_int_t)model->config.sample_rate, "matrices",
         matrices_fact(result->trainable), "recipe", recipe, "data",

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/hash_text.h"
+#include "data/manifest_languages.h"
 #include "model/extractor.h"
 #include "tasks/ctc_loss.h"
 #include "text/vocabulary_encode.h"
@@ -175,6 +176,10 @@ static bool is_target_possible(preparer *p, const s3r_train_item *item)
     size_t needed = s3r_ctc_frames_needed(item->labels, item->label_count);
     if (item->frames > 0 && needed <= item->frames)
         return true;
+    if (p->options->target == S3R_TARGET_LANGUAGE) {
+        warn(p, item->utterance, "it is shorter than a frame");
+        return false;
+    }
     snprintf(reason, sizeof reason,
              "its text needs %zu frames, its audio has %zu: is it the right text?",
              S3R_MAX(needed, (size_t)1), item->frames);
@@ -197,8 +202,11 @@ static void hash_text(struct sha256_ctx *hash, const char *text)
 static void hash_item(preparer *p, const s3r_train_item *item, const s3r_audio *audio)
 {
     char number[32];
+    const char *target = p->options->target == S3R_TARGET_LANGUAGE
+                             ? item->utterance->language
+                             : item->utterance->text;
     hash_text(&p->hash, item->utterance->id);
-    hash_text(&p->hash, item->utterance->text ? item->utterance->text : "");
+    hash_text(&p->hash, target ? target : "");
     snprintf(number, sizeof number, "%zu", audio->sample_count);
     hash_text(&p->hash, number);
     sha256_update(&p->hash, audio->sample_count * sizeof *audio->samples,
@@ -254,6 +262,16 @@ static s3r_status take_audio(preparer *p, s3r_train_item *item, const s3r_audio 
     return S3R_OK;
 }
 
+static s3r_status take_language(preparer *p, const s3r_utterance *utterance,
+                                s3r_error *err)
+{
+    s3r_train_item item = {.utterance = utterance};
+    S3R_TRY(s3r_utterance_language(&item.language, utterance, p->options->path,
+                                   &p->model->languages, err));
+    p->set->items[p->set->count++] = item;
+    return S3R_OK;
+}
+
 /* Labels of the text, and a place in the list; unlabelled data has none. */
 static s3r_status take_text(preparer *p, const s3r_utterance *utterance, s3r_error *err)
 {
@@ -261,11 +279,12 @@ static s3r_status take_text(preparer *p, const s3r_utterance *utterance, s3r_err
     s3r_error why = {S3R_OK, ""};
     s3r_train_item item = {.utterance = utterance};
     s3r_status status = S3R_OK;
-    if (!p->options->is_unlabelled && (!utterance->text || !*utterance->text)) {
+    bool has_target = p->options->target == S3R_TARGET_TEXT;
+    if (has_target && (!utterance->text || !*utterance->text)) {
         warn(p, utterance, "it has no text");
         return S3R_OK;
     }
-    if (!p->options->is_unlabelled)
+    if (has_target)
         status = s3r_vocabulary_encode(&p->model->vocabulary, utterance->text,
                                        &p->set->owned, &labels, &item.label_count, &why);
     if (status == S3R_ERR_DATA && p->options->is_evaluation) {
@@ -298,8 +317,9 @@ static s3r_status load_one(preparer *p, s3r_train_item item, s3r_error *err)
     if (status != S3R_OK)
         return s3r_fail(err, status, "%s", why.message);
     item.samples = audio.sample_count;
-    status = p->options->is_unlabelled ? take_unlabelled(p, &item, &audio, err)
-                                       : take_audio(p, &item, &audio, err);
+    status = p->options->target == S3R_TARGET_NONE
+                 ? take_unlabelled(p, &item, &audio, err)
+                 : take_audio(p, &item, &audio, err);
     s3r_audio_release(&audio);
     return status;
 }
@@ -335,8 +355,12 @@ static s3r_status open_all(preparer *p, s3r_error *err)
     set->recording = s3r_alloc(1, sizeof *set->recording);
     if (!set->items || !set->frames || !set->recording)
         return s3r_fail_memory(err, p->options->path, set->manifest.count);
-    for (size_t i = 0; i < set->manifest.count; i++)
-        S3R_TRY(take_text(p, &set->manifest.items[i], err));
+    for (size_t i = 0; i < set->manifest.count; i++) {
+        const s3r_utterance *utterance = &set->manifest.items[i];
+        S3R_TRY(p->options->target == S3R_TARGET_LANGUAGE
+                    ? take_language(p, utterance, err)
+                    : take_text(p, utterance, err));
+    }
     end_remarks(p);
     return check_left(p, err);
 }
@@ -402,6 +426,14 @@ void s3r_train_set_close(s3r_train_set *set)
 
 /* ---- batches ---- */
 
+size_t s3r_train_set_batch_end(const s3r_train_set *set, size_t first, size_t most)
+{
+    size_t end = first, filled = 0;
+    while (end < set->count && (end == first || filled + set->frames[end] <= most))
+        filled += set->frames[end++];
+    return end;
+}
+
 static s3r_status copy_extracted(const s3r_train_set *set, const s3r_train_model *model,
                                  s3r_tape *tape, size_t index, float *rows, size_t stride,
                                  s3r_error *err)
@@ -424,7 +456,7 @@ static s3r_status copy_extracted(const s3r_train_set *set, const s3r_train_model
     return S3R_OK;
 }
 
-s3r_status s3r_train_set_features(const s3r_train_set *set, s3r_train_model *model,
+s3r_status s3r_train_set_features(const s3r_train_set *set, const s3r_train_model *model,
                                   s3r_tape *tape, const size_t *indices, size_t count,
                                   s3r_value **features, s3r_ragged *ragged,
                                   s3r_error *err)
@@ -460,7 +492,7 @@ static size_t samples_of(const s3r_model_config *config, size_t frames, size_t a
     return S3R_MIN(needed, available);
 }
 
-s3r_value *s3r_train_set_extract(const s3r_train_set *set, s3r_train_model *model,
+s3r_value *s3r_train_set_extract(const s3r_train_set *set, const s3r_train_model *model,
                                  s3r_tape *tape, const size_t *indices, size_t count,
                                  const size_t *first_frame, s3r_ragged *frames)
 {

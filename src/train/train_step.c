@@ -43,7 +43,7 @@ static void take_losses(s3r_step_result *result, const s3r_micro_batch *batch,
                         const double *losses, const size_t *blanks)
 {
     for (size_t u = 0; u < batch->count; u++) {
-        result->counted_frames += blanks[u];
+        result->counted += blanks[u];
         if (isfinite(losses[u])) {
             result->loss += losses[u];
             continue;
@@ -52,48 +52,65 @@ static void take_losses(s3r_step_result *result, const s3r_micro_batch *batch,
     }
 }
 
-static s3r_value *forward(const s3r_step_pass *pass, s3r_value *features)
+/* ---- what all tasks do ---- */
+
+static s3r_status load_features(s3r_step_pass *pass, s3r_value **features, s3r_error *err)
 {
-    s3r_encoder_masking masking;
-    s3r_encoder_options options = s3r_step_draw(pass, &masking);
-    if (pass->tape->is_out_of_memory)
-        return NULL;
-    s3r_value *hidden =
-        s3r_encoder_forward(pass->tape, &pass->model->config, &pass->model->weights,
-                            features, pass->frames, &options);
-    return s3r_head_forward(pass->tape, &pass->model->config, &pass->model->weights,
-                            hidden, pass->frames, options.utterance_keys);
+    const s3r_micro_batch *batch = pass->batch;
+    if (!pass->set->keeps_samples)
+        return s3r_train_set_features(pass->set, pass->model, pass->tape, batch->indices,
+                                      batch->count, features, &pass->frames, err);
+    *features = s3r_train_set_extract(pass->set, pass->model, pass->tape, batch->indices,
+                                      batch->count, NULL, &pass->frames);
+    return s3r_tape_status(pass->tape, err);
 }
 
-s3r_status s3r_train_step_run(s3r_step_result *result, s3r_train_model *model,
+s3r_status s3r_step_encode(s3r_step_pass *pass, s3r_value **hidden, const uint64_t **keys,
+                           s3r_error *err)
+{
+    s3r_value *features = NULL;
+    s3r_encoder_masking masking;
+    s3r_step_begin(pass, true);
+    S3R_TRY(load_features(pass, &features, err));
+    s3r_encoder_options options = s3r_step_draw(pass, &masking);
+    S3R_TRY(s3r_tape_status(pass->tape, err));
+    *keys = options.utterance_keys;
+    *hidden = s3r_encoder_forward(pass->tape, &pass->model->config, &pass->model->weights,
+                                  features, pass->frames, &options);
+    return s3r_tape_status(pass->tape, err);
+}
+
+s3r_status s3r_step_finish(const s3r_step_pass *pass, s3r_step_result *result,
+                           s3r_error *err)
+{
+    S3R_TRY(s3r_tape_status(pass->tape, err));
+    s3r_tape_backward(pass->tape);
+    S3R_TRY(s3r_tape_status(pass->tape, err));
+    result->units += (double)pass->batch->count;
+    result->utterances += pass->batch->count;
+    result->frames += pass->frames.offset[pass->frames.count];
+    return S3R_OK;
+}
+
+s3r_status s3r_train_step_run(s3r_step_result *result, const s3r_train_model *model,
                               const s3r_train_set *set, s3r_tape *tape,
                               const s3r_train_config *config,
                               const s3r_micro_batch *batch, s3r_error *err)
 {
     s3r_step_pass pass = {model, set, tape, config, batch, {0}};
-    s3r_value *features = NULL;
+    s3r_value *hidden;
+    const uint64_t *keys;
     s3r_ctc_targets targets;
-    s3r_step_begin(&pass, true);
-    if (set->keeps_samples)
-        features = s3r_train_set_extract(set, model, tape, batch->indices, batch->count,
-                                         NULL, &pass.frames);
-    else
-        S3R_TRY(s3r_train_set_features(set, model, tape, batch->indices, batch->count,
-                                       &features, &pass.frames, err));
-    S3R_TRY(s3r_tape_status(tape, err));
+    S3R_TRY(s3r_step_encode(&pass, &hidden, &keys, err));
     double *losses = s3r_tape_alloc(tape, batch->count, sizeof *losses);
     size_t *blanks = s3r_tape_alloc(tape, batch->count, sizeof *blanks);
-    s3r_value *logits = forward(&pass, features);
+    s3r_value *logits = s3r_head_forward(tape, &model->config, &model->weights, hidden,
+                                         pass.frames, keys);
     if (!logits || !losses || !blanks || !make_targets(&pass, &targets))
         return s3r_tape_status(tape, err);
     s3r_ctc_loss(tape, logits, pass.frames, &targets, 1.0, losses, blanks);
-    S3R_TRY(s3r_tape_status(tape, err));
-    s3r_tape_backward(tape);
-    S3R_TRY(s3r_tape_status(tape, err));
+    S3R_TRY(s3r_step_finish(&pass, result, err));
     take_losses(result, batch, losses, blanks);
-    result->units += (double)batch->count;
-    result->utterances += batch->count;
-    result->frames += features->rows;
-    result->of_frames += features->rows;
+    result->counted_of += pass.frames.offset[pass.frames.count];
     return S3R_OK;
 }

@@ -100,7 +100,7 @@ static s3r_train_set_options set_options(s3r_trainer *trainer, bool is_evaluatio
 {
     s3r_cache_choice choice = trainer->config.cache.features;
     bool is_bf16 = trainer->config.precision == S3R_PRECISION_BF16;
-    bool is_unlabelled = trainer->task->is_unlabelled;
+    bool is_unlabelled = trainer->task->target == S3R_TARGET_NONE;
     bool trains_extractor = is_unlabelled || trainer->config.also.extractor;
     /* Dev is scored from its own audio, not from 16 bits of it: as s3r eval does. */
     bool keeps_samples = trains_extractor && (is_unlabelled || !is_evaluation);
@@ -110,7 +110,7 @@ static s3r_train_set_options set_options(s3r_trainer *trainer, bool is_evaluatio
     return (s3r_train_set_options){
         .path = is_evaluation ? trainer->options.dev : trainer->options.train,
         .is_evaluation = is_evaluation,
-        .is_unlabelled = is_unlabelled,
+        .target = trainer->task->target,
         .keeps_samples = keeps_samples,
         .has_cache = keeps_samples || (choice != S3R_CACHE_NONE && !trains_extractor),
         .cache_dtype = keeps_samples ? S3R_DTYPE_I16 : dtype,
@@ -263,14 +263,20 @@ static s3r_status open_parts(s3r_trainer *trainer, s3r_error *err)
     return options->is_plan ? S3R_OK : write_settings(trainer, err);
 }
 
+static const s3r_trainer_task *task_of(const s3r_train_config *config)
+{
+    if (config->method == S3R_METHOD_PRETRAIN)
+        return &s3r_trainer_pretrain;
+    return config->task == S3R_TASK_CHOICE_LID ? &s3r_trainer_lid : &s3r_trainer_ctc;
+}
+
 s3r_status s3r_trainer_open(s3r_trainer **out, const s3r_trainer_options *options,
                             s3r_error *err)
 {
     s3r_trainer *trainer = s3r_alloc(1, sizeof *trainer);
     if (!trainer)
         return s3r_fail_memory(err, "a training run", sizeof *trainer);
-    trainer->task = options->config.method == S3R_METHOD_PRETRAIN ? &s3r_trainer_pretrain
-                                                                  : &s3r_trainer_ctc;
+    trainer->task = task_of(&options->config);
     trainer->options = *options;
     trainer->config = options->config;
     trainer->pool = options->pool;

@@ -2,9 +2,6 @@
  * The task of adapting to a language: CTC on transcribed speech, scored by error rates on
  * dev, with a mask file as result.
  */
-#include <stdio.h>
-
-#include "base/file.h"
 #include "base/memory.h"
 #include "train/config_table.h"
 #include "train/trainer_parts.h"
@@ -39,7 +36,7 @@ static s3r_status evaluate(s3r_trainer *trainer, s3r_run_score *out, s3r_error *
         (s3r_run_score){.value = metric_of(&score, metric),
                         .metric_name = s3r_config_choice_name("eval.metric", (int)metric),
                         .loss = score.loss,
-                        .blank_ratio = score.blank_ratio,
+                        .ratio = score.blank_ratio,
                         .is_collapsed = score.blank_ratio > COLLAPSE_RATIO ||
                                         score.empty == score.utterances,
                         .metrics = json_pack("{sf, sf, sf, sf, sf, sI}", "wer", score.wer,
@@ -47,47 +44,6 @@ static s3r_status evaluate(s3r_trainer *trainer, s3r_run_score *out, s3r_error *
                                              score.loss, "blank_ratio", score.blank_ratio,
                                              "empty", (json_int_t)score.empty)};
     return out->metrics ? S3R_OK : s3r_fail_memory(err, "the metrics", 0);
-}
-
-/* ---- the result ---- */
-
-static s3r_train_result result_of(const s3r_trainer *trainer, const json_t *metrics)
-{
-    return (s3r_train_result){.model = &trainer->model,
-                              .trainable = &trainer->trainable,
-                              .config = &trainer->config,
-                              .train = &trainer->train,
-                              .dev = trainer->has_dev ? &trainer->dev : NULL,
-                              .step = trainer->state.step,
-                              .metrics = metrics};
-}
-
-static s3r_status save(s3r_trainer *trainer, const char *name, const json_t *metrics,
-                       s3r_error *err)
-{
-    char file[80];
-    const s3r_train_result result = result_of(trainer, metrics);
-    snprintf(file, sizeof file, "%s.s3m", name);
-    char *path = s3r_path_join(trainer->folder, file);
-    if (!path)
-        return s3r_fail_memory(err, name, 0);
-    s3r_status status = s3r_train_result_save(&result, path, err);
-    if (status == S3R_OK)
-        s3r_trainer_tell(trainer,
-                         &(s3r_train_event){.kind = S3R_TRAIN_SAVED, .text = path});
-    s3r_free(path);
-    return status;
-}
-
-static s3r_status finish(s3r_trainer *trainer, s3r_error *err)
-{
-    const s3r_train_result result = result_of(trainer, NULL);
-    json_t *facts = s3r_train_result_facts(&result);
-    if (!facts)
-        return s3r_fail_memory(err, "the report", 0);
-    s3r_status status = s3r_run_report_write(trainer->folder, facts, err);
-    json_decref(facts);
-    return status;
 }
 
 const s3r_trainer_task s3r_trainer_ctc = {
@@ -101,6 +57,6 @@ const s3r_trainer_task s3r_trainer_ctc = {
         "short clips (augment.time_prob)",
     .run_batch = run_batch,
     .evaluate = evaluate,
-    .save = save,
-    .finish = finish,
+    .save = s3r_trainer_save_mask,
+    .finish = s3r_trainer_report_mask,
 };

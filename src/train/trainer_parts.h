@@ -1,7 +1,7 @@
 /*
  * The parts of a trainer, shared by its files: trainer.c (opening), train_loop.c (steps),
- * train_alarms.c, train_plan.c (the forecast), and what differs from task to task:
- * trainer_ctc.c, trainer_pretrain.c.
+ * train_alarms.c, train_plan.c (the forecast), trainer_mask.c (mask files as results),
+ * and what differs from task to task: trainer_ctc.c, trainer_lid.c, trainer_pretrain.c.
  */
 #ifndef S3R_TRAIN_TRAINER_PARTS_H
 #define S3R_TRAIN_TRAINER_PARTS_H
@@ -19,15 +19,16 @@
 typedef struct s3r_run_score {
     double value; /* that ranks results; smaller is better */
     const char *metric_name;
-    double loss, blank_ratio;
+    double loss;
+    double ratio;      /* what task->counted_name says, of dev */
     bool is_collapsed; /* a sign that nothing is learned; task->collapse_advice */
     json_t *metrics;   /* name -> number, owned by the caller */
 } s3r_run_score;
 
 /* What differs from task to task. */
 typedef struct s3r_trainer_task {
-    bool is_unlabelled;       /* texts are not looked at */
-    const char *counted_name; /* of counted_frames / of_frames in metrics.jsonl */
+    s3r_train_target target;
+    const char *counted_name; /* of counted / counted_of in metrics.jsonl and events */
     const char *collapse_advice;
     /* What must be known before trained arrays are made; NULL = nothing. */
     s3r_status (*open)(s3r_trainer *trainer, s3r_error *err);
@@ -49,7 +50,7 @@ typedef struct s3r_trainer_task {
     s3r_status (*finish)(s3r_trainer *trainer, s3r_error *err);
 } s3r_trainer_task;
 
-extern const s3r_trainer_task s3r_trainer_ctc, s3r_trainer_pretrain;
+extern const s3r_trainer_task s3r_trainer_ctc, s3r_trainer_lid, s3r_trainer_pretrain;
 
 struct s3r_trainer {
     const s3r_trainer_task *task;
@@ -64,6 +65,7 @@ struct s3r_trainer {
     bool has_tape;
     s3r_train_model model;
     struct s3r_pretrain_data *pretrain; /* of trainer_pretrain.c; NULL for others */
+    double *language_weights; /* of trainer_lid.c: [languages] what a loss counts */
     s3r_train_set train, dev;
     bool has_dev;
     double prepare_s; /* that opening took: decoding and extraction, mostly */
@@ -109,6 +111,12 @@ void s3r_trainer_tell(s3r_trainer *trainer, const s3r_train_event *event);
 
 /* A progress callback for evaluations: context is the trainer. */
 bool s3r_trainer_tell_progress(void *context, const s3r_train_event *event);
+
+/* ---- trainer_mask.c: save and finish of tasks whose result is a mask file ---- */
+
+s3r_status s3r_trainer_save_mask(s3r_trainer *trainer, const char *name,
+                                 const json_t *metrics, s3r_error *err);
+s3r_status s3r_trainer_report_mask(s3r_trainer *trainer, s3r_error *err);
 
 /* ---- train_alarms.c ---- */
 

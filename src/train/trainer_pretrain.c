@@ -134,22 +134,13 @@ static s3r_status run_batch(s3r_trainer *trainer, s3r_step_result *result,
                                  &trainer->config, batch, trainer->state.step, true, err);
 }
 
-/* Dev utterances [first, end) that fit a batch together; at least one. */
-static size_t batch_end(const s3r_train_set *set, size_t first, size_t limit)
-{
-    size_t end = first, filled = 0;
-    while (end < set->count && (end == first || filled + set->frames[end] <= limit))
-        filled += set->frames[end++];
-    return end;
-}
-
 static s3r_status run_dev(s3r_trainer *trainer, size_t *order, s3r_step_result *result,
                           s3r_error *err)
 {
     for (size_t i = 0; i < trainer->dev.count; i++)
         order[i] = i;
     for (size_t first = 0; first < trainer->dev.count;) {
-        size_t end = batch_end(&trainer->dev, first, trainer->batch_frames);
+        size_t end = s3r_train_set_batch_end(&trainer->dev, first, trainer->batch_frames);
         /* Always the same masks: scores of different steps can be compared. */
         const s3r_micro_batch batch = {.indices = order + first, .count = end - first};
         S3R_TRY(s3r_pretrain_step_run(
@@ -172,13 +163,14 @@ static s3r_status evaluate(s3r_trainer *trainer, s3r_run_score *out, s3r_error *
     s3r_status status = run_dev(trainer, order, &result, err);
     s3r_free(order);
     S3R_TRY(status);
-    double masked = (double)S3R_MAX(result.of_frames, (size_t)1);
-    double accuracy = (double)result.counted_frames / masked;
+    double masked = (double)S3R_MAX(result.counted_of, (size_t)1);
+    double accuracy = (double)result.counted / masked;
     double loss = result.bad > 0 ? 0.0 : result.loss / S3R_MAX(result.units, 1.0);
     *out = (s3r_run_score){
         .value = 1.0 - accuracy,
         .metric_name = "masked error",
         .loss = loss,
+        .ratio = accuracy,
         .metrics = json_pack("{sf, sf}", "masked_error", 1.0 - accuracy, "loss", loss)};
     return out->metrics ? S3R_OK : s3r_fail_memory(err, "the metrics", 0);
 }
@@ -252,7 +244,7 @@ static s3r_status finish(s3r_trainer *trainer, s3r_error *err)
 }
 
 const s3r_trainer_task s3r_trainer_pretrain = {
-    .is_unlabelled = true,
+    .target = S3R_TARGET_NONE,
     .counted_name = "accuracy",
     .collapse_advice = "",
     .open = open_task,
