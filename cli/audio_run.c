@@ -166,27 +166,12 @@ static s3r_status conclude(const run *r, s3r_status status, s3r_error *err)
     return fail_partial(r, all_failed ? r->first_failure.code : S3R_ERR_PARTIAL, err);
 }
 
-static s3r_status set_options(s3r_transcribe_options *out,
-                              const s3r_audio_verb_options *options,
-                              const s3r_audio_job *job, s3r_error *err)
+static s3r_status check_options(const s3r_audio_verb_options *options, s3r_error *err)
 {
-    s3r_transcribe_options_init(out);
     if (options->raw_rate_hz == 0 || options->raw_rate_hz > UINT32_MAX)
         return s3r_cli_fail(err, S3R_ERR_USAGE,
                             "--raw-rate: expected a rate in Hz, found %zu",
                             options->raw_rate_hz);
-    out->raw_rate_hz = (uint32_t)options->raw_rate_hz;
-    out->window_s = options->window_s;
-    out->context_s = options->context_s;
-    out->batch_s = options->batch_s;
-    out->allow_ffmpeg = !options->is_without_ffmpeg;
-    out->emissions_folder = job->emissions_folder;
-    out->features_folder = job->features_folder;
-    out->layer = job->layer;
-    out->decoder = job->decoder;
-    out->voice_only = job->is_voice_only;
-    if (job->temperature != 0)
-        out->temperature = job->temperature;
     return S3R_OK;
 }
 
@@ -210,6 +195,54 @@ static s3r_status run_router(const s3r_session *session, const s3r_path_list *pa
     return status;
 }
 
+static s3r_status transcribe(run *r, const s3r_session *session,
+                             const s3r_audio_verb_options *options, s3r_error *err)
+{
+    s3r_transcribe_options out;
+    const s3r_audio_job *job = r->job;
+    s3r_transcribe_options_init(&out);
+    out.raw_rate_hz = (uint32_t)options->raw_rate_hz;
+    out.window_s = options->window_s;
+    out.context_s = options->context_s;
+    out.batch_s = options->batch_s;
+    out.allow_ffmpeg = !options->is_without_ffmpeg;
+    out.emissions_folder = job->emissions_folder;
+    out.features_folder = job->features_folder;
+    out.layer = job->layer;
+    out.decoder = job->decoder;
+    out.voice_only = job->is_voice_only;
+    if (job->temperature != 0)
+        out.temperature = job->temperature;
+    out.progress = on_progress;
+    out.progress_context = r;
+    if (session->several)
+        return run_router(session, r->paths, &out, r, err);
+    return s3r_transcribe(session->context, session->model, r->paths->items,
+                          r->paths->count, &out, on_result, r, err);
+}
+
+static s3r_status identify(run *r, const s3r_session *session,
+                           const s3r_audio_verb_options *options, s3r_error *err)
+{
+    s3r_identify_options out;
+    s3r_audio_verb_identify(&out, options);
+    out.progress = on_progress;
+    out.progress_context = r;
+    return s3r_identify(session->context, session->model, r->paths->items,
+                        r->paths->count, &out, on_result, r, err);
+}
+
+void s3r_audio_verb_identify(s3r_identify_options *out,
+                             const s3r_audio_verb_options *options)
+{
+    s3r_identify_options_init(out);
+    out->raw_rate_hz = (uint32_t)options->raw_rate_hz;
+    out->window_s = options->window_s;
+    out->context_s = options->context_s;
+    out->batch_s = options->batch_s;
+    out->allow_ffmpeg = !options->is_without_ffmpeg;
+}
+
 /* What was left out at the start makes a success a partial one. */
 static s3r_status note_bad_masks(const s3r_session *session, s3r_status status,
                                  s3r_error *err)
@@ -225,22 +258,16 @@ s3r_status s3r_audio_run(const s3r_command *command, const s3r_session *session,
                          const s3r_path_list *paths, const s3r_audio_job *job,
                          s3r_error *err)
 {
-    s3r_transcribe_options library_options;
     run r = {.job = job, .paths = paths, .terminal = command->terminal};
-    s3r_status status = set_options(&library_options, options, job, err);
+    s3r_status status = check_options(options, err);
     if (status != S3R_OK)
         return status;
     r.has_failed = calloc(paths->count, sizeof *r.has_failed);
     if (s3r_ordered_lines_init(&r.lines, stdout, paths->count) && r.has_failed) {
-        library_options.progress = on_progress;
-        library_options.progress_context = &r;
         s3r_interrupt_defer();
         s3r_progress_start(&r.progress, command->terminal, job->label, 1);
-        if (session->several)
-            status = run_router(session, paths, &library_options, &r, err);
-        else
-            status = s3r_transcribe(session->context, session->model, paths->items,
-                                    paths->count, &library_options, on_result, &r, err);
+        status = job->identifies_languages ? identify(&r, session, options, err)
+                                           : transcribe(&r, session, options, err);
         s3r_progress_end(&r.progress);
         if (!r.is_stdout_broken)
             r.is_stdout_broken = !s3r_ordered_lines_finish(&r.lines);

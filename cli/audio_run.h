@@ -5,7 +5,7 @@
 #ifndef S3R_CLI_AUDIO_RUN_H
 #define S3R_CLI_AUDIO_RUN_H
 
-#include <s3r/transcribe.h>
+#include <s3r/identify.h>
 
 #include "path_list.h"
 #include "session.h"
@@ -28,7 +28,9 @@ typedef s3r_status (*s3r_audio_line_fn)(void *context, const s3r_result *result,
                                         char **line, s3r_error *err);
 
 typedef struct s3r_audio_job {
-    const char *label; /* of the progress bar */
+    const char *label;         /* of the progress bar */
+    bool identifies_languages; /* s3r_identify instead of s3r_transcribe */
+    /* Of s3r_transcribe. */
     const char *emissions_folder, *features_folder;
     int layer;
     const s3r_decoder *decoder; /* NULL = none */
@@ -41,6 +43,10 @@ typedef struct s3r_audio_job {
 
 /* The session options that the audio options stand for. */
 s3r_session_options s3r_audio_verb_session(const s3r_audio_verb_options *options);
+
+/* The options of s3r_identify that they stand for; --raw-rate fits. */
+void s3r_audio_verb_identify(s3r_identify_options *out,
+                             const s3r_audio_verb_options *options);
 
 /*
  * Runs all paths; lines go to stdout in the order of the paths, failing files to stderr

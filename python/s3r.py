@@ -121,7 +121,8 @@ class _result(Structure):
         ("labels", POINTER(_label)), ("label_count", c_size_t), ("confidence", c_double),
         ("words", POINTER(_word)), ("word_count", c_size_t), ("name", c_char_p),
         ("is_aligned", c_bool), ("segments", POINTER(_segment)), ("segment_count", c_size_t),
-        ("hypotheses", c_void_p), ("hypothesis_count", c_size_t)]
+        ("hypotheses", c_void_p), ("hypothesis_count", c_size_t), ("languages", c_void_p),
+        ("language_count", c_size_t)]
 
 
 _result_fn = CFUNCTYPE(c_int, c_void_p, POINTER(_result))

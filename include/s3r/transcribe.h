@@ -54,6 +54,12 @@ typedef struct s3r_segment {
     const char *mask; /* that its text is of; NULL but with by_segment (s3r/router.h) */
 } s3r_segment;
 
+/* A language that might be spoken. */
+typedef struct s3r_language {
+    const char *name;   /* as the training data had it */
+    double probability; /* those of all languages add up to 1 */
+} s3r_language;
+
 /* What became of one file.  Everything in it is valid during the callback only. */
 typedef struct s3r_result {
     size_t index; /* of the file in the list */
@@ -83,6 +89,10 @@ typedef struct s3r_result {
      * then those of its best path. */
     const s3r_hypothesis *hypotheses;
     size_t hypothesis_count; /* 0 without a decoder */
+    /* Of identification (s3r/identify.h) only; else NULL: all languages, the likeliest
+     * first. */
+    const s3r_language *languages;
+    size_t language_count;
 } s3r_result;
 
 /* Called once a file, in the caller's thread, in the order in which files are done.

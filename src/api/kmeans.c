@@ -136,7 +136,10 @@ static s3r_status save_labels(const s3r_kmeans_work *run, const s3r_manifest *ma
 static s3r_status label_items(s3r_kmeans_work *run, const s3r_manifest *manifest,
                               s3r_error *err)
 {
-    const s3r_frame_sink sink = {label_rows, warn_failure, tell_labelling, run};
+    const s3r_frame_sink sink = {.rows = label_rows,
+                                 .failed = warn_failure,
+                                 .goes_on = tell_labelling,
+                                 .context = run};
     size_t taken = 0;
     run->count = 0;
     for (size_t i = 0; i < manifest->count; i++)

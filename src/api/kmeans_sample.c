@@ -137,7 +137,10 @@ static bool tell_reading(void *context)
 
 static s3r_status read_sample(s3r_kmeans_work *run, s3r_error *err)
 {
-    const s3r_frame_sink sink = {sample_rows, skip_failure, tell_reading, run};
+    const s3r_frame_sink sink = {.rows = sample_rows,
+                                 .failed = skip_failure,
+                                 .goes_on = tell_reading,
+                                 .context = run};
     S3R_TRY(choose_items(run, err));
     size_t dim = run->features.dim, taken = 0;
     run->block = s3r_alloc_raw(BLOCK_ROWS * dim, sizeof *run->block);

@@ -271,6 +271,17 @@ s3r_status s3r_model_check_head(const s3r_model *model, const char *consequence,
                     s3r_checkpoint_path(model->checkpoint), consequence);
 }
 
+s3r_status s3r_model_check_languages(const s3r_model *model, s3r_error *err)
+{
+    if (model->has_route && model->route.languages.count > 0)
+        return S3R_OK;
+    return s3r_fail(err, S3R_ERR_MODEL,
+                    "%s: tells no languages apart; expected a mask file of the task lid "
+                    "(s3r train --task lid makes one)",
+                    model->has_route ? model->route.file.path
+                                     : s3r_checkpoint_path(model->checkpoint));
+}
+
 const char *s3r_model_label(const s3r_model *model, size_t id)
 {
     return model->has_vocabulary && id < model->vocabulary.count

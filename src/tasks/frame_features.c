@@ -13,6 +13,7 @@
 #define LONGEST_SECONDS ((size_t)24 * 3600)
 #define WINDOW_S        40.0
 #define CONTEXT_S       4.0
+#define MOST_FRAMES     1e9 /* of a window */
 /* The encoder of the family: frames of 20 ms. */
 #define ENCODER_WINDOW  400u
 #define ENCODER_STRIDE  320u
@@ -34,8 +35,11 @@ static s3r_status take_layer(s3r_frame_features *out,
     out->frame_stride = s3r_config_stride(&out->config);
     out->sample_rate_hz = (uint32_t)out->config.sample_rate;
     double rate = (double)out->sample_rate_hz / (double)out->frame_stride;
-    out->window_frames = (size_t)fmax(WINDOW_S * rate, 2);
-    out->context_frames = (size_t)(CONTEXT_S * rate);
+    bool is_default = options->window_s == 0;
+    double window_s = is_default ? WINDOW_S : options->window_s;
+    double context_s = is_default ? CONTEXT_S : options->context_s;
+    out->window_frames = (size_t)fmin(fmax(window_s * rate, 2), MOST_FRAMES);
+    out->context_frames = (size_t)fmin(context_s * rate, MOST_FRAMES);
     return S3R_OK;
 }
 
@@ -46,7 +50,9 @@ s3r_status s3r_frame_features_open(s3r_frame_features *out,
     *out = (s3r_frame_features){.tape = options->tape,
                                 .batch_s = options->batch_s,
                                 .normalizes = options->normalizes,
-                                .allow_ffmpeg = options->allow_ffmpeg};
+                                .allow_ffmpeg = options->allow_ffmpeg,
+                                .may_be_infinite = options->may_be_infinite,
+                                .raw_rate_hz = options->raw_rate_hz};
     if (options->config)
         return take_layer(out, options, err);
     out->dim = S3R_MFCC_DIM;
@@ -87,6 +93,8 @@ static s3r_audio_options audio_options(const s3r_frame_features *features)
     s3r_audio_options_init(&audio);
     audio.sample_rate_hz = features->sample_rate_hz;
     audio.allow_ffmpeg = features->allow_ffmpeg;
+    if (features->raw_rate_hz > 0)
+        audio.raw_rate_hz = features->raw_rate_hz;
     audio.max_sample_count = LONGEST_SECONDS * audio.sample_rate_hz;
     return audio;
 }
@@ -156,7 +164,7 @@ static void normalize(float *rows, size_t count, size_t dim)
 static s3r_status give(const feature_batch *batch, size_t item, const float *rows,
                        size_t stride, size_t count, s3r_error *err)
 {
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count && !batch->features->may_be_infinite; i++)
         for (size_t j = 0; j < batch->features->dim; j++)
             if (!isfinite(rows[i * stride + j]))
                 return s3r_fail(err, S3R_ERR_DATA,
@@ -283,6 +291,8 @@ static s3r_status run_batch(feature_batch *batch, size_t count, s3r_error *err)
     load_cut_jobs(batch, count);
     for (size_t i = 0; i < count; i++) {
         const feature_job *job = &batch->jobs[i];
+        if (job->status == S3R_OK && batch->sink->loaded)
+            batch->sink->loaded(batch->sink->context, i, job->audio.sample_count);
         if (job->status == S3R_OK && batch->features->mfcc) {
             S3R_TRY(run_cepstra(batch, i, err));
         } else if (job->status == S3R_OK) {

@@ -1,6 +1,6 @@
 /*
- * What is clustered: one row a 20 ms frame of an utterance's audio, either cepstra or a
- * hidden state of a model.
+ * What is clustered, and what languages are told by: one row a 20 ms frame of an
+ * utterance's audio, either cepstra or a hidden state of a model.
  */
 #ifndef S3R_TASKS_FRAME_FEATURES_H
 #define S3R_TASKS_FRAME_FEATURES_H
@@ -29,7 +29,8 @@ typedef struct s3r_frame_features {
     size_t layer;
     size_t window_frames, context_frames;
     double batch_s;
-    bool normalizes, allow_ffmpeg;
+    bool normalizes, allow_ffmpeg, may_be_infinite;
+    uint32_t raw_rate_hz;
     s3r_audio_cache recording; /* the last one that an utterance was cut from */
 } s3r_frame_features;
 
@@ -38,12 +39,15 @@ typedef struct s3r_frame_features_options {
     /* NULL: cepstra.  Blocks above the layer are not run. */
     const s3r_model_config *config;
     const s3r_model_weights *weights;
-    size_t layer;   /* a hidden state as Hugging Face numbers them */
-    double batch_s; /* audio that is loaded and run together */
+    size_t layer;               /* a hidden state as Hugging Face numbers them */
+    double batch_s;             /* audio that is loaded and run together */
+    double window_s, context_s; /* of long utterances; 0: 40 and 4 */
+    uint32_t raw_rate_hz;       /* of raw samples on stdin; 0: 16000 */
     /* Each dimension to mean 0 and variance 1 within each utterance, which takes memory
      * for the whole of it: clusters then say less of voices and microphones. */
     bool normalizes;
     bool allow_ffmpeg;
+    bool may_be_infinite; /* rows that are not finite are the sink's to find */
 } s3r_frame_features_options;
 
 /* S3R_ERR_USAGE: no such layer; S3R_ERR_RESOURCE. */
@@ -54,6 +58,8 @@ void s3r_frame_features_close(s3r_frame_features *features); /* a zeroed one is 
 
 /* Who takes the rows. */
 typedef struct s3r_frame_sink {
+    /* An item has so many samples; before its rows.  NULL = nobody asks. */
+    void (*loaded)(void *context, size_t item, size_t sample_count);
     s3r_frame_rows_fn rows;
     s3r_frame_failure_fn failed;
     bool (*goes_on)(void *context); /* asked within long utterances; NULL = always */
@@ -63,7 +69,8 @@ typedef struct s3r_frame_sink {
 /*
  * Makes the rows of the first of so many items, about batch_s of audio; *taken receives
  * how many that were, at least 1.  Utterances too short for a frame have no rows.  Rows
- * do not depend on the batch.  S3R_ERR_DATA when rows are not finite; S3R_ERR_RESOURCE;
+ * do not depend on the batch.  Rows and failures come in the order of the items.
+ * S3R_ERR_DATA when rows are not finite (but with may_be_infinite); S3R_ERR_RESOURCE;
  * S3R_ERR_RUNTIME "interrupted"; what the sink returns.
  */
 s3r_status s3r_frame_features_run(s3r_frame_features *features,

@@ -214,9 +214,10 @@ static void add_metrics(s3r_text_buffer *out, const s3r_run_summary *s)
     s3r_buffer_add(out,
                    "\nThe best step was chosen on this same set, so the numbers are a "
                    "little optimistic; measure on a test set with\n\n"
-                   "    s3r %s -m BACKBONE --mask best.s3m --data test.jsonl%s\n\n",
+                   "    s3r %s -m BACKBONE --mask best.s3m --%s\n\n",
                    identifies_languages(s) ? "identify" : "eval",
-                   identifies_languages(s) ? "" : " --metrics wer,cer");
+                   identifies_languages(s) ? "manifest test.jsonl"
+                                           : "data test.jsonl --metrics wer,cer");
 }
 
 /* The settings without their comments, folded away.  Indented lines are code whatever
