@@ -16,6 +16,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "s3r/identify.h"
 #include "s3r/router.h"
 #include "support_alloc_faults.h"
 #include "support_api.h"
@@ -342,6 +343,124 @@ static void test_surest_of_all(void **state)
     test_api_close(&api);
 }
 
+/* ---- the language that is spoken ---- */
+
+typedef struct spoken {
+    char languages[3][8]; /* the likeliest first */
+    size_t count;
+} spoken;
+
+static s3r_status take_languages(void *context, const s3r_result *result)
+{
+    spoken *s = context;
+    s->count = result->language_count;
+    for (size_t i = 0; i < s->count && i < 3; i++)
+        snprintf(s->languages[i], sizeof s->languages[i], "%s",
+                 result->languages[i].name);
+    return S3R_OK;
+}
+
+/* A folder with the masks x, y and z of the languages that lid.s3m tells apart. */
+static const char *write_lid_masks(const char *model)
+{
+    static const char *const languages[] = {"l0", "l1", "l2"};
+    static const char *const files[] = {"x.s3m", "y.s3m", "z.s3m"};
+    const char *folder = test_folder();
+    test_mask_options options = {.has_masks = true, .sparsity = 0.3, .labels = 9};
+    s3r_status status = S3R_OK;
+    for (size_t i = 0; i < 3 && status == S3R_OK; i++) {
+        options.language = languages[i];
+        options.seed = 20 + i;
+        status = test_mask_write(test_path(folder, files[i]), model, &options, &err);
+    }
+    const test_mask_options lid = {.has_masks = true,
+                                   .sparsity = 0.2,
+                                   .labels = 3,
+                                   .identifies_languages = true,
+                                   .seed = 31};
+    if (status == S3R_OK)
+        status = test_mask_write(test_path(folder, "lid.s3m"), model, &lid, &err);
+    if (status != S3R_OK)
+        fail_msg("%s", err.message);
+    return folder;
+}
+
+static void check_spoken(const test_api *api, s3r_router *router, const char *folder,
+                         const s3r_transcribe_options *options)
+{
+    s3r_model *lid = NULL;
+    s3r_identify_options identify;
+    s3r_identify_options_init(&identify);
+    identify.window_s = options->window_s;
+    identify.context_s = options->context_s;
+    assert_int_equal(s3r_model_open_mask(&lid, api->context, api->model,
+                                         test_path(folder, "lid.s3m"), &err),
+                     S3R_OK);
+    for (size_t f = 1; f < FILES; f++) { /* the first is shorter than a frame */
+        spoken s = {.count = 0};
+        hearing got = {0};
+        assert_int_equal(s3r_identify(api->context, lid, &audio_files()[f], 1, &identify,
+                                      take_languages, &s, &err),
+                         S3R_OK);
+        assert_int_equal(s.count, 3);
+        const char *names[2] = {"x", "x"}; /* the likeliest, and the next one */
+        for (size_t i = 0; i < 2; i++)
+            names[i] = s.languages[i][1] == '0'   ? "x"
+                       : s.languages[i][1] == '1' ? "y"
+                                                  : "z";
+        char without[16] = "auto:"; /* all but the likeliest */
+        for (const char *n = "xyz"; *n; n++)
+            if (*n != names[0][0])
+                snprintf(without + strlen(without), 4, "%s%c",
+                         strlen(without) > 5 ? "," : "", *n);
+        const s3r_router_request requests[] = {
+            ask(audio_files()[f], "auto"), ask(audio_files()[f], without),
+            ask(audio_files()[f], names[0]), ask(audio_files()[f], names[1])};
+        assert_int_equal(s3r_router_transcribe(router, api->context, requests, 4, options,
+                                               take, &got, &err),
+                         S3R_OK);
+        assert_int_equal(got.count, 4);
+        for (size_t i = 0; i < 2; i++) {
+            assert_string_equal(got.items[i].mask, names[i]);
+            assert_true(is_equal(&got.items[i], &got.items[i + 2]));
+        }
+        forget(&got);
+    }
+    s3r_model_close(lid);
+}
+
+static void test_auto_asks_the_mask_that_tells_languages(void **state)
+{
+    (void)state;
+    test_api api;
+    s3r_transcribe_options options;
+    const char *folder = write_lid_masks(MODEL);
+    open_api(&api, MODEL, 2, false);
+    s3r_router *router = open_router(&api, folder);
+    s3r_transcribe_options_init(&options);
+    check_spoken(&api, router, folder, &options);
+    options.window_s = 1; /* the mean is over all windows */
+    options.context_s = 0.2;
+    check_spoken(&api, router, folder, &options);
+    /* Too short for a frame: nobody knows, so the surest of all. */
+    hearing got = {0};
+    const s3r_router_request request = ask(audio_files()[0], "auto");
+    assert_int_equal(
+        s3r_router_transcribe(router, api.context, &request, 1, NULL, take, &got, &err),
+        S3R_OK);
+    assert_int_equal(got.count, 1);
+    forget(&got);
+    /* It writes no text itself. */
+    const s3r_router_request itself = ask(audio_files()[1], "lid");
+    assert_int_equal(
+        s3r_router_transcribe(router, api.context, &itself, 1, NULL, take, &got, &err),
+        S3R_ERR_PARTIAL);
+    assert_non_null(strstr(got.items[0].message, "lid.s3m"));
+    forget(&got);
+    s3r_router_close(router);
+    test_api_close(&api);
+}
+
 /* ---- by segment ---- */
 
 #define RATE 16000u
@@ -657,6 +776,7 @@ int main(void)
         cmocka_unit_test(test_mixes_in_bf16),
         cmocka_unit_test(test_mixes_in_int8),
         cmocka_unit_test(test_surest_of_all),
+        cmocka_unit_test(test_auto_asks_the_mask_that_tells_languages),
         cmocka_unit_test(test_each_segment_in_its_surest_mask),
         cmocka_unit_test(test_a_bad_mask_fails_alone),
         cmocka_unit_test(test_usage),

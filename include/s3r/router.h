@@ -39,7 +39,7 @@ typedef struct s3r_router_mask {
     const char *path;     /* of the file */
     const char *language; /* as the file says; NULL when it does not */
     const char *method;   /* that it was trained with; NULL when it cannot be read */
-    const char *task;     /* "ctc", "none"; NULL when it cannot be read */
+    const char *task;     /* "ctc", "lid", "none"; NULL when it cannot be read */
     s3r_status status;    /* S3R_OK, or why its facts cannot be read */
     const char *message;  /* the error; "" when OK */
 } s3r_router_mask;
@@ -69,15 +69,17 @@ typedef struct s3r_router_request {
      * "cs"         one mask, by name or language
      * "cs,nl"      several: a result each, in this order
      * "all"        all masks with a vocabulary, by name
-     * "auto"       of all masks the one that is surest: the highest mean probability of
-     *              its labels
-     * "auto:cs,nl" of these
+     * "auto"       of all masks the one of the language that is spoken, when the folder
+     *              has a mask that tells (task "lid"; the first by name): the likeliest
+     *              that is the language, or else the name, of a mask. Without one, or
+     * when no mask has a language that it knows, the mask that is surest: the highest
+     * mean probability of the frames that are no blanks "auto:cs,nl" of these
      */
     const char *masks;
-    /* One result: each stretch of speech in the mask that is surest there.  Stretches are
-     * those of voice_only (s3r/transcribe.h), joined to at least 1.5 s where no more than
-     * 1 s lies between; what lies outside has no text.  The result's mask is "cs,nl,cs",
-     * in the order of time, and its segments say where. */
+    /* One result: each stretch of speech in the mask that "auto" would take there.
+     * Stretches are those of voice_only (s3r/transcribe.h), joined to at least 1.5 s
+     * where no more than 1 s lies between; what lies outside has no text.  The result's
+     * mask is "cs,nl,cs", in the order of time, and its segments say where. */
     bool by_segment;
 } s3r_router_request;
 

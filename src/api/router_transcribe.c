@@ -17,6 +17,7 @@ typedef struct mask_choice {
     s3r_error *errors; /* [lane_count] those of the lanes that have one */
     size_t lane_count;
     bool picks_surest;
+    const s3r_model *identifier; /* of "auto", when the folder has one */
 } mask_choice;
 
 typedef struct mask_routing {
@@ -40,6 +41,9 @@ static void add_lane(const mask_routing *routing, mask_choice *choice,
     s3r_error *error = &choice->errors[choice->lane_count];
     s3r_transcribe_lane *lane = &choice->lanes[choice->lane_count++];
     lane->mask = entry->name;
+    lane->language = s3r_router_entry_fact(entry, "language");
+    if (!lane->language)
+        lane->language = entry->name;
     s3r_status status = s3r_router_entry_open(routing->router, routing->context, entry,
                                               &lane->model, error);
     if (status == S3R_OK)
@@ -54,6 +58,20 @@ static void add_all(const mask_routing *routing, mask_choice *choice)
     for (size_t i = 0; i < router->count; i++)
         if (is_for_text(&router->entries[i]))
             add_lane(routing, choice, &router->entries[i]);
+}
+
+/* The first mask of the task "lid", by name, tells which language is spoken. */
+static s3r_status find_identifier(const mask_routing *routing, mask_choice *choice,
+                                  s3r_error *err)
+{
+    s3r_router *router = routing->router;
+    for (size_t i = 0; i < router->count; i++) {
+        const char *task = s3r_router_entry_fact(&router->entries[i], "task");
+        if (task && strcmp(task, S3R_TASK_LID) == 0)
+            return s3r_router_entry_open(router, routing->context, &router->entries[i],
+                                         &choice->identifier, err);
+    }
+    return S3R_OK;
 }
 
 /* One lane with the error that a request has. */
@@ -111,6 +129,9 @@ static s3r_status make_choice(const mask_routing *routing, mask_choice *choice,
     else if (add_named(routing, choice, choice->picks_surest ? masks + 5 : masks) !=
              S3R_OK)
         return s3r_fail_memory(err, "a name", strlen(masks));
+    s3r_error why;
+    if (choice->picks_surest && find_identifier(routing, choice, &why) != S3R_OK)
+        set_failed(choice, &why);
     if (choice->lane_count == 0) {
         s3r_error none;
         s3r_fail(&none, S3R_ERR_USAGE, "%s: expected masks with a vocabulary, found none",
@@ -148,7 +169,8 @@ static s3r_status make_requests(mask_routing *routing, const s3r_router_request 
             .index = i,
             .lanes = choice->lanes,
             .lane_count = choice->lane_count,
-            .picks_surest = choice->picks_surest || requests[i].by_segment};
+            .picks_surest = choice->picks_surest || requests[i].by_segment,
+            .identifier = choice->identifier};
     }
     return S3R_OK;
 }

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "api/transcribe_files.h"
+#include "api/transcribe_identify.h"
 #include "api/windowed_inference.h"
 #include "tasks/routed_inference.h"
 
@@ -39,6 +40,7 @@ typedef struct transcribe_run {
     size_t *running; /* job of each utterance or lane that runs */
     s3r_waveform *waves;
     size_t *wave_of_file;   /* [file_count] */
+    size_t *chosen;         /* [file_count] its only lane; S3R_NO_LANE: all */
     bool is_long;           /* what runs now is one long file */
     double done_s, total_s; /* files that were reported; all, as far as headers tell */
     double window_s;        /* done of the long file */
@@ -301,7 +303,7 @@ static size_t choose_batch(const transcribe_run *run, size_t first)
     return count;
 }
 
-static void set_batch(transcribe_run *run, size_t first)
+static void set_files(transcribe_run *run, size_t first)
 {
     run->first = first;
     run->file_count = choose_batch(run, first);
@@ -313,19 +315,36 @@ static void set_batch(transcribe_run *run, size_t first)
             run->files[i].audio = *request->audio;
             run->files[i].is_borrowed = true;
         }
-        for (size_t part = 0; part < request->lane_count; part++) {
-            const s3r_transcribe_lane *lane = &request->lanes[part];
-            s3r_file_job *job = &run->jobs[run->job_count++];
-            *job = (s3r_file_job){.file = &run->files[i],
-                                  .model = lane->error ? run->base : lane->model,
-                                  .mask = lane->mask,
-                                  .part = part,
-                                  .part_count = request->lane_count};
-            if (lane->error) {
-                job->status = lane->error->code;
-                job->error = *lane->error;
-            }
+    }
+}
+
+static void set_job(transcribe_run *run, const s3r_heard_file *file,
+                    const s3r_transcribe_lane *lane, size_t part, size_t part_count)
+{
+    s3r_file_job *job = &run->jobs[run->job_count++];
+    *job = (s3r_file_job){.file = file,
+                          .model = lane->error ? run->base : lane->model,
+                          .mask = lane->mask,
+                          .part = part,
+                          .part_count = part_count};
+    if (lane->error) {
+        job->status = lane->error->code;
+        job->error = *lane->error;
+    }
+}
+
+static void set_jobs(transcribe_run *run)
+{
+    for (size_t i = 0; i < run->file_count; i++) {
+        const s3r_transcribe_request *request = &run->requests[run->first + i];
+        const s3r_heard_file *file = &run->files[i];
+        size_t chosen = run->chosen[i];
+        if (chosen != S3R_NO_LANE) {
+            set_job(run, file, &request->lanes[chosen], 0, 1);
+            continue;
         }
+        for (size_t part = 0; part < request->lane_count; part++)
+            set_job(run, file, &request->lanes[part], part, request->lane_count);
     }
 }
 
@@ -352,7 +371,8 @@ static s3r_status report_file(transcribe_run *run, size_t from, size_t end,
 {
     const s3r_heard_file *file = run->jobs[from].file;
     bool has_failed = false;
-    if (run->requests[run->first + (size_t)(file - run->files)].picks_surest) {
+    if (end - from > 1 &&
+        run->requests[run->first + (size_t)(file - run->files)].picks_surest) {
         from = surest_job(run, from, end);
         end = from + 1;
         run->jobs[from].part = 0;
@@ -395,10 +415,16 @@ static s3r_status run_requests(transcribe_run *run, s3r_result_fn result,
     for (size_t first = 0; first < run->request_count; first += run->file_count) {
         if (!report_progress(run))
             return s3r_fail(err, S3R_ERR_RUNTIME, "interrupted");
-        set_batch(run, first);
+        set_files(run, first);
         s3r_pool_run(pool, run->file_count, load_file, run);
-        s3r_pool_run(pool, run->job_count, start_job, run);
-        s3r_status status = run_batch(run, err);
+        s3r_status status =
+            s3r_choose_lanes(run->context, &run->requests[first], run->files,
+                             run->file_count, run->options, run->chosen, err);
+        if (status == S3R_OK) {
+            set_jobs(run);
+            s3r_pool_run(pool, run->job_count, start_job, run);
+            status = run_batch(run, err);
+        }
         if (status == S3R_OK && run->options->decoder)
             s3r_pool_run(pool, run->job_count, search_job, run);
         if (status == S3R_OK)
@@ -420,12 +446,13 @@ static s3r_status make_room(transcribe_run *run, s3r_error *err)
     run->seconds = s3r_alloc(run->request_count, sizeof *run->seconds);
     run->files = s3r_alloc(MAX_BATCH_JOBS, sizeof *run->files);
     run->wave_of_file = s3r_alloc(MAX_BATCH_JOBS, sizeof *run->wave_of_file);
+    run->chosen = s3r_alloc(MAX_BATCH_JOBS, sizeof *run->chosen);
     run->jobs = s3r_alloc(jobs, sizeof *run->jobs);
     run->waves = s3r_alloc(jobs, sizeof *run->waves);
     run->waiting = s3r_alloc(jobs, sizeof *run->waiting);
     run->running = s3r_alloc(jobs, sizeof *run->running);
-    if (!run->seconds || !run->files || !run->wave_of_file || !run->jobs || !run->waves ||
-        !run->waiting || !run->running)
+    if (!run->seconds || !run->files || !run->wave_of_file || !run->chosen ||
+        !run->jobs || !run->waves || !run->waiting || !run->running)
         return s3r_fail_memory(err, "a batch", jobs * sizeof *run->jobs);
     for (size_t i = 0; i < run->request_count; i++) {
         const s3r_audio *audio = run->requests[i].audio;
@@ -450,8 +477,8 @@ s3r_status s3r_transcribe_requests(s3r_context *context, const s3r_model *base,
     s3r_status status = make_room(&run, err);
     if (status == S3R_OK)
         status = run_requests(&run, result, result_context, err);
-    void *const room[] = {run.seconds, run.files,   run.wave_of_file, run.jobs,
-                          run.waves,   run.waiting, run.running};
+    void *const room[] = {run.seconds, run.files, run.wave_of_file, run.chosen,
+                          run.jobs,    run.waves, run.waiting,      run.running};
     for (size_t i = 0; i < S3R_ARRAY_LEN(room); i++)
         s3r_free(room[i]);
     *failed = run.failed;

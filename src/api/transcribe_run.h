@@ -12,6 +12,7 @@
 typedef struct s3r_transcribe_lane {
     const s3r_model *model;
     const char *mask;       /* its name; NULL = none */
+    const char *language;   /* that an identifier may name; NULL = none */
     const s3r_error *error; /* why there is no model; NULL: there is one */
 } s3r_transcribe_lane;
 
@@ -23,6 +24,8 @@ typedef struct s3r_transcribe_request {
     const s3r_transcribe_lane *lanes; /* [lane_count], one at least */
     size_t lane_count;
     bool picks_surest; /* one result, of the model that is surest; else one a lane */
+    const s3r_model *identifier; /* one result, of the language that this model of the
+                                    task "lid" hears, where it does; NULL = none */
 } s3r_transcribe_request;
 
 /*

@@ -19,7 +19,7 @@ expect 3 "$work/nothing" "$clip"
 expect 2 "$model"
 
 # One backbone, several masks, a thread each: what each mask gives on its own.
-tiny=$work/tiny masks=$work/masks
+tiny=$work/tiny masks=$work/masks mask="" lora=""
 mkdir "$masks"
 "$S3R_TOOLS/make_tiny_model" "$tiny" 3 || exit 1
 S3R=$program

@@ -13,6 +13,7 @@ done
 cp "$clip" "$work/two.g722"
 
 # What each mask gives alone.
+bias="" lora="" mask=""
 for method in bias lora mask; do
     expect 0 transcribe -m "$tiny" --mask "$masks/$method.s3m" "$clip"
     eval "$method=\$(cat \"\$work/stdout\")"
