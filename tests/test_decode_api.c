@@ -118,15 +118,24 @@ static void test_refused(void **state)
     test_expect_failure(s3r_decoder_open(&decoder, api.model, &options, &err), &err,
                         S3R_ERR_USAGE, "decoder options");
     s3r_decoder_options_init(&options);
-    options.hot_words_path = write_words("hot.txt", "GO\t1e3\n");
+    options.hot_words_path = write_words("hot.txt", "GO ON\t1e3\n");
     test_expect_failure(s3r_decoder_open(&decoder, api.model, &options, &err), &err,
-                        S3R_ERR_DATA, "expected a boost of 0 to 1000");
-    options.hot_words_path = write_words("hot.txt", "GO 1 2\n");
+                        S3R_ERR_DATA, "expected a boost of 0 to 1000 behind the tab");
+    options.hot_words_path = write_words("hot.txt", "GO\t1 2\n");
     test_expect_failure(s3r_decoder_open(&decoder, api.model, &options, &err), &err,
-                        S3R_ERR_DATA, "expected one word and its boost, found more");
+                        S3R_ERR_DATA, "expected a boost behind the tab, found more");
+    options.hot_words_path = write_words("hot.txt", "GO\nGO  1\n");
+    test_expect_failure(s3r_decoder_open(&decoder, api.model, &options, &err), &err,
+                        S3R_ERR_DATA,
+                        "found \"1\" (are letters and case the same? a "
+                        "boost stands behind a tab)");
     options.hot_words_path = write_words("hot.txt", "\n");
     test_expect_failure(s3r_decoder_open(&decoder, api.model, &options, &err), &err,
                         S3R_ERR_DATA, "expected words, found none");
+    options.hot_words_path = write_words(
+        "hot.txt", "A A A A A A A A A A A A A A A A A A A A A A A A A A A A A A A A A\n");
+    test_expect_failure(s3r_decoder_open(&decoder, api.model, &options, &err), &err,
+                        S3R_ERR_DATA, "expected at most 32 words");
     /* a decoder belongs to its model */
     test_api other;
     test_api_open(&other, make_model(), 1, NULL);
@@ -142,6 +151,34 @@ static void test_refused(void **state)
     assert_int_equal(s3r_decoder_set_weights(foreign, -1, 0, &err), S3R_ERR_USAGE);
     s3r_decoder_close(foreign);
     test_api_close(&other);
+    test_api_close(&api);
+}
+
+/* Without a label between words the words of a phrase cannot be told apart. */
+static void test_no_delimiter(void **state)
+{
+    (void)state;
+    const char *folder = test_copy_model("w2v2_group_postln");
+    static const char labels[] =
+        "{\"<pad>\": 0, \"<s>\": 1, \"</s>\": 2, \"<unk>\": 3, \"A\": 4, \"B\": 5, "
+        "\"t\": 6, \"a\": 7, \"o\": 8, \"n\": 9, \"i\": 10, \"h\": 11}";
+    test_write_file(test_path(folder, "vocab.json"), labels, strlen(labels));
+    test_api api;
+    s3r_decoder_options options;
+    s3r_decoder *decoder;
+    s3r_error err;
+    test_api_open(&api, folder, 1, NULL);
+    s3r_decoder_options_init(&options);
+    options.hot_words_path = write_words("hot.txt", "A B\n");
+    test_expect_failure(s3r_decoder_open(&decoder, api.model, &options, &err), &err,
+                        S3R_ERR_DATA, "so a phrase needs a lexicon");
+    options.lexicon_path = write_words("w.txt", "A\n");
+    assert_int_equal(s3r_decoder_open(&decoder, api.model, &options, &err), S3R_OK);
+    s3r_decoder_info info;
+    s3r_decoder_get_info(decoder, &info);
+    assert_int_equal(info.hot_words, 1);
+    assert_int_equal(info.lexicon_words, 2);
+    s3r_decoder_close(decoder);
     test_api_close(&api);
 }
 
@@ -170,7 +207,7 @@ static void test_out_of_memory(void **state)
     test_api_open(&api, make_model(), 1, NULL);
     fault_case c = {.model = api.model,
                     .words = write_words("w.txt", lexicon),
-                    .hot = write_words("hot.txt", "GO\nHELLO\t2.5\n")};
+                    .hot = write_words("hot.txt", "GO\n HELLO  GO \t2.5\nHELLO GO\n")};
     test_survives_alloc_faults(attempt, &c);
     c.words = NULL;
     test_survives_alloc_faults(attempt, &c);
@@ -182,6 +219,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_transcribe_is_decode),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_no_delimiter),
         cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
