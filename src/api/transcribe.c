@@ -49,10 +49,6 @@ static s3r_status check_options(const s3r_model *model,
     S3R_TRY(s3r_transcribe_check_numbers(options, err));
     S3R_TRY(check_layer(model, options, err));
     S3R_TRY(s3r_job_search_check(options->decoder, model, err));
-    if (options->decoder && options->voice_only)
-        return s3r_fail(
-            err, S3R_ERR_USAGE,
-            "voice_only (--vad): expected no decoder, which looks at all frames");
     bool wants_head = !options->features_folder || options->emissions_folder;
     if (wants_head)
         S3R_TRY(s3r_model_check_head(model, "features can be written, text cannot", err));
