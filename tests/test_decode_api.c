@@ -241,6 +241,13 @@ static void test_refused(void **state)
         "hot.txt", "A A A A A A A A A A A A A A A A A A A A A A A A A A A A A A A A A\n");
     test_expect_failure(s3r_decoder_open(&decoder, api.model, &options, &err), &err,
                         S3R_ERR_DATA, "expected at most 32 words");
+    /* labels are needed */
+    test_api headless;
+    test_api_open(&headless, TEST_GOLDEN "w2v2_group_postln_fairseq/pretrained_legacy.pt",
+                  1, NULL);
+    test_expect_failure(s3r_decoder_open(&decoder, headless.model, &options, &err), &err,
+                        S3R_ERR_MODEL, "there are no labels to decode");
+    test_api_close(&headless);
     /* a decoder belongs to its model */
     test_api other;
     test_api_open(&other, make_model(), 1, NULL);

@@ -221,13 +221,7 @@ static s3r_status open_decoder(s3r_decoder *decoder, const s3r_decoder_options *
                                s3r_error *err)
 {
     const s3r_model *model = decoder->model;
-    S3R_TRY(s3r_model_check_head(model, "there are no labels to decode", err));
-    if (!model->has_vocabulary)
-        return s3r_fail(
-            err, S3R_ERR_MODEL,
-            "%s: expected a model with a vocabulary, so that there are labels "
-            "to decode",
-            s3r_checkpoint_path(model->checkpoint));
+    S3R_TRY(s3r_model_check_labels(model, "there are no labels to decode", err));
     decoder->nbest = options->nbest;
     decoder->search.vocabulary = &model->vocabulary;
     decoder->search.label_count = model->config.vocab_size;

@@ -86,11 +86,7 @@ static s3r_status check(const s3r_model *model, const s3r_stream_options *option
         (rate_hz < S3R_AUDIO_MIN_RATE_HZ || rate_hz > S3R_AUDIO_MAX_RATE_HZ))
         return s3r_fail(err, S3R_ERR_USAGE, "sample rate: expected %u to %u Hz, found %u",
                         S3R_AUDIO_MIN_RATE_HZ, S3R_AUDIO_MAX_RATE_HZ, (unsigned)rate_hz);
-    S3R_TRY(s3r_model_check_head(model, "there is no text", err));
-    if (!model->has_vocabulary)
-        return s3r_fail(err, S3R_ERR_MODEL, "%s: has no vocabulary, so there is no text",
-                        s3r_checkpoint_path(model->checkpoint));
-    return S3R_OK;
+    return s3r_model_check_labels(model, "there is no text", err);
 }
 
 static s3r_status open_resampler(s3r_stream *stream, uint32_t rate_hz, s3r_error *err)

@@ -105,8 +105,7 @@ static s3r_status start_job(s3r_file_job *job, const s3r_transcribe_options *opt
             return s3r_fail_memory(err, "the labels", frames * 8);
     }
     if (options->voice_only && job->best_ids)
-        S3R_TRY(
-            s3r_voice_gate_find(&job->gate, job->model, &file->audio, frames, err));
+        S3R_TRY(s3r_voice_gate_find(&job->gate, job->model, &file->audio, frames, err));
     if (options->decoder && job->best_ids)
         S3R_TRY(s3r_job_search_start(&job->search, options->decoder, err));
     if (options->emissions_folder)
