@@ -166,7 +166,7 @@ static s3r_status conclude(const run *r, s3r_status status, s3r_error *err)
     return fail_partial(r, all_failed ? r->first_failure.code : S3R_ERR_PARTIAL, err);
 }
 
-static s3r_status check_options(const s3r_audio_verb_options *options, s3r_error *err)
+s3r_status s3r_audio_verb_check(const s3r_audio_verb_options *options, s3r_error *err)
 {
     if (options->raw_rate_hz == 0 || options->raw_rate_hz > UINT32_MAX)
         return s3r_cli_fail(err, S3R_ERR_USAGE,
@@ -259,7 +259,7 @@ s3r_status s3r_audio_run(const s3r_command *command, const s3r_session *session,
                          s3r_error *err)
 {
     run r = {.job = job, .paths = paths, .terminal = command->terminal};
-    s3r_status status = check_options(options, err);
+    s3r_status status = s3r_audio_verb_check(options, err);
     if (status != S3R_OK)
         return status;
     r.has_failed = calloc(paths->count, sizeof *r.has_failed);

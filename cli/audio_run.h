@@ -59,4 +59,7 @@ s3r_status s3r_audio_run(const s3r_command *command, const s3r_session *session,
                          const s3r_path_list *paths, const s3r_audio_job *job,
                          s3r_error *err);
 
+/* S3R_ERR_USAGE: no rate of raw samples. */
+s3r_status s3r_audio_verb_check(const s3r_audio_verb_options *options, s3r_error *err);
+
 #endif

@@ -87,12 +87,17 @@ static s3r_status run_lm_score(const s3r_command *command, s3r_error *err)
     const score_options *chosen = command->options;
     const s3r_lm_text_options text = s3r_lm_text_chosen(&chosen->text);
     printer p = {.is_json = command->global.is_json};
+    s3r_language_model *lm;
     s3r_lm_score total;
     if (!chosen->lm)
         return s3r_cli_fail(err, S3R_ERR_USAGE, "lm score: expected --lm FILE");
-    s3r_status status = s3r_lm_score_texts(
-        chosen->lm, command->positionals, command->positional_count, &text,
-        chosen->has_sentences ? print_sentence : NULL, &p, &total, err);
+    s3r_status status = s3r_language_model_open(&lm, chosen->lm, err);
+    if (status != S3R_OK)
+        return status;
+    status = s3r_lm_score_texts(lm, command->positionals, command->positional_count,
+                                &text, chosen->has_sentences ? print_sentence : NULL, &p,
+                                &total, err);
+    s3r_language_model_close(lm);
     if (status == S3R_OK && !p.is_json)
         print_total(&total);
     if (status == S3R_OK && p.is_json && !print_json(describe(&total)))

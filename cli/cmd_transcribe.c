@@ -58,14 +58,16 @@ static s3r_status run_stream(const s3r_command *command, s3r_error *err)
     s3r_session session;
     s3r_stream_run_options stream = {.is_json =
                                          strcmp(options->transcript.formats, "json") == 0,
-                                     .pause_s = options->transcript.pause_s,
-                                     .raw_rate_hz = options->audio.raw_rate_hz};
+                                     .pause_s = options->transcript.pause_s};
     s3r_stream_options_init(&stream.library);
     stream.library.chunk_s = options->chunk_s;
     stream.library.left_s = options->left_s;
     stream.library.right_s = options->right_s;
     stream.library.temperature = options->temperature;
     s3r_status status = check_stream(command, err);
+    if (status == S3R_OK)
+        status = s3r_audio_verb_check(&options->audio, err);
+    stream.library.sample_rate_hz = (uint32_t)options->audio.raw_rate_hz;
     if (status == S3R_OK)
         status = s3r_session_open(&session, command, &session_options, err);
     if (status != S3R_OK)

@@ -49,14 +49,14 @@
  .type = S3R_OPTION_STRING,
  .offset = S3R_DECODE_OFFSET(hot_words),
  .argument = "FILE",
- .help = "Words to listen for, one a line, with a tab and their boost or without. Those "
-             "that the lexicon lacks are added to it."},
+ .help = "Words and phrases to listen for, one a line, with a tab and their boost or "
+             "without. Words that the lexicon lacks are added to it."},
 {.name = "hot-boost",
  .type = S3R_OPTION_DOUBLE,
  .offset = S3R_DECODE_OFFSET(hot_word_boost),
  .argument = "S",
  .fallback = "5",
- .help = "Boost of hot words that have none of their own."},
+ .help = "Boost of lines that have none of their own."},
 {.name = "unknown-words",
  .type = S3R_OPTION_FLAG,
  .offset = S3R_DECODE_OFFSET(allows_unknown),

@@ -139,15 +139,8 @@ static s3r_status pump(s3r_stream *stream, s3r_error *err)
 s3r_status s3r_stream_run(const s3r_session *session,
                           const s3r_stream_run_options *options, s3r_error *err)
 {
-    s3r_model_info info;
     s3r_stream *stream = NULL;
     writer out = {.options = options};
-    s3r_model_get_info(session->model, &info);
-    if (options->raw_rate_hz != info.sample_rate_hz)
-        return s3r_cli_fail(err, S3R_ERR_USAGE,
-                            "--stream: expected samples at the model's rate (--raw-rate "
-                            "%u), found %zu",
-                            (unsigned)info.sample_rate_hz, options->raw_rate_hz);
     s3r_status status = s3r_stream_open(&stream, session->context, session->model,
                                         &options->library, on_update, &out, err);
     if (status != S3R_OK)

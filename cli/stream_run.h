@@ -13,14 +13,13 @@
 typedef struct s3r_stream_run_options {
     s3r_stream_options library;
     bool is_json;
-    double pause_s;     /* a line of text ends there */
-    size_t raw_rate_hz; /* must be the model's */
+    double pause_s; /* a line of text ends there */
 } s3r_stream_run_options;
 
 /*
  * Reads 16-bit little-endian mono samples until they end (or Ctrl-C, after which what is
- * known is written: S3R_ERR_RUNTIME "interrupted").  S3R_ERR_USAGE: another rate than the
- * model's, a file with a header; S3R_ERR_DATA: half a sample at the end.
+ * known is written: S3R_ERR_RUNTIME "interrupted").  S3R_ERR_USAGE: a rate out of range,
+ * a file with a header; S3R_ERR_DATA: half a sample at the end.
  */
 s3r_status s3r_stream_run(const s3r_session *session,
                           const s3r_stream_run_options *options, s3r_error *err);

@@ -254,8 +254,15 @@ static void test_refusals(void **state)
     test_api_close(&api);
     test_api_open(&api, TEST_GOLDEN "w2v2_group_postln_fairseq/pretrained_legacy.pt", 1,
                   NULL);
+    test_expect_failure(
+        align(&api, path, "A", NULL), &err, S3R_ERR_MODEL,
+        "has no CTC head (a pretrained backbone); nothing can be aligned");
+    test_api_close(&api);
+    const char *folder = test_copy_model("w2v2_group_postln");
+    remove(test_path(folder, "vocab.json"));
+    test_api_open(&api, folder, 1, NULL);
     test_expect_failure(align(&api, path, "A", NULL), &err, S3R_ERR_MODEL,
-                        "has no CTC head");
+                        "beside the weights; nothing can be aligned");
     test_api_close(&api);
 }
 

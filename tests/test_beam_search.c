@@ -50,10 +50,10 @@ typedef struct world {
     s3r_vocabulary vocabulary;
     s3r_lm lm;
     bool has_lm, has_characters;
-    s3r_lexicon lexicon, hot;
+    s3r_lexicon lexicon, hot_words;
     bool has_lexicon;
-    float boosts[16];
-    bool has_boosts;
+    s3r_hot_phrases hot;
+    bool has_hot;
     s3r_search search;
 } world;
 
@@ -90,6 +90,37 @@ static void make_words(s3r_lexicon *lexicon, const char *text, const world *w)
     assert_int_equal(s3r_lexicon_finish(lexicon, NULL), S3R_OK);
 }
 
+/* They overlap, go on from one another and repeat a word. */
+static const struct {
+    const char *text;
+    float boost;
+} hot_phrases[] = {{"bc", 2.25f},    {"a c", 1.5f}, {"c", 0.5f},     {"c a", 3},
+                   {"a c a", 1.25f}, {"ab ab", 2},  {"c c bc", 4.5f}};
+
+static void make_hot(world *w)
+{
+    s3r_lexicon *words = w->has_lexicon ? &w->lexicon : &w->hot_words;
+    if (!w->has_lexicon)
+        make_words(words, "bc\na\nc\nab\n", w);
+    for (size_t i = 0; i < S3R_ARRAY_LEN(hot_phrases); i++) {
+        uint32_t ids[4];
+        size_t count = 0;
+        for (const char *at = hot_phrases[i].text; *at; at += *at == ' ') {
+            size_t length = strcspn(at, " ");
+            for (uint32_t j = 0; j < words->words.count; j++) {
+                const char *word = s3r_word_table_word(&words->words, j);
+                if (strlen(word) == length && strncmp(word, at, length) == 0)
+                    ids[count++] = j;
+            }
+            at += length;
+        }
+        assert_int_equal(s3r_hot_phrases_add(&w->hot, hot_phrases[i].text, ids, count,
+                                             hot_phrases[i].boost, NULL),
+                         S3R_OK);
+    }
+    assert_int_equal(s3r_hot_phrases_finish(&w->hot, words, NULL), S3R_OK);
+}
+
 enum {
     WITHOUT_DELIMITER = 1,
     WITH_LEXICON = 2,
@@ -105,7 +136,7 @@ static void open_world(world *w, unsigned features)
                  .has_lm = features & WITH_LM,
                  .has_characters = features & WITH_CHARACTERS,
                  .has_lexicon = features & WITH_LEXICON,
-                 .has_boosts = features & WITH_HOT};
+                 .has_hot = features & WITH_HOT};
     const char *words = features & WITHOUT_DELIMITER
                             ? "a\nab\nAB\ta b\nbc\nbc\tb b\nc\nbca\ncc\n"
                             : lexicon_text;
@@ -122,15 +153,11 @@ static void open_world(world *w, unsigned features)
         make_lm(w);
     if (w->has_lexicon)
         make_words(&w->lexicon, words, w);
-    if (w->has_boosts && !w->has_lexicon)
-        make_words(&w->hot, "bc\nabc\n", w);
-    w->boosts[0] = w->has_lexicon ? 0 : 1.5f;
-    w->boosts[3] = 2.25f; /* of the lexicon "bc" */
-    w->boosts[1] = w->has_lexicon ? 0 : 2.25f;
+    if (w->has_hot)
+        make_hot(w);
     s->lm = w->has_lm ? &w->lm : NULL;
     s->lexicon = w->has_lexicon ? &w->lexicon : NULL;
-    s->hot = w->has_boosts && !w->has_lexicon ? &w->hot : NULL;
-    s->boosts = w->has_boosts ? w->boosts : NULL;
+    s->hot = w->has_hot ? &w->hot : NULL;
     assert_int_equal(s3r_search_prepare(s, NULL), S3R_OK);
 }
 
@@ -138,7 +165,8 @@ static void close_world(world *w)
 {
     s3r_search_release(&w->search);
     s3r_lexicon_release(&w->lexicon);
-    s3r_lexicon_release(&w->hot);
+    s3r_lexicon_release(&w->hot_words);
+    s3r_hot_phrases_release(&w->hot);
     s3r_lm_close(&w->lm);
 }
 
@@ -187,7 +215,7 @@ static void note(brute *b, const char *text, double score)
 typedef struct reading {
     char text[TEXT_BYTES];    /* words as they are printed */
     char spelled[TEXT_BYTES]; /* letters and spaces, for a model of characters */
-    double words;             /* word scores, boosts, unknown scores */
+    double words;             /* word scores, unknown scores */
     double lm;                /* of words */
     s3r_lm_state state;
 } reading;
@@ -204,6 +232,20 @@ static double score_characters(const world *w, const char *spelled)
     return sum + (double)s3r_lm_word_score(&w->lm, &state, w->lm.end_word, &state);
 }
 
+/* Every place where a phrase stands between spaces or the ends. */
+static double sum_boosts(const world *w, const char *text)
+{
+    double sum = 0;
+    for (size_t i = 0; w->has_hot && i < S3R_ARRAY_LEN(hot_phrases); i++) {
+        size_t length = strlen(hot_phrases[i].text);
+        for (const char *at = text; (at = strstr(at, hot_phrases[i].text)); at++)
+            if ((at == text || at[-1] == ' ') &&
+                (at[length] == ' ' || at[length] == '\0'))
+                sum += (double)hot_phrases[i].boost;
+    }
+    return sum;
+}
+
 static void end_reading(brute *b, const reading *r)
 {
     const world *w = b->w;
@@ -214,16 +256,9 @@ static void end_reading(brute *b, const reading *r)
         s3r_lm_state state = r->state;
         lm = r->lm + (double)s3r_lm_word_score(&w->lm, &state, w->lm.end_word, &state);
     }
-    note(b, r->text, b->emission + w->search.options.lm_weight * lm + r->words);
-}
-
-static double boost_of(const world *w, const char *word)
-{
-    if (!w->has_boosts)
-        return 0;
-    if (!w->has_lexicon && strcmp(word, "abc") == 0)
-        return 2.25;
-    return strcmp(word, "bc") == 0 ? (w->has_lexicon ? 2.25 : 1.5) : 0;
+    note(b, r->text,
+         b->emission + w->search.options.lm_weight * lm + r->words +
+             sum_boosts(w, r->text));
 }
 
 static void read_words(brute *b, const reading *r, const char *const *words,
@@ -250,8 +285,8 @@ static void read_as(brute *b, const reading *r, const char *word, const char *sp
     bool is_unknown = w->has_lexicon
                           ? !is_known
                           : w->has_lm && !w->has_characters && id == S3R_WORD_UNKNOWN;
-    next.words += w->search.options.word_score + boost_of(w, word) +
-                  (is_unknown ? w->search.options.unknown_score : 0);
+    next.words +=
+        w->search.options.word_score + (is_unknown ? w->search.options.unknown_score : 0);
     read_words(b, &next, rest, count);
 }
 
@@ -302,7 +337,7 @@ static void cut_letters(brute *b, const reading *r, const char *letters)
                 s3r_lm_find(&w->lm, spellings[i].word, strlen(spellings[i].word));
             next.lm += (double)s3r_lm_word_score(&w->lm, &next.state, id, &next.state);
         }
-        next.words += w->search.options.word_score + boost_of(w, spellings[i].word);
+        next.words += w->search.options.word_score;
         cut_letters(b, &next, letters + length);
     }
 }
@@ -427,6 +462,7 @@ static void test_brute_force(void **state)
         WITH_LEXICON | WITH_LM | WITH_UNKNOWN,
         WITH_LEXICON | WITH_LM | WITH_UNKNOWN | WITH_HOT,
         WITH_LEXICON | WITH_LM | WITH_CHARACTERS,
+        WITH_LEXICON | WITH_LM | WITH_CHARACTERS | WITH_HOT,
         WITH_LEXICON | WITH_LM | WITH_CHARACTERS | WITH_UNKNOWN,
         WITH_LEXICON | WITHOUT_DELIMITER,
         WITH_LEXICON | WITHOUT_DELIMITER | WITH_LM,

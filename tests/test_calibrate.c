@@ -160,6 +160,13 @@ static void test_failures(void **state)
                             &err, S3R_ERR_USAGE, "expected");
     }
     test_api_close(&api);
+    const char *model = test_copy_model("w2v2_group_postln");
+    remove(test_path(model, "vocab.json"));
+    test_api_open(&api, model, 1, NULL);
+    test_expect_failure(
+        s3r_calibrate(api.context, api.model, manifest, NULL, NULL, NULL, &found, &err),
+        &err, S3R_ERR_MODEL, "beside the weights; there are no words to judge");
+    test_api_close(&api);
 }
 
 /* Without a delimiter between words, labels are judged. */

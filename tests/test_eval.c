@@ -235,7 +235,7 @@ static void test_failures(void **state)
                   NULL);
     s3r_eval_options_init(&options);
     test_expect_failure(run(&api, &options, &s, manifest), &err, S3R_ERR_MODEL,
-                        "no CTC head");
+                        "no CTC head (a pretrained backbone); there is no text to score");
     test_api_close(&api);
 }
 

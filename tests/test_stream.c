@@ -9,11 +9,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
+#include <sndfile.h>
 
 #include "api/handles.h"
 #include "s3r/stream.h"
 #include "support_alloc_faults.h"
 #include "support_api.h"
+#include "support_audio.h"
 #include "support_files.h"
 
 #define MODEL   TEST_GOLDEN "w2v2_group_postln"
@@ -60,7 +62,7 @@ static s3r_status listen(void *context, const s3r_stream_update *update)
 }
 
 /* Hands over `count` samples in pieces. */
-static s3r_status run(const test_api *api, size_t count, size_t piece,
+static s3r_status run(const test_api *api, const float *input, size_t count, size_t piece,
                       const s3r_stream_options *options, heard *out, s3r_error *error)
 {
     s3r_stream *stream;
@@ -72,7 +74,7 @@ static s3r_status run(const test_api *api, size_t count, size_t piece,
         return status;
     for (size_t at = 0; at < count && status == S3R_OK; at += piece) {
         size_t size = count - at < piece ? count - at : piece;
-        status = s3r_stream_write(stream, samples + at, size, error);
+        status = s3r_stream_write(stream, input + at, size, error);
     }
     if (status == S3R_OK)
         status = s3r_stream_finish(stream, error);
@@ -81,8 +83,8 @@ static s3r_status run(const test_api *api, size_t count, size_t piece,
 }
 
 /* The text of the windows, each as an utterance of its own; white space as in `heard`. */
-static void offline(const test_api *api, size_t count, const s3r_stream_options *options,
-                    char *text, size_t text_bytes)
+static void offline(const test_api *api, const float *input, size_t count,
+                    const s3r_stream_options *options, char *text, size_t text_bytes)
 {
     s3r_model_info info;
     s3r_model_get_info(api->model, &info);
@@ -100,7 +102,7 @@ static void offline(const test_api *api, size_t count, const s3r_stream_options 
         size_t to = end + right < frames ? end + right : frames, found;
         float *log_probs;
         assert_int_equal(
-            s3r_forward(api->context, api->model, samples + from * info.frame_stride,
+            s3r_forward(api->context, api->model, input + from * info.frame_stride,
                         (to - from - 1) * info.frame_stride + info.receptive_field,
                         &found, &log_probs, NULL, &err),
             S3R_OK);
@@ -148,9 +150,9 @@ static void test_text_is_that_of_the_windows(void **state)
         options.left_s = cases[i].left_s;
         options.right_s = cases[i].right_s;
         test_api_open(&api, cases[i].model, 2, NULL);
-        if (run(&api, SAMPLES, 1000, &options, &h, &err) != S3R_OK)
+        if (run(&api, samples, SAMPLES, 1000, &options, &h, &err) != S3R_OK)
             fail_msg("%s", err.message);
-        offline(&api, SAMPLES, &options, expected, sizeof expected);
+        offline(&api, samples, SAMPLES, &options, expected, sizeof expected);
         assert_string_equal(h.text, expected);
         assert_true(h.is_ended && h.words > 0);
         s3r_model_info info;
@@ -160,14 +162,56 @@ static void test_text_is_that_of_the_windows(void **state)
         /* Pieces of any size, and a context with another number of threads. */
         static const size_t pieces[] = {37, 16000, SAMPLES};
         for (size_t k = 0; k < S3R_ARRAY_LEN(pieces); k++) {
-            assert_int_equal(run(&api, SAMPLES, pieces[k], &options, &again, &err),
-                             S3R_OK);
+            assert_int_equal(
+                run(&api, samples, SAMPLES, pieces[k], &options, &again, &err), S3R_OK);
             assert_string_equal(again.text, h.text);
             assert_true(again.confidence == h.confidence);
             assert_int_equal(again.updates, h.updates);
         }
         test_api_close(&api);
     }
+}
+
+/* At another rate: the text is that of the windows of the resampled file. */
+static void test_other_rates(void **state)
+{
+    (void)state;
+    static const uint32_t rates_hz[] = {8000, 11025, 16000, 44100, 48000};
+    static float source[144000], resampled[SAMPLES];
+    test_api api;
+    test_api_open(&api, MODEL, 2, NULL);
+    s3r_stream_options options;
+    s3r_stream_options_init(&options);
+    options.chunk_s = 0.5;
+    options.left_s = 0.5;
+    options.right_s = 0.24;
+    for (size_t i = 0; i < S3R_ARRAY_LEN(rates_hz); i++) {
+        heard h = {0}, again = {0};
+        char expected[4096];
+        size_t count = 3 * rates_hz[i] - 7;
+        test_make_speech(source, count, 5);
+        const char *path = test_path(test_folder(), "other.wav");
+        test_write_frames(path, SF_FORMAT_WAV | SF_FORMAT_FLOAT, rates_hz[i], 1, source,
+                          count);
+        s3r_audio audio = test_load_audio(path, NULL);
+        assert_true(audio.sample_count <= SAMPLES);
+        memcpy(resampled, audio.samples, audio.sample_count * sizeof *resampled);
+        offline(&api, resampled, audio.sample_count, &options, expected, sizeof expected);
+        options.sample_rate_hz = rates_hz[i];
+        assert_int_equal(run(&api, source, count, 1000, &options, &h, &err), S3R_OK);
+        assert_string_equal(h.text, expected);
+        assert_true(h.words > 0);
+        static const size_t pieces[] = {37, 20000, 200000};
+        for (size_t k = 0; k < S3R_ARRAY_LEN(pieces); k++) {
+            assert_int_equal(run(&api, source, count, pieces[k], &options, &again, &err),
+                             S3R_OK);
+            assert_string_equal(again.text, h.text);
+            assert_true(again.confidence == h.confidence);
+            assert_true(again.decoded_s == h.decoded_s);
+        }
+        s3r_audio_release(&audio);
+    }
+    test_api_close(&api);
 }
 
 /* An update for a chunk comes as soon as its samples and those behind are there. */
@@ -192,6 +236,22 @@ static void test_latency(void **state)
     assert_int_equal(h.updates, 1);
     assert_true(fabs(h.decoded_s - 0.5) < 1e-9);
     s3r_stream_close(stream);
+    /* and no more than 0.12 s later when they are resampled */
+    static const uint32_t rates_hz[] = {8000, 11025, 22050, 44100, 48000, 192000};
+    for (size_t i = 0; i < S3R_ARRAY_LEN(rates_hz); i++) {
+        static float silence[192000];
+        h = (heard){0};
+        options.sample_rate_hz = rates_hz[i];
+        assert_int_equal(
+            s3r_stream_open(&stream, api.context, api.model, &options, listen, &h, &err),
+            S3R_OK);
+        double seconds = (double)needed / RATE + 0.12;
+        assert_int_equal(
+            s3r_stream_write(stream, silence, (size_t)(seconds * rates_hz[i]), &err),
+            S3R_OK);
+        assert_int_equal(h.updates, 1);
+        s3r_stream_close(stream);
+    }
     test_api_close(&api);
 }
 
@@ -203,25 +263,26 @@ static void test_edges_and_refusals(void **state)
     s3r_stream_options options;
     test_api_open(&api, MODEL, 1, NULL);
     for (size_t count = 0; count <= 400; count += 200) {
-        assert_int_equal(run(&api, count, 100, NULL, &h, &err), S3R_OK);
+        assert_int_equal(run(&api, samples, count, 100, NULL, &h, &err), S3R_OK);
         assert_int_equal(h.updates, 1);
         assert_true(h.is_ended);
     }
     h.abort_at = 2;
     s3r_stream_options_init(&options);
     options.chunk_s = 0.5;
-    test_expect_failure(run(&api, SAMPLES, 1000, &options, &h, &err), &err, S3R_ERR_DATA,
-                        "the update was not taken");
+    test_expect_failure(run(&api, samples, SAMPLES, 1000, &options, &h, &err), &err,
+                        S3R_ERR_DATA, "the update was not taken");
     assert_int_equal(h.updates, 2);
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 6; i++) {
         s3r_stream_options_init(&options);
         options.struct_size -= i == 0;
         options.chunk_s = i == 1 ? 0 : 1;
         options.left_s = i == 2 ? -1 : 1;
         options.right_s = i == 3 ? 61 : 1;
         options.temperature = i == 4 ? 0 : 1;
-        test_expect_failure(run(&api, 0, 1, &options, &h, &err), &err, S3R_ERR_USAGE,
-                            "expected");
+        options.sample_rate_hz = i == 5 ? 999 : 0;
+        test_expect_failure(run(&api, samples, 0, 1, &options, &h, &err), &err,
+                            S3R_ERR_USAGE, "expected");
     }
     s3r_stream *stream;
     const float wrong[] = {0, NAN};
@@ -234,14 +295,19 @@ static void test_edges_and_refusals(void **state)
     test_api_close(&api);
     test_api_open(&api, TEST_GOLDEN "w2v2_group_postln_fairseq/pretrained_legacy.pt", 1,
                   NULL);
-    test_expect_failure(run(&api, 0, 1, NULL, &h, &err), &err, S3R_ERR_MODEL, "CTC head");
+    test_expect_failure(run(&api, samples, 0, 1, NULL, &h, &err), &err, S3R_ERR_MODEL,
+                        "has no CTC head (a pretrained backbone); there is no text");
     test_api_close(&api);
 }
 
 static s3r_status attempt(void *context, s3r_error *error)
 {
     heard h = {0};
-    return run(context, 24000, 5000, NULL, &h, error);
+    s3r_stream_options options;
+    s3r_stream_options_init(&options);
+    options.sample_rate_hz = 11025;
+    S3R_TRY(run(context, samples, 24000, 5000, NULL, &h, error));
+    return run(context, samples, 16000, 5000, &options, &h, error);
 }
 
 static void test_memory_faults_are_survived(void **state)
@@ -257,6 +323,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_text_is_that_of_the_windows),
+        cmocka_unit_test(test_other_rates),
         cmocka_unit_test(test_latency),
         cmocka_unit_test(test_edges_and_refusals),
         cmocka_unit_test(test_memory_faults_are_survived),

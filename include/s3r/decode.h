@@ -43,7 +43,8 @@ typedef struct s3r_decoder_options {
     const char *lexicon_path;   /* lines "WORD" or "WORD<tab>W O R D |", or
                                    S3R_LEXICON_OF_LM; NULL: words are whatever letters
                                    make */
-    const char *hot_words_path; /* lines "WORD" or "WORD<tab>BOOST"; NULL = none */
+    const char *hot_words_path; /* lines of words with one boost, "WORD WORD..." or
+                                   "WORD WORD...<tab>BOOST"; NULL = none */
     double hot_word_boost;      /* of lines without one; default 5 */
     double lm_weight;           /* default 2 */
     double word_score;          /* default -1 */
@@ -76,7 +77,7 @@ typedef struct s3r_decoder_info {
                                 S3R_LEXICON_OF_LM only */
     size_t lexicon_unknown;  /* words of the lexicon that the language model lacks */
     size_t labels_unknown;   /* labels that a language model of characters lacks */
-    size_t hot_words;
+    size_t hot_words;        /* and phrases */
 } s3r_decoder_info;
 
 S3R_API void s3r_decoder_get_info(const s3r_decoder *decoder, s3r_decoder_info *info);

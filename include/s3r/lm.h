@@ -1,5 +1,6 @@
 /*
- * N-gram language models: estimating one from text, compiling, scoring texts.
+ * N-gram language models: estimating one from text, compiling, asking for
+ * probabilities, scoring texts.
  *
  * All probabilities are log10, as in ARPA files.  A model is opened from our own file
  * (mapped, ready at once), from an ARPA file (plain or gzip) or from a KenLM binary of
@@ -100,6 +101,47 @@ S3R_API s3r_status s3r_lm_inspect(const char *path, s3r_lm_info *info, s3r_error
 S3R_API s3r_status s3r_lm_compile(const char *in, const char *out, s3r_lm_info *info,
                                   s3r_error *err);
 
+/* ---- asking ---- */
+
+typedef struct s3r_language_model s3r_language_model;
+
+/*
+ * Opens a model.  Binary files are mapped and ready at once: their headers are checked,
+ * their contents are not (s3r_lm_inspect does), but no content makes a query fail.
+ *
+ * S3R_ERR_DATA as s3r_lm_inspect; S3R_ERR_RESOURCE.  Thread-safe.  The caller closes it.
+ */
+S3R_API s3r_status s3r_language_model_open(s3r_language_model **out, const char *path,
+                                           s3r_error *err);
+S3R_API void s3r_language_model_close(s3r_language_model *lm); /* NULL is allowed */
+
+/* An open model does not change: any number of threads may ask it at once. */
+S3R_API void s3r_language_model_get_info(const s3r_language_model *lm, s3r_lm_info *info);
+
+/* What was said before a word, as far as the model remembers it.  A plain value that owns
+ * nothing: copy it to try several words.  Zeroed it knows nothing, not even that a
+ * sentence begins. It is of use with its own model only. */
+typedef struct s3r_lm_context {
+    uint32_t opaque[16];
+} s3r_lm_context;
+
+/* The context at the beginning of a sentence. */
+S3R_API void s3r_lm_context_begin(const s3r_language_model *lm, s3r_lm_context *out);
+
+/*
+ * log10 p(word | context), at least -1e6 and usually at most 0.
+ *
+ *   word        a word, or in a model of characters one character, "|" between words;
+ *               NULL is the end of the sentence
+ *   to          receives the context behind the word; may be `from`; NULL = not wanted
+ *   is_unknown  whether the model lacks the word, whose probability is then that of
+ *               <unk>; NULL = not wanted
+ *
+ * Cannot fail.
+ */
+S3R_API double s3r_lm_word_log10(const s3r_language_model *lm, const s3r_lm_context *from,
+                                 const char *word, s3r_lm_context *to, bool *is_unknown);
+
 /* ---- scoring texts ---- */
 
 /* Of a sentence, or of all. */
@@ -116,16 +158,24 @@ typedef struct s3r_lm_score {
 typedef s3r_status (*s3r_lm_score_fn)(void *context, const char *sentence,
                                       const s3r_lm_score *score);
 
+/* Scores one sentence from <s> to </s>: words between white space.  S3R_ERR_DATA: not
+ * UTF-8.  Thread-safe. */
+S3R_API s3r_status s3r_lm_score_sentence(const s3r_language_model *lm,
+                                         const char *sentence, s3r_lm_score *score,
+                                         s3r_error *err);
+
 /*
- * Scores texts (as in s3r_lm_build), each sentence from <s> to </s>.
+ * Scores texts (as in s3r_lm_build), each sentence likewise.
  *
  *   options  how the texts become words; NULL = as they are
  *   result   NULL = not wanted
  *
- * Errors as s3r_lm_inspect and s3r_lm_build.  Thread-safe.
+ * S3R_ERR_DATA: a text that cannot be read, is not UTF-8 or has no sentence;
+ * S3R_ERR_RESOURCE; what the callback returned.  Thread-safe.
  */
-S3R_API s3r_status s3r_lm_score_texts(const char *lm, const char *const *texts,
-                                      size_t count, const s3r_lm_text_options *options,
+S3R_API s3r_status s3r_lm_score_texts(const s3r_language_model *lm,
+                                      const char *const *texts, size_t count,
+                                      const s3r_lm_text_options *options,
                                       s3r_lm_score_fn result, void *result_context,
                                       s3r_lm_score *total, s3r_error *err);
 

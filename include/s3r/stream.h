@@ -19,11 +19,14 @@ extern "C" {
 typedef struct s3r_stream s3r_stream;
 
 typedef struct s3r_stream_options {
-    size_t struct_size; /* set by _init */
-    double chunk_s;     /* kept of each window; default 1 */
-    double left_s;      /* heard before it; default 8 */
-    double right_s;     /* heard after it; default 1 */
-    double temperature; /* as in s3r_transcribe_options; default 1 */
+    size_t struct_size;      /* set by _init */
+    double chunk_s;          /* kept of each window; default 1 */
+    double left_s;           /* heard before it; default 8 */
+    double right_s;          /* heard after it; default 1 */
+    double temperature;      /* as in s3r_transcribe_options; default 1 */
+    uint32_t sample_rate_hz; /* of what is written, 1000 to 768000; 0 (default): the
+                                model's.  Resampling adds at most 0.12 s to the latency, 1
+                                s below 8000 Hz. */
 } s3r_stream_options;
 
 S3R_API void s3r_stream_options_init(s3r_stream_options *options);
@@ -44,7 +47,7 @@ typedef struct s3r_stream_update {
 typedef s3r_status (*s3r_stream_fn)(void *context, const s3r_stream_update *update);
 
 /*
- * Begins a stream of samples at the model's rate.  In a vocabulary without a word
+ * Begins a stream of samples.  In a vocabulary without a word
  * delimiter a word ends with 0.6 s of blanks.
  *
  *   context, model  stay open as long as the stream; the context is used by the calls

@@ -119,8 +119,8 @@ typedef struct s3r_transcribe_options {
                                      frame */
     int layer; /* of the features: 0 = input of the first block, n = output of block n,
                   S3R_LAYER_LAST (default) or S3R_LAYER_ALL */
-    bool voice_only; /* labels outside of what sounds like speech count as blanks;
-                           default false.  Emissions are as they are. */
+    bool voice_only; /* frames outside of what sounds like speech count as blanks, also
+                           for a decoder; default false.  Emissions are as they are. */
     double
         temperature;          /* of the probabilities that confidences are made of, see
                                        s3r/calibrate.h; default 1.  Emissions are as they are. */

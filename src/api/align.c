@@ -47,7 +47,6 @@ static double frame_seconds(const s3r_model *model)
 static s3r_status check(const align_run *run, s3r_error *err)
 {
     const s3r_align_options *options = run->options;
-    const char *path = s3r_checkpoint_path(run->model->checkpoint);
     S3R_TRY(s3r_options_check_size("align options", sizeof *options, options->struct_size,
                                    err));
     S3R_TRY(s3r_options_check_windows(options->window_s, options->context_s, 1, err));
@@ -56,13 +55,7 @@ static s3r_status check(const align_run *run, s3r_error *err)
                         "align options: expected a policy of 0 to 2 and a number, found "
                         "%d and %g",
                         (int)options->missing, options->doubt);
-    S3R_TRY(s3r_model_check_head(run->model, "nothing can be aligned", err));
-    if (!run->model->has_vocabulary)
-        return s3r_fail(err, S3R_ERR_MODEL,
-                        "%s: no vocab.json or dict.*.txt beside the weights, so texts "
-                        "have no labels",
-                        path);
-    return S3R_OK;
+    return s3r_model_check_labels(run->model, "nothing can be aligned", err);
 }
 
 /* ---- the network ---- */

@@ -330,16 +330,11 @@ static s3r_status run_manifest(calibrate_run *run, const s3r_manifest *manifest,
 static s3r_status check(const s3r_model *model, const s3r_calibrate_options *options,
                         s3r_error *err)
 {
-    const char *path = s3r_checkpoint_path(model->checkpoint);
     S3R_TRY(s3r_options_check_size("calibrate options", sizeof *options,
                                    options->struct_size, err));
     S3R_TRY(s3r_options_check_windows(options->window_s, options->context_s, 1, err));
     S3R_TRY(s3r_options_check_temperature(options->temperature, err));
-    S3R_TRY(s3r_model_check_head(model, "there are no words to judge", err));
-    if (!model->has_vocabulary)
-        return s3r_fail(err, S3R_ERR_MODEL,
-                        "%s: has no vocabulary, so there are no words to judge", path);
-    return S3R_OK;
+    return s3r_model_check_labels(model, "there are no words to judge", err);
 }
 
 s3r_status s3r_calibrate(s3r_context *context, const s3r_model *model,

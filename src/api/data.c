@@ -140,10 +140,7 @@ static s3r_status choose_vocabulary(checking *c, const s3r_check_data_options *o
     below->frame_s = 0.02;
     if (options->model) {
         const s3r_model_config *config = &options->model->config;
-        S3R_TRY(s3r_model_check_head(options->model, "texts have no labels", err));
-        if (!options->model->has_vocabulary)
-            return s3r_fail(err, S3R_ERR_MODEL,
-                            "the model: expected a vocabulary, found none");
+        S3R_TRY(s3r_model_check_labels(options->model, "texts have no labels", err));
         below->vocabulary = &options->model->vocabulary;
         below->frame_s = (double)s3r_config_stride(config) / (double)config->sample_rate;
     } else if (options->vocabulary_folder) {

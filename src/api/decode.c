@@ -32,9 +32,9 @@ void s3r_decoder_close(s3r_decoder *decoder)
         return;
     s3r_search_release(&decoder->search);
     s3r_lexicon_release(&decoder->lexicon);
-    s3r_lexicon_release(&decoder->hot);
+    s3r_lexicon_release(&decoder->hot_words);
+    s3r_hot_phrases_release(&decoder->hot);
     s3r_lm_close(&decoder->lm);
-    s3r_free(decoder->boosts);
     s3r_free(decoder);
 }
 
@@ -82,7 +82,7 @@ static s3r_status check_lexicon_words(s3r_decoder *decoder, s3r_error *err)
         missing++;
     }
     decoder->info.lexicon_unknown = missing;
-    if (2 * missing > count && missing - decoder->info.hot_words > count / 2)
+    if (missing > count / 2 + decoder->added_words)
         return s3r_fail(
             err, S3R_ERR_DATA,
             "%s: expected the words of the lexicon, but %zu of %zu are not in "
@@ -205,28 +205,15 @@ static s3r_status open_words(s3r_decoder *decoder, const s3r_decoder_options *op
         S3R_TRY(s3r_lexicon_finish(&decoder->lexicon, err));
         decoder->info.lexicon_words = decoder->lexicon.words.count;
         decoder->search.lexicon = &decoder->lexicon;
-    } else if (options->hot_words_path) {
-        S3R_TRY(s3r_lexicon_finish(&decoder->hot, err));
-        decoder->search.hot = &decoder->hot;
     }
-    decoder->search.boosts = decoder->boosts;
-    return S3R_OK;
-}
-
-/* Boosts of words that were added after the last hot word. */
-static s3r_status complete_boosts(s3r_decoder *decoder, s3r_error *err)
-{
-    size_t words =
-        decoder->search.lexicon ? decoder->lexicon.words.count : decoder->hot.words.count;
-    if (!decoder->boosts || words <= decoder->boost_count)
+    if (!options->hot_words_path)
         return S3R_OK;
-    float *grown =
-        s3r_realloc(decoder->boosts, decoder->boost_count, words, sizeof *grown);
-    if (!grown)
-        return s3r_fail_memory(err, "hot words", words * sizeof *grown);
-    decoder->boosts = grown;
-    decoder->boost_count = words;
-    decoder->search.boosts = grown;
+    if (!path)
+        S3R_TRY(s3r_lexicon_finish(&decoder->hot_words, err));
+    S3R_TRY(s3r_hot_phrases_finish(&decoder->hot,
+                                   path ? &decoder->lexicon : &decoder->hot_words, err));
+    decoder->info.hot_words = decoder->hot.phrases.words.count;
+    decoder->search.hot = &decoder->hot;
     return S3R_OK;
 }
 
@@ -234,13 +221,7 @@ static s3r_status open_decoder(s3r_decoder *decoder, const s3r_decoder_options *
                                s3r_error *err)
 {
     const s3r_model *model = decoder->model;
-    S3R_TRY(s3r_model_check_head(model, "there are no labels to decode", err));
-    if (!model->has_vocabulary)
-        return s3r_fail(
-            err, S3R_ERR_MODEL,
-            "%s: expected a model with a vocabulary, so that there are labels "
-            "to decode",
-            s3r_checkpoint_path(model->checkpoint));
+    S3R_TRY(s3r_model_check_labels(model, "there are no labels to decode", err));
     decoder->nbest = options->nbest;
     decoder->search.vocabulary = &model->vocabulary;
     decoder->search.label_count = model->config.vocab_size;
@@ -254,7 +235,6 @@ static s3r_status open_decoder(s3r_decoder *decoder, const s3r_decoder_options *
                              .unknown_score = options->unknown_score};
     S3R_TRY(open_lm(decoder, options, err));
     S3R_TRY(open_words(decoder, options, err));
-    S3R_TRY(complete_boosts(decoder, err));
     S3R_TRY(s3r_search_prepare(&decoder->search, err));
     return check_fit(decoder, err);
 }

@@ -204,18 +204,6 @@ static s3r_status run_manifest(eval_run *run, s3r_error *err)
 
 /* ---- the call ---- */
 
-static s3r_status check_model(const s3r_model *model, s3r_error *err)
-{
-    const char *path = s3r_checkpoint_path(model->checkpoint);
-    S3R_TRY(s3r_model_check_head(model, "there is no text to score", err));
-    if (!model->has_vocabulary)
-        return s3r_fail(err, S3R_ERR_MODEL,
-                        "%s: no vocab.json or dict.*.txt beside the weights, so labels "
-                        "have no text",
-                        path);
-    return S3R_OK;
-}
-
 static void set_evaluation(eval_run *run)
 {
     const s3r_model *model = run->model;
@@ -298,7 +286,7 @@ s3r_status s3r_eval_emissions(s3r_context *context, const s3r_model *model,
                                  .result_context = result_context,
                                  .summary = summary};
     S3R_TRY(s3r_eval_options_check(run.options, err));
-    S3R_TRY(check_model(model, err));
+    S3R_TRY(s3r_model_check_labels(model, "there is no text to score", err));
     S3R_TRY(s3r_job_search_check(run.options->decoder, model, err));
     S3R_TRY(s3r_manifest_open(&manifest, manifest_path, err));
     s3r_status status = run_eval(&run, err);

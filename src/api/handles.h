@@ -49,6 +49,9 @@ struct s3r_model {
  * what follows. */
 s3r_status s3r_model_check_head(const s3r_model *model, const char *consequence,
                                 s3r_error *err);
+/* The same when it has no CTC head or no vocabulary. */
+s3r_status s3r_model_check_labels(const s3r_model *model, const char *consequence,
+                                  s3r_error *err);
 /* S3R_ERR_MODEL when the model does not tell languages apart. */
 s3r_status s3r_model_check_languages(const s3r_model *model, s3r_error *err);
 

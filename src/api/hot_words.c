@@ -1,5 +1,5 @@
 /*
- * "WORD" or "WORD<tab>BOOST".
+ * "WORD WORD..." or "WORD WORD...<tab>BOOST".
  */
 #include "api/hot_words.h"
 
@@ -12,21 +12,7 @@
 #include "text/unicode_text.h"
 
 #define MOST_BOOST 1000.0
-
-/* Boosts have a place for each word of the lexicon. */
-static s3r_status make_room(s3r_decoder *decoder, size_t words, s3r_error *err)
-{
-    if (words <= decoder->boost_count)
-        return S3R_OK;
-    size_t count = S3R_MAX(words, 2 * decoder->boost_count);
-    float *grown =
-        s3r_realloc(decoder->boosts, decoder->boost_count, count, sizeof *grown);
-    if (!grown)
-        return s3r_fail_memory(err, "hot words", count * sizeof *grown);
-    decoder->boosts = grown;
-    decoder->boost_count = count;
-    return S3R_OK;
-}
+#define MOST_WORDS ((size_t)32) /* of a phrase */
 
 /* A decimal number; the locale's comma is none of its business. */
 static bool read_boost(const char *text, double *boost)
@@ -48,54 +34,100 @@ static bool read_boost(const char *text, double *boost)
     return has_digit && *text == '\0' && *boost <= MOST_BOOST;
 }
 
-static s3r_status add_word(s3r_decoder *decoder, const s3r_line_stream *lines,
-                           const char *word, size_t length, double boost, s3r_error *err)
+static s3r_lexicon *lexicon_of(s3r_decoder *decoder)
 {
-    s3r_lexicon *lexicon =
-        decoder->lexicon.words.count > 0 ? &decoder->lexicon : &decoder->hot;
-    uint32_t id = s3r_word_table_find(&lexicon->words, word, length);
-    if (id == S3R_NO_WORD) {
-        bool is_spelled;
-        S3R_TRY(s3r_lexicon_add(lexicon, word, &decoder->model->vocabulary, &is_spelled,
-                                err));
-        if (!is_spelled)
-            return s3r_line_stream_fail(
-                lines, err,
-                "expected a word in the labels of %s, found \"%.100s\" (are letters and "
-                "case the same?)",
-                decoder->model->vocabulary.path, word);
-        id = s3r_word_table_find(&lexicon->words, word, length);
-    }
-    S3R_TRY(make_room(decoder, lexicon->words.count, err));
-    decoder->info.hot_words += decoder->boosts[id] == 0;
-    decoder->boosts[id] = (float)boost;
+    return decoder->lexicon.words.count > 0 ? &decoder->lexicon : &decoder->hot_words;
+}
+
+static s3r_status find_word(s3r_decoder *decoder, uint32_t *id,
+                            const s3r_line_stream *lines, const char *word, size_t length,
+                            s3r_error *err)
+{
+    s3r_lexicon *lexicon = lexicon_of(decoder);
+    bool is_spelled;
+    *id = s3r_word_table_find(&lexicon->words, word, length);
+    if (*id != S3R_NO_WORD)
+        return S3R_OK;
+    S3R_TRY(
+        s3r_lexicon_add(lexicon, word, &decoder->model->vocabulary, &is_spelled, err));
+    if (!is_spelled)
+        return s3r_line_stream_fail(
+            lines, err,
+            "expected a word in the labels of %s, found \"%.100s\" (are letters and "
+            "case the same? a boost stands behind a tab)",
+            decoder->model->vocabulary.path, word);
+    decoder->added_words++;
+    *id = s3r_word_table_find(&lexicon->words, word, length);
     return S3R_OK;
+}
+
+/* The words of the phrase, which becomes them with one space between. */
+static s3r_status find_words(s3r_decoder *decoder, uint32_t *words, size_t *count,
+                             const s3r_line_stream *lines, char *phrase, s3r_error *err)
+{
+    char *from = phrase, *to = phrase, *word;
+    size_t length;
+    for (*count = 0; (word = s3r_next_word(&from, &length)); (*count)++) {
+        bool is_last = *from == '\0';
+        if (*count == MOST_WORDS)
+            return s3r_line_stream_fail(lines, err, "expected at most %zu words",
+                                        MOST_WORDS);
+        word[length] = '\0';
+        from += !is_last;
+        S3R_TRY(find_word(decoder, &words[*count], lines, word, length, err));
+        if (*count > 0)
+            *to++ = ' ';
+        memmove(to, word, length);
+        to += length;
+    }
+    *to = '\0';
+    return S3R_OK;
+}
+
+/* The number behind the tab, when there is one. */
+static s3r_status find_boost(const s3r_line_stream *lines, char *at, double *boost,
+                             s3r_error *err)
+{
+    size_t length, more;
+    char *number = s3r_next_word(&at, &length);
+    if (!number)
+        return S3R_OK;
+    if (s3r_next_word(&at, &more))
+        return s3r_line_stream_fail(lines, err,
+                                    "expected a boost behind the tab, found more");
+    number[length] = '\0';
+    if (read_boost(number, boost))
+        return S3R_OK;
+    return s3r_line_stream_fail(lines, err,
+                                "expected a boost of 0 to %g behind the tab, found "
+                                "\"%.100s\"",
+                                MOST_BOOST, number);
 }
 
 static s3r_status add_line(s3r_decoder *decoder, const s3r_line_stream *lines,
                            double fallback, s3r_error *err)
 {
-    char *at = lines->text;
-    size_t length, boost_length, more;
+    uint32_t words[MOST_WORDS];
+    size_t count;
     double boost = fallback;
+    char *phrase = lines->text + strspn(lines->text, " \t");
+    char *tab = strchr(phrase, '\t');
     if (s3r_utf8_prefix(lines->text, lines->length) != lines->length)
         return s3r_line_stream_fail(lines, err, "expected UTF-8");
-    char *word = s3r_next_word(&at, &length);
-    char *number = word ? s3r_next_word(&at, &boost_length) : NULL;
-    if (!word)
+    if (tab) {
+        *tab = '\0';
+        S3R_TRY(find_boost(lines, tab + 1, &boost, err));
+    }
+    S3R_TRY(find_words(decoder, words, &count, lines, phrase, err));
+    if (count == 0)
         return S3R_OK;
-    if (number && s3r_next_word(&at, &more))
+    if (count > 1 && lexicon_of(decoder) == &decoder->hot_words &&
+        decoder->model->vocabulary.delimiter_id == S3R_NO_LABEL)
         return s3r_line_stream_fail(lines, err,
-                                    "expected one word and its boost, found more");
-    word[length] = '\0';
-    if (number)
-        number[boost_length] = '\0';
-    if (number && !read_boost(number, &boost))
-        return s3r_line_stream_fail(lines, err,
-                                    "expected a boost of 0 to %g behind the word (one "
-                                    "word a line), found \"%.100s\"",
-                                    MOST_BOOST, number);
-    return add_word(decoder, lines, word, length, boost, err);
+                                    "expected one word: %s has no label between words, "
+                                    "so a phrase needs a lexicon",
+                                    decoder->model->vocabulary.path);
+    return s3r_hot_phrases_add(&decoder->hot, phrase, words, count, (float)boost, err);
 }
 
 s3r_status s3r_hot_words_open(s3r_decoder *decoder, const char *path, double fallback,
@@ -111,7 +143,7 @@ s3r_status s3r_hot_words_open(s3r_decoder *decoder, const char *path, double fal
             break;
         status = add_line(decoder, &lines, fallback, err);
     }
-    if (status == S3R_OK && !decoder->boosts)
+    if (status == S3R_OK && decoder->hot.phrases.words.count == 0)
         status = s3r_fail(err, S3R_ERR_DATA, "%s: expected words, found none", path);
     s3r_line_stream_close(&lines);
     return status;

@@ -161,20 +161,75 @@ s3r_status s3r_lm_compile(const char *in, const char *out, s3r_lm_info *info,
     return status;
 }
 
+/* ---- asking ---- */
+
+struct s3r_language_model {
+    s3r_lm lm;
+};
+
+_Static_assert(sizeof(s3r_lm_state) <= sizeof(s3r_lm_context), "a context holds a state");
+
+s3r_status s3r_language_model_open(s3r_language_model **out, const char *path,
+                                   s3r_error *err)
+{
+    s3r_language_model *made = s3r_alloc(1, sizeof *made);
+    if (!made)
+        return s3r_fail_memory(err, "a language model", sizeof *made);
+    s3r_status status = s3r_lm_open(&made->lm, path, err);
+    if (status != S3R_OK) {
+        s3r_free(made);
+        return status;
+    }
+    *out = made;
+    return S3R_OK;
+}
+
+void s3r_language_model_close(s3r_language_model *lm)
+{
+    if (!lm)
+        return;
+    s3r_lm_close(&lm->lm);
+    s3r_free(lm);
+}
+
+void s3r_language_model_get_info(const s3r_language_model *lm, s3r_lm_info *info)
+{
+    describe(info, &lm->lm);
+}
+
+static void to_context(s3r_lm_context *out, const s3r_lm_state *state)
+{
+    *out = (s3r_lm_context){{0}};
+    memcpy(out->opaque, state, sizeof *state);
+}
+
+void s3r_lm_context_begin(const s3r_language_model *lm, s3r_lm_context *out)
+{
+    s3r_lm_state state = s3r_lm_begin(&lm->lm);
+    to_context(out, &state);
+}
+
+double s3r_lm_word_log10(const s3r_language_model *lm, const s3r_lm_context *from,
+                         const char *word, s3r_lm_context *to, bool *is_unknown)
+{
+    s3r_lm_state state;
+    uint32_t id = word ? s3r_lm_find(&lm->lm, word, strlen(word)) : lm->lm.end_word;
+    memcpy(&state, from->opaque, sizeof state);
+    double prob = (double)s3r_lm_word_score(&lm->lm, &state, id, &state);
+    if (to)
+        to_context(to, &state);
+    if (is_unknown)
+        *is_unknown = id == S3R_WORD_UNKNOWN;
+    return prob;
+}
+
 /* ---- scoring ---- */
 
-typedef struct scoring {
-    const s3r_lm *lm;
-    s3r_lm_score_fn result;
-    void *result_context;
-    s3r_lm_score *total;
-} scoring;
-
-static void put_word(const scoring *run, s3r_lm_score *score, s3r_lm_state *state,
+static void put_word(const s3r_lm *lm, s3r_lm_score *score, s3r_lm_state *state,
                      const char *word, size_t size)
 {
-    uint32_t id = s3r_lm_find(run->lm, word, size);
-    double prob = (double)s3r_lm_word_score(run->lm, state, id, state);
+    uint32_t id = s3r_lm_find(lm, word, size);
+    double prob = (double)s3r_lm_word_score(lm, state, id, state);
     score->words++;
     score->log10_prob += prob;
     if (id != S3R_WORD_UNKNOWN)
@@ -184,19 +239,19 @@ static void put_word(const scoring *run, s3r_lm_score *score, s3r_lm_state *stat
 }
 
 /* A word, or its characters with the delimiter before all but the first word. */
-static void put_units(const scoring *run, s3r_lm_score *score, s3r_lm_state *state,
+static void put_units(const s3r_lm *lm, s3r_lm_score *score, s3r_lm_state *state,
                       const char *word, size_t size)
 {
-    if (!run->lm->has_characters) {
-        put_word(run, score, state, word, size);
+    if (!lm->has_characters) {
+        put_word(lm, score, state, word, size);
         return;
     }
     if (score->words > 0)
-        put_word(run, score, state, S3R_LM_DELIMITER, strlen(S3R_LM_DELIMITER));
+        put_word(lm, score, state, S3R_LM_DELIMITER, strlen(S3R_LM_DELIMITER));
     for (const char *at = word; at < word + size;) {
         const char *from = at;
         (void)s3r_character_next(&at);
-        put_word(run, score, state, from, (size_t)(at - from));
+        put_word(lm, score, state, from, (size_t)(at - from));
     }
 }
 
@@ -209,23 +264,38 @@ static void set_perplexities(s3r_lm_score *score)
         pow(10, -(score->log10_prob - score->unknown_log10_prob) / known);
 }
 
-static s3r_status score_sentence(void *context, const char *sentence, s3r_error *err)
+s3r_status s3r_lm_score_sentence(const s3r_language_model *lm, const char *sentence,
+                                 s3r_lm_score *score, s3r_error *err)
 {
     static const char white[] = " \t\r\n";
-    scoring *run = context;
-    s3r_lm_score score = {.sentences = 1};
-    s3r_lm_state state = s3r_lm_begin(run->lm);
+    s3r_lm_state state = s3r_lm_begin(&lm->lm);
+    *score = (s3r_lm_score){.sentences = 1};
     if (s3r_text_find_wrong_byte(sentence) != SIZE_MAX)
         return s3r_fail(err, S3R_ERR_DATA, "expected UTF-8");
     for (const char *at = sentence + strspn(sentence, white); *at != '\0';) {
         size_t size = strcspn(at, white);
-        put_units(run, &score, &state, at, size);
+        put_units(&lm->lm, score, &state, at, size);
         at += size;
         at += strspn(at, white);
     }
-    score.log10_prob +=
-        (double)s3r_lm_word_score(run->lm, &state, run->lm->end_word, &state);
-    set_perplexities(&score);
+    score->log10_prob +=
+        (double)s3r_lm_word_score(&lm->lm, &state, lm->lm.end_word, &state);
+    set_perplexities(score);
+    return S3R_OK;
+}
+
+typedef struct scoring {
+    const s3r_language_model *lm;
+    s3r_lm_score_fn result;
+    void *result_context;
+    s3r_lm_score *total;
+} scoring;
+
+static s3r_status add_score(void *context, const char *sentence, s3r_error *err)
+{
+    scoring *run = context;
+    s3r_lm_score score;
+    S3R_TRY(s3r_lm_score_sentence(run->lm, sentence, &score, err));
     run->total->sentences++;
     run->total->words += score.words;
     run->total->unknown_words += score.unknown_words;
@@ -236,20 +306,17 @@ static s3r_status score_sentence(void *context, const char *sentence, s3r_error 
     return status == S3R_OK ? S3R_OK : s3r_fail(err, status, "the result was not taken");
 }
 
-s3r_status s3r_lm_score_texts(const char *lm_path, const char *const *texts, size_t count,
-                              const s3r_lm_text_options *options, s3r_lm_score_fn result,
-                              void *result_context, s3r_lm_score *total, s3r_error *err)
+s3r_status s3r_lm_score_texts(const s3r_language_model *lm, const char *const *texts,
+                              size_t count, const s3r_lm_text_options *options,
+                              s3r_lm_score_fn result, void *result_context,
+                              s3r_lm_score *total, s3r_error *err)
 {
-    s3r_lm lm;
     scoring run = {
-        .lm = &lm, .result = result, .result_context = result_context, .total = total};
+        .lm = lm, .result = result, .result_context = result_context, .total = total};
     *total = (s3r_lm_score){0};
-    S3R_TRY(s3r_lm_open(&lm, lm_path, err));
-    s3r_status status =
-        s3r_lm_texts_read(texts, count, options, score_sentence, &run, err);
-    if (status == S3R_OK && total->sentences == 0)
-        status = s3r_fail(err, S3R_ERR_DATA, "expected text to score, found none");
+    S3R_TRY(s3r_lm_texts_read(texts, count, options, add_score, &run, err));
+    if (total->sentences == 0)
+        return s3r_fail(err, S3R_ERR_DATA, "expected text to score, found none");
     set_perplexities(total);
-    s3r_lm_close(&lm);
-    return status;
+    return S3R_OK;
 }

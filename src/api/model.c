@@ -271,6 +271,17 @@ s3r_status s3r_model_check_head(const s3r_model *model, const char *consequence,
                     s3r_checkpoint_path(model->checkpoint), consequence);
 }
 
+s3r_status s3r_model_check_labels(const s3r_model *model, const char *consequence,
+                                  s3r_error *err)
+{
+    S3R_TRY(s3r_model_check_head(model, consequence, err));
+    if (model->has_vocabulary)
+        return S3R_OK;
+    return s3r_fail(err, S3R_ERR_MODEL,
+                    "%s: no vocab.json or dict.*.txt beside the weights; %s",
+                    s3r_checkpoint_path(model->checkpoint), consequence);
+}
+
 s3r_status s3r_model_check_languages(const s3r_model *model, s3r_error *err)
 {
     if (model->has_route && model->route.languages.count > 0)

@@ -47,7 +47,7 @@ static void add_lane(const mask_routing *routing, mask_choice *choice,
     s3r_status status = s3r_router_entry_open(routing->router, routing->context, entry,
                                               &lane->model, error);
     if (status == S3R_OK)
-        status = s3r_model_check_head(lane->model, "text cannot be written", error);
+        status = s3r_model_check_labels(lane->model, "text cannot be written", error);
     if (status != S3R_OK)
         lane->error = error;
 }

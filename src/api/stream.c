@@ -1,5 +1,6 @@
 /*
- * Windows over a buffer of samples, and labels that are merged as frames come.
+ * Windows over a buffer of samples at the model's rate, and labels that are merged as
+ * frames come.
  *
  * Window k keeps frames [k C, (k + 1) C) and hears [k C - L, (k + 1) C + R), cut at both
  * ends of the stream.
@@ -12,10 +13,12 @@
 #include "api/handles.h"
 #include "api/options_check.h"
 #include "api/result_words.h"
+#include "audio/audio_resample.h"
 #include "tasks/calibration.h"
 #include "tasks/ctc_inference.h"
 
-#define WORD_PAUSE_S 0.6 /* ends a word where no delimiter does */
+#define WORD_PAUSE_S      0.6 /* ends a word where no delimiter does */
+#define RESAMPLED_AT_ONCE ((size_t)4096)
 
 void s3r_stream_options_init(s3r_stream_options *options)
 {
@@ -40,7 +43,10 @@ struct s3r_stream {
     size_t chunk, left, right; /* frames */
     s3r_stream_fn update;
     void *update_context;
-    float *samples; /* from sample `first_sample` of the stream on */
+    s3r_resampler *resampler; /* NULL: samples come at the model's rate */
+    float *resampled;         /* [RESAMPLED_AT_ONCE] */
+    size_t written;           /* samples that were handed over */
+    float *samples;           /* from sample `first_sample` of the stream on */
     size_t first_sample, sample_count, capacity;
     size_t kept;                     /* frames that are decoded */
     size_t window_first, window_end; /* frames that the running window keeps, counted from
@@ -75,11 +81,23 @@ static s3r_status check(const s3r_model *model, const s3r_stream_options *option
                         "expected chunks of 0.1 to 60 s with 0 to 60 s before and after "
                         "them, found %g, %g and %g",
                         options->chunk_s, options->left_s, options->right_s);
-    S3R_TRY(s3r_model_check_head(model, "there is no text", err));
-    if (!model->has_vocabulary)
-        return s3r_fail(err, S3R_ERR_MODEL, "%s: has no vocabulary, so there is no text",
-                        s3r_checkpoint_path(model->checkpoint));
-    return S3R_OK;
+    uint32_t rate_hz = options->sample_rate_hz;
+    if (rate_hz != 0 &&
+        (rate_hz < S3R_AUDIO_MIN_RATE_HZ || rate_hz > S3R_AUDIO_MAX_RATE_HZ))
+        return s3r_fail(err, S3R_ERR_USAGE, "sample rate: expected %u to %u Hz, found %u",
+                        S3R_AUDIO_MIN_RATE_HZ, S3R_AUDIO_MAX_RATE_HZ, (unsigned)rate_hz);
+    return s3r_model_check_labels(model, "there is no text", err);
+}
+
+static s3r_status open_resampler(s3r_stream *stream, uint32_t rate_hz, s3r_error *err)
+{
+    uint32_t own_rate_hz = (uint32_t)stream->model->config.sample_rate;
+    if (rate_hz == 0 || rate_hz == own_rate_hz)
+        return S3R_OK;
+    stream->resampled = s3r_alloc(RESAMPLED_AT_ONCE, sizeof *stream->resampled);
+    if (!stream->resampled)
+        return s3r_fail_memory(err, "samples", RESAMPLED_AT_ONCE * sizeof(float));
+    return s3r_resampler_create(&stream->resampler, rate_hz, own_rate_hz, err);
 }
 
 s3r_status s3r_stream_open(s3r_stream **out, s3r_context *context, const s3r_model *model,
@@ -102,6 +120,11 @@ s3r_status s3r_stream_open(s3r_stream **out, s3r_context *context, const s3r_mod
     stream->update = update;
     stream->update_context = update_context;
     stream->last_id = model->vocabulary.blank_id;
+    s3r_status status = open_resampler(stream, options->sample_rate_hz, err);
+    if (status != S3R_OK) {
+        s3r_stream_close(stream);
+        return status;
+    }
     *out = stream;
     return S3R_OK;
 }
@@ -110,6 +133,8 @@ void s3r_stream_close(s3r_stream *stream)
 {
     if (!stream)
         return;
+    s3r_resampler_destroy(stream->resampler);
+    s3r_free(stream->resampled);
     s3r_free(stream->samples);
     s3r_free(stream->labels);
     s3r_free(stream);
@@ -299,11 +324,6 @@ static size_t frames_so_far(const s3r_stream *stream)
 static s3r_status keep_samples(s3r_stream *stream, const float *samples, size_t count,
                                s3r_error *err)
 {
-    for (size_t i = 0; i < count; i++)
-        if (!isfinite(samples[i]))
-            return s3r_fail(err, S3R_ERR_DATA, "sample %zu: expected a number, found %g",
-                            stream->first_sample + stream->sample_count + i,
-                            (double)samples[i]);
     if (stream->sample_count + count > stream->capacity) {
         size_t capacity = 2 * (stream->sample_count + count);
         float *grown =
@@ -319,10 +339,9 @@ static s3r_status keep_samples(s3r_stream *stream, const float *samples, size_t 
     return S3R_OK;
 }
 
-s3r_status s3r_stream_write(s3r_stream *stream, const float *samples, size_t count,
-                            s3r_error *err)
+/* Runs every window whose samples are there. */
+static s3r_status run_windows(s3r_stream *stream, s3r_error *err)
 {
-    S3R_TRY(keep_samples(stream, samples, count, err));
     for (;;) {
         size_t end = stream->kept + stream->chunk, to = end + stream->right;
         if (to > frames_so_far(stream))
@@ -333,8 +352,43 @@ s3r_status s3r_stream_write(s3r_stream *stream, const float *samples, size_t cou
     }
 }
 
+/* Hands samples through the resampler, or, with NULL, what is left in it. */
+static s3r_status resample(s3r_stream *stream, const float *samples, size_t count,
+                           s3r_error *err)
+{
+    size_t made = 1;
+    while (samples ? count > 0 : made > 0) {
+        size_t taken = count;
+        S3R_TRY(s3r_resampler_process(stream->resampler, samples, &taken,
+                                      stream->resampled, RESAMPLED_AT_ONCE, &made, err));
+        if (samples && taken == 0 && made == 0)
+            return s3r_fail(err, S3R_ERR_RUNTIME, "the resampler makes no progress");
+        S3R_TRY(keep_samples(stream, stream->resampled, made, err));
+        S3R_TRY(run_windows(stream, err));
+        samples = samples ? samples + taken : NULL;
+        count -= taken;
+    }
+    return S3R_OK;
+}
+
+s3r_status s3r_stream_write(s3r_stream *stream, const float *samples, size_t count,
+                            s3r_error *err)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!(fabsf(samples[i]) <= S3R_AUDIO_LARGEST_SAMPLE))
+            return s3r_fail(err, S3R_ERR_DATA, "sample %zu: expected a number, found %g",
+                            stream->written + i, (double)samples[i]);
+    stream->written += count;
+    if (stream->resampler)
+        return count > 0 ? resample(stream, samples, count, err) : S3R_OK;
+    S3R_TRY(keep_samples(stream, samples, count, err));
+    return run_windows(stream, err);
+}
+
 s3r_status s3r_stream_finish(s3r_stream *stream, s3r_error *err)
 {
+    if (stream->resampler && stream->written > 0)
+        S3R_TRY(resample(stream, NULL, 0, err));
     size_t frames = frames_so_far(stream);
     while (stream->kept < frames) {
         size_t end = S3R_MIN(stream->kept + stream->chunk, frames);

@@ -45,23 +45,14 @@ s3r_status s3r_transcribe_check_numbers(const s3r_transcribe_options *options,
 static s3r_status check_options(const s3r_model *model,
                                 const s3r_transcribe_options *options, s3r_error *err)
 {
-    const char *path = s3r_checkpoint_path(model->checkpoint);
     S3R_TRY(s3r_transcribe_check_numbers(options, err));
     S3R_TRY(check_layer(model, options, err));
     S3R_TRY(s3r_job_search_check(options->decoder, model, err));
-    if (options->decoder && options->voice_only)
-        return s3r_fail(
-            err, S3R_ERR_USAGE,
-            "voice_only (--vad): expected no decoder, which looks at all frames");
-    bool wants_head = !options->features_folder || options->emissions_folder;
-    if (wants_head)
-        S3R_TRY(s3r_model_check_head(model, "features can be written, text cannot", err));
-    if (!options->features_folder && !model->has_vocabulary)
-        return s3r_fail(err, S3R_ERR_MODEL,
-                        "%s: no vocab.json or dict.*.txt beside the weights, so labels "
-                        "have no text",
-                        path);
-    return S3R_OK;
+    const char *consequence = "features can be written, text cannot";
+    if (!options->features_folder)
+        return s3r_model_check_labels(model, consequence, err);
+    return options->emissions_folder ? s3r_model_check_head(model, consequence, err)
+                                     : S3R_OK;
 }
 
 /* Two outputs must not go to one file. */

@@ -98,13 +98,14 @@ static s3r_status start_job(s3r_file_job *job, const s3r_transcribe_options *opt
     const s3r_heard_file *file = job->file;
     size_t frames = file->frames;
     job->temperature = options->temperature;
-    job->is_voice_only = options->voice_only;
     if (config->has_head && !options->features_folder) {
         job->best_ids = s3r_alloc(frames, sizeof *job->best_ids);
         job->probabilities = s3r_alloc(frames, sizeof *job->probabilities);
         if (!job->best_ids || !job->probabilities)
             return s3r_fail_memory(err, "the labels", frames * 8);
     }
+    if (options->voice_only && job->best_ids)
+        S3R_TRY(s3r_voice_gate_find(&job->gate, job->model, &file->audio, frames, err));
     if (options->decoder && job->best_ids)
         S3R_TRY(s3r_job_search_start(&job->search, options->decoder, err));
     if (options->emissions_folder)
@@ -138,9 +139,29 @@ static s3r_status collect_labels(s3r_file_job *job, const s3r_frame_rows *rows,
                             "%s: frame %zu: expected finite log-probabilities, found %g "
                             "(damaged audio or weights)",
                             job->file->path, rows->first_frame + i, (double)row[best]);
-        job->best_ids[rows->first_frame + i] = best;
+        job->best_ids[rows->first_frame + i] =
+            s3r_voice_gate_is_open(&job->gate, rows->first_frame + i)
+                ? best
+                : job->gate.blank_id;
         job->probabilities[rows->first_frame + i] =
             s3r_tempered_probability(row, value->cols, row[best], job->temperature);
+    }
+    return S3R_OK;
+}
+
+/* Stretches of frames that the gate lets through as they are, and others as blanks. */
+static s3r_status search_labels(s3r_file_job *job, const s3r_frame_rows *rows,
+                                const float *first, s3r_error *err)
+{
+    size_t stride = rows->value->stride;
+    for (size_t i = 0, end; i < rows->count; i = end) {
+        bool is_open = s3r_voice_gate_is_open(&job->gate, rows->first_frame + i);
+        for (end = i + 1; end < rows->count; end++)
+            if (s3r_voice_gate_is_open(&job->gate, rows->first_frame + end) != is_open)
+                break;
+        S3R_TRY(s3r_job_search_take(&job->search,
+                                    is_open ? first + i * stride : job->gate.blank,
+                                    end - i, is_open ? stride : 0, err));
     }
     return S3R_OK;
 }
@@ -152,8 +173,7 @@ void s3r_file_job_log_probs(s3r_file_job *job, const s3r_frame_rows *rows)
     if (job->status == S3R_OK && job->best_ids)
         job->status = collect_labels(job, rows, first, &job->error);
     if (job->status == S3R_OK && job->best_ids)
-        job->status = s3r_job_search_take(&job->search, first, rows->count, value->stride,
-                                          &job->error);
+        job->status = search_labels(job, rows, first, &job->error);
     if (job->status == S3R_OK && job->emissions)
         job->status = s3r_npy_writer_add(job->emissions, first, rows->count,
                                          value->stride, &job->error);
@@ -219,7 +239,6 @@ typedef struct decoded {
     s3r_label *labels;
     size_t label_count;
     s3r_words words;
-    s3r_voice_gate gate;
 } decoded;
 
 static void release_decoded(decoded *file)
@@ -228,7 +247,6 @@ static void release_decoded(decoded *file)
     s3r_free(file->spans);
     s3r_free(file->labels);
     s3r_words_release(&file->words);
-    s3r_voice_gate_release(&file->gate);
 }
 
 static s3r_status decode(const s3r_file_job *job, decoded *out, s3r_error *err)
@@ -241,9 +259,6 @@ static s3r_status decode(const s3r_file_job *job, decoded *out, s3r_error *err)
         return s3r_words_make(&out->words, vocabulary, out->labels, out->label_count,
                               err);
     }
-    if (job->is_voice_only)
-        S3R_TRY(s3r_voice_gate_apply(&out->gate, job->model, &job->file->audio,
-                                     job->best_ids, frames, err));
     out->spans = s3r_alloc(frames, sizeof *out->spans);
     if (!out->spans)
         return s3r_fail_memory(err, "the labels", frames * sizeof *out->spans);
@@ -283,8 +298,10 @@ static s3r_status report_success(s3r_file_job *job, s3r_result *report,
         report->word_count = file.words.count;
         report->hypotheses = job->search.hypotheses;
         report->hypothesis_count = job->search.found.count;
-        report->segments = file.gate.segments;
-        report->segment_count = file.gate.count;
+        s3r_voice_gate_keep_labelled(&job->gate, job->model, file.labels,
+                                     file.label_count);
+        report->segments = job->gate.segments;
+        report->segment_count = job->gate.count;
     }
     s3r_status status = result(result_context, report);
     release_decoded(&file);
@@ -342,6 +359,7 @@ s3r_status s3r_file_job_finish(s3r_file_job *job, s3r_result_fn result,
 void s3r_file_job_release(s3r_file_job *job)
 {
     s3r_job_search_release(&job->search);
+    s3r_voice_gate_release(&job->gate);
     s3r_free(job->best_ids);
     s3r_free(job->probabilities);
     s3r_npy_writer_abort(job->emissions);

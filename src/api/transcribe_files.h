@@ -6,6 +6,7 @@
 
 #include "api/handles.h"
 #include "api/transcribe_search.h"
+#include "api/voice_gate.h"
 #include "audio/audio_load.h"
 #include "audio/npy_write.h"
 #include "s3r/transcribe.h"
@@ -38,7 +39,7 @@ typedef struct s3r_file_job {
     uint32_t *best_ids;    /* [frames]; NULL when no text is wanted */
     float *probabilities;  /* [frames] of the best label */
     double temperature;    /* of these */
-    bool is_voice_only;    /* labels where nobody speaks become blanks */
+    s3r_voice_gate gate;   /* frames where nobody speaks count as blanks */
     s3r_job_search search; /* with a decoder */
     s3r_npy_writer *emissions;
     s3r_npy_writer **features; /* [hidden states]; NULL entries are not wanted */

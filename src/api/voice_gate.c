@@ -3,59 +3,77 @@
  */
 #include "api/voice_gate.h"
 
+#include <math.h>
+
 #include "audio/voice_activity.h"
 
-static bool is_printed(const s3r_vocabulary *vocabulary, uint32_t id)
+void s3r_voice_gate_release(s3r_voice_gate *gate)
 {
-    return id < vocabulary->count && vocabulary->printed[id] &&
-           id != vocabulary->delimiter_id;
+    s3r_free(gate->is_voice);
+    s3r_free(gate->blank);
+    s3r_free(gate->segments);
+    *gate = (s3r_voice_gate){0};
 }
 
-static void gate_frames(s3r_voice_gate *gate, const s3r_model *model,
-                        const s3r_voice_activity *activity, uint32_t *best_ids,
-                        size_t frames)
+static s3r_status fill(s3r_voice_gate *gate, const s3r_model *model,
+                       const s3r_voice_activity *activity, size_t frames, s3r_error *err)
 {
-    size_t stride = s3r_config_stride(&model->config), at = 0;
+    size_t stride = s3r_config_stride(&model->config), labels = model->config.vocab_size;
     double rate = (double)model->config.sample_rate;
+    gate->is_voice = s3r_alloc(frames, sizeof *gate->is_voice);
+    gate->blank = s3r_alloc(labels, sizeof *gate->blank);
+    gate->segments = s3r_alloc(activity->count, sizeof *gate->segments);
+    if (!gate->is_voice || !gate->blank || !gate->segments)
+        return s3r_fail_memory(err, "segments", frames);
+    for (size_t i = 0; i < labels; i++)
+        gate->blank[i] = i == model->vocabulary.blank_id ? 0 : -INFINITY;
     for (size_t i = 0; i < activity->count; i++) {
         const s3r_voice_segment *voice = &activity->items[i];
-        bool has_labels = false;
-        for (; at < frames && at * stride < voice->start; at++)
-            best_ids[at] = model->vocabulary.blank_id;
-        for (; at < frames && at * stride < voice->end; at++)
-            has_labels = has_labels || is_printed(&model->vocabulary, best_ids[at]);
-        if (has_labels)
-            gate->segments[gate->count++] =
-                (s3r_segment){.start_s = (double)voice->start / rate,
-                              .end_s = (double)voice->end / rate};
+        gate->segments[i] = (s3r_segment){.start_s = (double)voice->start / rate,
+                                          .end_s = (double)voice->end / rate};
+        for (size_t at = (voice->start + stride - 1) / stride;
+             at < frames && at * stride < voice->end; at++)
+            gate->is_voice[at] = true;
     }
-    for (; at < frames; at++)
-        best_ids[at] = model->vocabulary.blank_id;
+    gate->count = activity->count;
+    gate->blank_id = model->vocabulary.blank_id;
+    return S3R_OK;
 }
 
-s3r_status s3r_voice_gate_apply(s3r_voice_gate *out, const s3r_model *model,
-                                const s3r_audio *audio, uint32_t *best_ids, size_t frames,
-                                s3r_error *err)
+s3r_status s3r_voice_gate_find(s3r_voice_gate *out, const s3r_model *model,
+                               const s3r_audio *audio, size_t frames, s3r_error *err)
 {
     s3r_voice_activity activity;
     *out = (s3r_voice_gate){0};
     s3r_status status =
         s3r_voice_activity_find(&activity, audio->samples, audio->sample_count,
                                 (uint32_t)model->config.sample_rate, err);
-    if (status == S3R_OK) {
-        out->segments = s3r_alloc(activity.count, sizeof *out->segments);
-        if (out->segments)
-            gate_frames(out, model, &activity, best_ids, frames);
-        else
-            status =
-                s3r_fail_memory(err, "segments", activity.count * sizeof *out->segments);
-    }
+    if (status == S3R_OK)
+        status = fill(out, model, &activity, frames, err);
     s3r_voice_activity_release(&activity);
     return status;
 }
 
-void s3r_voice_gate_release(s3r_voice_gate *gate)
+static bool is_printed(const s3r_vocabulary *vocabulary, size_t id)
 {
-    s3r_free(gate->segments);
-    *gate = (s3r_voice_gate){0};
+    return vocabulary->printed[id] && id != vocabulary->delimiter_id;
+}
+
+void s3r_voice_gate_keep_labelled(s3r_voice_gate *gate, const s3r_model *model,
+                                  const s3r_label *labels, size_t count)
+{
+    size_t stride = s3r_config_stride(&model->config), kept = 0, at = 0;
+    double rate = (double)model->config.sample_rate;
+    for (size_t i = 0; i < gate->count; i++) {
+        s3r_segment segment = gate->segments[i];
+        bool has_label = false;
+        for (; at < count; at++) {
+            if ((double)(labels[at].start_frame * stride) / rate >= segment.end_s)
+                break;
+            has_label = has_label || is_printed(&model->vocabulary, labels[at].id);
+        }
+        if (has_label)
+            gate->segments[kept++] = segment;
+    }
+    gate->count = kept;
 }

@@ -7,6 +7,11 @@
 
 #include "base/error.h"
 
+#define S3R_AUDIO_MIN_RATE_HZ 1000u
+#define S3R_AUDIO_MAX_RATE_HZ 768000u
+/* Larger values are damage, and could overflow in the filter. */
+#define S3R_AUDIO_LARGEST_SAMPLE 1e30f
+
 typedef struct s3r_resampler s3r_resampler;
 
 s3r_status s3r_resampler_create(s3r_resampler **out, uint32_t input_rate_hz,

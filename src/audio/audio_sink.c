@@ -7,9 +7,6 @@
 
 #include "base/memory.h"
 
-/* Larger values are damage, and could overflow in the resampling filter. */
-#define LARGEST_SAMPLE 1e30f
-
 void s3r_audio_sink_init(s3r_audio_sink *sink, const char *label,
                          const s3r_audio_options *options)
 {
@@ -57,7 +54,7 @@ static s3r_status check_finite(const s3r_audio_sink *sink, size_t frames, s3r_er
 {
     size_t count = frames * sink->channels;
     for (size_t i = 0; i < count; i++) {
-        if (fabsf(sink->block[i]) <= LARGEST_SAMPLE)
+        if (fabsf(sink->block[i]) <= S3R_AUDIO_LARGEST_SAMPLE)
             continue;
         uint64_t frame = sink->frame_count + i / sink->channels;
         return s3r_fail(err, S3R_ERR_DATA,

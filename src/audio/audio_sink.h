@@ -13,8 +13,6 @@
 #include "audio/audio_resample.h"
 #include "audio/audio_spool.h"
 
-#define S3R_AUDIO_MIN_RATE_HZ   1000u
-#define S3R_AUDIO_MAX_RATE_HZ   768000u
 #define S3R_AUDIO_MAX_CHANNELS  1024u
 #define S3R_AUDIO_BLOCK_SAMPLES 16384u
 

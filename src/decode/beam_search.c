@@ -60,12 +60,14 @@ s3r_status s3r_beam_create(s3r_beam **out, const s3r_search *search, s3r_error *
 static double look_ahead(const s3r_beam *beam, uint32_t history, uint32_t node)
 {
     const s3r_search *search = beam->search;
+    const s3r_history *h = &beam->tree.histories[history];
     if (node == S3R_NODE_UNKNOWN)
         return search->unknown_ahead;
-    if (search->lexicon)
-        return (double)search->ahead[node];
-    uint32_t hot = beam->tree.histories[history].hot_node;
-    return search->hot && hot != S3R_NO_NODE ? (double)search->ahead[hot] : 0;
+    double ahead = search->lexicon ? (double)search->ahead[node] : 0;
+    uint32_t at = search->lexicon ? node : h->hot_node;
+    if (search->hot && at != S3R_NO_NODE)
+        ahead += s3r_hot_phrases_credit(search->hot, h->hot_state, at);
+    return ahead;
 }
 
 static size_t find_slot(const s3r_beam *beam, const s3r_beam_candidate *c)

@@ -89,19 +89,18 @@ static void hear(const s3r_search *search, s3r_history *history, uint32_t word)
     history->value += search->options.lm_weight * prob;
 }
 
-static double boost_of(const s3r_search *search, const s3r_history *parent,
-                       uint32_t symbol)
+/* The word that the symbol ends, as the hot phrases know it. */
+static uint32_t hot_word(const s3r_search *search, const s3r_history *parent,
+                         uint32_t symbol)
 {
-    if (!search->boosts)
-        return 0;
+    const s3r_lexicon *words = search->hot->words;
     if ((symbol & S3R_SYMBOL_KIND) == S3R_SYMBOL_WORD)
-        return (double)search->boosts[symbol & ~S3R_SYMBOL_KIND];
+        return symbol & ~S3R_SYMBOL_KIND;
     if (symbol != S3R_SYMBOL_BOUNDARY || parent->hot_node == S3R_NO_NODE)
-        return 0;
-    const s3r_trie_node *node = &search->hot->nodes[parent->hot_node];
-    return s3r_trie_word_count(node) > 0
-               ? (double)search->boosts[search->hot->node_words[node->first_word]]
-               : 0;
+        return S3R_NO_WORD;
+    const s3r_trie_node *node = &words->nodes[parent->hot_node];
+    return s3r_trie_word_count(node) > 0 ? words->node_words[node->first_word]
+                                         : S3R_NO_WORD;
 }
 
 static bool ends_word(uint32_t symbol)
@@ -112,9 +111,9 @@ static bool ends_word(uint32_t symbol)
 
 static uint32_t follow_hot(const s3r_search *search, uint32_t node, uint32_t label)
 {
-    if (!search->hot || node == S3R_NO_NODE)
+    if (!search->hot || search->lexicon || node == S3R_NO_NODE)
         return S3R_NO_NODE;
-    uint32_t child = s3r_trie_child(search->hot, node, label);
+    uint32_t child = s3r_trie_child(search->hot->words, node, label);
     return child > 0 ? child : S3R_NO_NODE;
 }
 
@@ -141,8 +140,13 @@ static s3r_history make_child(const s3r_beam_tree *tree, uint32_t parent, uint32
                        word == S3R_WORD_UNKNOWN);
     to.letters = to.hot_node = 0;
     to.word_count++;
-    to.value += search->options.word_score + boost_of(search, from, symbol) +
-                (is_unknown ? search->options.unknown_score : 0);
+    to.value +=
+        search->options.word_score + (is_unknown ? search->options.unknown_score : 0);
+    if (search->hot) {
+        to.hot_state = s3r_hot_phrases_next(search->hot, from->hot_state,
+                                            hot_word(search, from, symbol));
+        to.value += (double)search->hot->states[to.hot_state].gain;
+    }
     return to;
 }
 

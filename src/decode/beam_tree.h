@@ -25,8 +25,9 @@
 
 typedef struct s3r_history {
     uint32_t parent, symbol;
-    uint32_t letters;  /* of the word that is not finished, as far as they are symbols */
-    uint32_t hot_node; /* without lexicon: of the hot words; S3R_NO_NODE = none */
+    uint32_t letters;   /* of the word that is not finished, as far as they are symbols */
+    uint32_t hot_node;  /* without lexicon: of the hot words; S3R_NO_NODE = none */
+    uint32_t hot_state; /* of the hot phrases */
     uint32_t word_count;
     s3r_lm_state state;
     double lm;    /* log10, of all so far */

@@ -36,8 +36,8 @@ static s3r_status grow(void **block, size_t *capacity, size_t needed, size_t siz
     return S3R_OK;
 }
 
-static s3r_status add_spelling(s3r_lexicon *lexicon, const char *word, size_t size,
-                               const uint32_t *labels, size_t count, s3r_error *err)
+s3r_status s3r_lexicon_add_spelling(s3r_lexicon *lexicon, const char *word, size_t size,
+                                    const uint32_t *labels, size_t count, s3r_error *err)
 {
     uint32_t id;
     void *block = lexicon->labels;
@@ -85,7 +85,8 @@ s3r_status s3r_lexicon_add(s3r_lexicon *lexicon, const char *word,
     *is_spelled = status == S3R_OK && count <= S3R_LEXICON_LONGEST &&
                   spells_exactly(vocabulary, labels, count, word);
     if (*is_spelled)
-        status = add_spelling(lexicon, word, strlen(word), labels, count, err);
+        status =
+            s3r_lexicon_add_spelling(lexicon, word, strlen(word), labels, count, err);
     s3r_arena_release(&arena);
     return status == S3R_ERR_DATA ? S3R_OK : status;
 }
@@ -138,7 +139,7 @@ static s3r_status add_line(s3r_lexicon *lexicon, const s3r_line_stream *lines,
     if (*at != '\0') {
         *at++ = '\0';
         S3R_TRY(read_labels(lines, at, vocabulary, labels, &count, err));
-        return add_spelling(lexicon, word, length, labels, count, err);
+        return s3r_lexicon_add_spelling(lexicon, word, length, labels, count, err);
     }
     bool is_spelled;
     S3R_TRY(s3r_lexicon_add(lexicon, word, vocabulary, &is_spelled, err));

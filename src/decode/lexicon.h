@@ -59,6 +59,11 @@ s3r_status s3r_lexicon_add(s3r_lexicon *lexicon, const char *word,
                            const s3r_vocabulary *vocabulary, bool *is_spelled,
                            s3r_error *err);
 
+/* Adds a spelling [count] of the word, which may have others: at most S3R_LEXICON_LONGEST
+ * labels.  S3R_ERR_RESOURCE. */
+s3r_status s3r_lexicon_add_spelling(s3r_lexicon *lexicon, const char *word, size_t size,
+                                    const uint32_t *labels, size_t count, s3r_error *err);
+
 /* Makes the trie of what was added; words cannot be added or searched any more.
  * S3R_ERR_RESOURCE. */
 s3r_status s3r_lexicon_finish(s3r_lexicon *lexicon, s3r_error *err);

@@ -18,14 +18,8 @@ void s3r_search_release(s3r_search *search)
     s3r_free(search->label_words);
     s3r_free(search->lm_words);
     s3r_free(search->ahead);
-    s3r_free(search->slopes);
     search->letters = search->label_words = search->lm_words = NULL;
-    search->ahead = search->slopes = NULL;
-}
-
-static const s3r_lexicon *trie_of(const s3r_search *search)
-{
-    return search->lexicon ? search->lexicon : search->hot;
+    search->ahead = NULL;
 }
 
 static s3r_status check(const s3r_search *search, s3r_error *err)
@@ -84,107 +78,57 @@ static double score_at_begin(const s3r_search *search, uint32_t word)
            (double)s3r_lm_word_score(search->lm, &state, word, &state);
 }
 
-/* The best word that ends at the node: its score, and its boost a letter. */
-static void rate_node(const s3r_search *search, const s3r_trie_node *node, size_t depth,
-                      double *score, double *boost)
-{
-    const s3r_lexicon *trie = trie_of(search);
-    for (uint32_t i = node->first_word; i < node[1].first_word; i++) {
-        uint32_t word = trie->node_words[i];
-        if (search->lm_words)
-            *score = fmax(*score, score_at_begin(search, search->lm_words[word]));
-        if (search->boosts)
-            *boost = fmax(*boost, (double)search->boosts[word] / (double)depth);
-    }
-}
-
-/* Where the levels of the trie begin, and the one that a walk through the nodes is on. */
-typedef struct level_walk {
-    size_t depth;
-    size_t starts[S3R_LEXICON_LONGEST + 1];
-} level_walk;
-
-static void find_levels(level_walk *walk, const s3r_lexicon *trie)
-{
-    walk->depth = walk->starts[0] = 0;
-    for (size_t at = trie->nodes[0].first_child;
-         at < trie->node_count && walk->depth < S3R_LEXICON_LONGEST;
-         at = trie->nodes[at].first_child)
-        walk->starts[++walk->depth] = at;
-}
-
-/* Children come behind their parents, so one way back through the nodes is enough: ahead
- * holds the best score below, slopes (when there are boosts) the greatest boost a letter.
- */
+/* Children come behind their parents, so one way back through the nodes is enough. */
 static void look_ahead(s3r_search *search)
 {
-    const s3r_lexicon *trie = trie_of(search);
-    float *ahead = search->ahead, *slopes = search->slopes;
-    level_walk walk;
-    find_levels(&walk, trie);
-    size_t deepest = walk.depth;
-    for (size_t i = trie->node_count; i-- > 0;) {
-        const s3r_trie_node *node = &trie->nodes[i];
-        double score = -INFINITY, boost = 0;
-        walk.depth -= i < walk.starts[walk.depth];
-        rate_node(search, node, walk.depth, &score, &boost);
-        for (uint32_t j = node->first_child; j < node[1].first_child; j++) {
+    const s3r_lexicon *lexicon = search->lexicon;
+    float *ahead = search->ahead;
+    for (size_t i = lexicon->node_count; search->lm_words && i-- > 0;) {
+        const s3r_trie_node *node = &lexicon->nodes[i];
+        double score = -INFINITY;
+        for (uint32_t j = node->first_word; j < node[1].first_word; j++)
+            score = fmax(
+                score, score_at_begin(search, search->lm_words[lexicon->node_words[j]]));
+        for (uint32_t j = node->first_child; j < node[1].first_child; j++)
             score = fmax(score, (double)ahead[j]);
-            boost = fmax(boost, slopes ? (double)slopes[j] : 0);
-        }
         ahead[i] = (float)score;
-        if (slopes)
-            slopes[i] = (float)boost;
-    }
-    walk.depth = 0;
-    for (size_t i = 0; i < trie->node_count; i++) {
-        walk.depth += walk.depth < deepest && i >= walk.starts[walk.depth + 1];
-        double score = search->lm_words && isfinite(ahead[i]) ? (double)ahead[i] : 0;
-        ahead[i] = (float)(score + (slopes ? (double)slopes[i] * (double)walk.depth : 0));
     }
     ahead[0] = 0;
 }
 
 void s3r_search_set_weights(s3r_search *search, double lm_weight, double word_score)
 {
-    const s3r_lexicon *trie = trie_of(search);
     s3r_search_options *o = &search->options;
-    double most_boost = 0;
+    double most_boost = search->hot ? search->hot->most : 0;
     o->lm_weight = lm_weight;
     o->word_score = word_score;
     search->unknown_ahead = o->unknown_score;
     if (search->lm && !search->lm->has_characters)
         search->unknown_ahead += score_at_begin(search, S3R_WORD_UNKNOWN);
-    for (size_t i = 0; search->boosts && i < trie->words.count; i++)
-        most_boost = fmax(most_boost, (double)search->boosts[i]);
-    search->most_gain = fmax(fmax(most_boost, o->unknown_score) + word_score, most_boost);
-    search->most_gain = fmax(search->most_gain, 0);
-    if (trie)
+    search->most_gain = fmax(most_boost, o->unknown_score) + fmax(word_score, 0);
+    if (search->lexicon)
         look_ahead(search);
 }
 
 s3r_status s3r_search_prepare(s3r_search *search, s3r_error *err)
 {
-    const s3r_lexicon *trie = trie_of(search);
+    const s3r_lexicon *lexicon = search->lexicon;
     size_t labels = search->vocabulary->count;
     S3R_TRY(check(search, err));
     if (search->label_count == 0)
         search->label_count = labels;
-    bool has_words = search->lm && search->lexicon && !search->lm->has_characters;
+    bool has_words = search->lm && lexicon && !search->lm->has_characters;
     bool has_characters = search->lm && search->lm->has_characters;
     search->letters = s3r_alloc(labels, sizeof *search->letters);
     search->letter_count = 0;
     if (has_characters)
         search->label_words = s3r_alloc(labels, sizeof *search->label_words);
     if (has_words)
-        search->lm_words = s3r_alloc(search->lexicon->words.count, sizeof(uint32_t));
-    if (trie)
-        search->ahead = s3r_alloc(trie->node_count, sizeof *search->ahead);
-    if (trie && search->boosts)
-        search->slopes = s3r_alloc(trie->node_count, sizeof *search->slopes);
+        search->lm_words = s3r_alloc(lexicon->words.count, sizeof(uint32_t));
+    if (lexicon)
+        search->ahead = s3r_alloc(lexicon->node_count, sizeof *search->ahead);
     if (!search->letters || (has_characters && !search->label_words) ||
-        (has_words && !search->lm_words) || (trie && !search->ahead) ||
-        (trie && search->boosts && !search->slopes)) {
+        (has_words && !search->lm_words) || (lexicon && !search->ahead)) {
         s3r_search_release(search);
         return s3r_fail_memory(err, "the search", labels * 8);
     }

@@ -13,7 +13,7 @@
 #ifndef S3R_DECODE_SEARCH_H
 #define S3R_DECODE_SEARCH_H
 
-#include "decode/lexicon.h"
+#include "decode/hot_phrases.h"
 #include "decode/language_model.h"
 #include "decode/lm_text.h"
 
@@ -36,16 +36,15 @@ typedef struct s3r_search {
                            the vocabulary has labels; 0 = as many */
     const s3r_lm *lm;   /* NULL = none */
     const s3r_lexicon *lexicon; /* finished; NULL: words are whatever letters make */
-    const s3r_lexicon *hot;     /* without lexicon: hot words, finished; NULL = none */
-    const float *boosts;        /* [words of lexicon or hot]; NULL = none */
+    const s3r_hot_phrases *hot; /* finished, of words of the lexicon or, without, of an
+                                   own one; NULL = none */
     s3r_search_options options;
     /* private */
     uint32_t *letters; /* [letter_count] labels that words are made of */
     size_t letter_count;
     uint32_t *label_words; /* [labels] the language model's characters; or NULL */
     uint32_t *lm_words; /* [words of the lexicon] the language model's words; or NULL */
-    float *ahead;       /* [nodes of lexicon or hot] see s3r_search_set_weights */
-    float *slopes;      /* [nodes] boosts a letter; NULL without */
+    float *ahead;       /* [nodes of the lexicon] see s3r_search_set_weights */
     double unknown_ahead;
     double most_gain; /* that one label can add beside its own probability */
 } s3r_search;
@@ -58,8 +57,8 @@ void s3r_search_release(s3r_search *search); /* the private part */
 /*
  * Other weights for a prepared search that nobody is using; also computes what is added
  * to hypotheses within a word, so that the beam sees what is coming: the best lm_weight *
- * log10 p(word | <s>) below a node of the trie, and for hot words their boost by the part
- * that is spelled.  It is taken off again at the end of the word.
+ * log10 p(word | <s>) below a node of the trie, beside the credits of hot phrases.  It is
+ * taken off again at the end of the word.
  */
 void s3r_search_set_weights(s3r_search *search, double lm_weight, double word_score);
 

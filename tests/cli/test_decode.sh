@@ -41,6 +41,11 @@ expect 0 transcribe -m "$tiny" --lexicon "$work/lexicon.txt" --hot-words "$work/
 stdout_has 'HELLO'
 expect 0 transcribe -m "$tiny" --hot-words "$work/hot.txt" "$1"
 stdout_has 'HELLO'
+printf 'HELLO GO\t200\n' >"$work/hot.txt"
+expect 0 transcribe -m "$tiny" --lexicon "$work/lexicon.txt" --hot-words "$work/hot.txt" "$1"
+stdout_has 'HELLO GO'
+expect 0 transcribe -m "$tiny" --hot-words "$work/hot.txt" "$1"
+stdout_has 'HELLO GO'
 expect 0 transcribe -m "$tiny" --lm "$words" --nbest 4 -f json "$1"
 python3 - "$work/stdout" <<'END' || fail "wrong n-best list"
 import json, sys
@@ -79,9 +84,9 @@ stderr_has 'expected the words of the lexicon, but 2 of 2 are not in the languag
 printf 'GO\ngo\n' >"$work/bad.txt"
 expect 4 transcribe -m "$tiny" --lexicon "$work/bad.txt" "$1"
 stderr_has 'bad.txt: line 2: expected a word in the labels'
-printf 'NEW YORK\n' >"$work/bad.txt"
+printf 'NEW YORK 5\n' >"$work/bad.txt"
 expect 4 transcribe -m "$tiny" --hot-words "$work/bad.txt" "$1"
-stderr_has 'bad.txt: line 1: expected a boost of 0 to 1000 behind the word'
+stderr_has 'bad.txt: line 1: expected a word in the labels of .*, found "5" .*a boost stands behind a tab'
 expect 2 transcribe -m "$tiny" --lm-weight 1 "$1"
 stderr_has 'lm-weight: does nothing without --lm'
 expect 2 transcribe -m "$tiny" --lm "$words" --nbest 3 "$1"

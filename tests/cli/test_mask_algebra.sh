@@ -64,6 +64,10 @@ stdout_has '^head         none$'
 expect 3 transcribe -m "$tiny" --mask "$work/bare.s3m" "$clip"
 stderr_has 'bare.s3m: a mask without head and vocabulary \(method "random"\)'
 stderr_has 'with --head'
+expect 3 align -m "$tiny" --mask "$work/bare.s3m" --literal A "$clip"
+stderr_has 'bare.s3m: a mask without head and vocabulary \(method "random"\); nothing can be aligned'
+expect 3 calibrate -m "$tiny" --mask "$work/bare.s3m" --data "$S3R_DATA/speech/train.jsonl"
+stderr_has 'bare.s3m: a mask without head .*there are no words to judge'
 expect 0 features -m "$tiny" --mask "$work/bare.s3m" -o "$work/features" "$clip"
 expect 0 mask random -m "$tiny" --sparsity 0.25 --head "$work/1.s3m" -o "$work/headed.s3m"
 expect 0 transcribe -m "$tiny" --mask "$work/headed.s3m" "$clip"

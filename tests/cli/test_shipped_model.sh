@@ -75,16 +75,31 @@ sound hum '0.3 * sin(314.16 * t)'
 sound tone '0.3 * sin(2764.6 * t)'
 sound ringing '(t % 3 < 1) * 0.2 * (sin(2764.6 * t) + sin(3015.9 * t))'
 sound notes '0.3 * exp(-4 * (2 * t - int(2 * t))) * (sin(1643.7 * (1 + int(2 * t) % 3 / 4) * t) + sin(3287.4 * (1 + int(2 * t) % 3 / 4) * t) / 2)'
+expect 0 lm build -q -n 2 --discount-fallback default -o words.s3l "$text"
 for name in silence dither hiss swelling hum tone ringing notes; do
     [ "$(wc -c <"$name.raw")" -eq 160000 ] || fail "no sound $name"
     "$S3R" transcribe -q --mask run/best.s3m --vad - <"$name.raw" >stdout 2>stderr ||
         fail "$name failed"
     [ -z "$(cat stdout)" ] || fail "$name gives words: $(cat stdout)"
+    # nor what a language model would gladly hear
+    "$S3R" transcribe -q --mask run/best.s3m --vad --lm words.s3l --lexicon lm \
+        --word-score 5 - <"$name.raw" >stdout 2>stderr || fail "$name failed"
+    [ -z "$(cat stdout)" ] || fail "$name gives words with an LM: $(cat stdout)"
+    "$S3R" transcribe -q --mask run/best.s3m --vad --lm words.s3l --lexicon lm \
+        --word-score 5 --window 1 --context 0.5 - <"$name.raw" >stdout 2>stderr || fail "$name failed"
+    [ -z "$(cat stdout)" ] || fail "$name gives words in windows: $(cat stdout)"
 done
 expect 0 transcribe --mask run/best.s3m --vad -f json "$S3R_DATA/speech/conf-full.g722"
 stdout_has '"segments":\[\{"start_ms":0.0,"end_ms":1[0-9.]+\}\]'
 expect 0 transcribe --mask run/best.s3m --vad "$S3R_DATA/speech/conf-full.g722"
 [ "$(cat stdout)" = "$(cat hypothesis)" ] || fail "another text with --vad"
+set -- --lm words.s3l --lexicon lm "$S3R_DATA/speech/conf-full.g722"
+expect 0 transcribe --mask run/best.s3m "$@"
+stdout_has '^that conference is full$'
+expect 0 transcribe --mask run/best.s3m --vad "$@"
+stdout_has '^that conference is full$'
+expect 0 transcribe --mask run/best.s3m --vad --window 1 --context 0.5 "$@"
+stdout_has '[a-z]'
 
 # The mask belongs to this model alone.
 "$S3R_TOOLS/make_tiny_model" other >made || exit 1

@@ -27,6 +27,13 @@ cmp -s "$work/found" "$work/expected" || fail "another text than without --strea
 stream 0 -
 cmp -s "$work/found" "$work/stdout" || fail "- is another input"
 
+for rate in 8000 44100; do
+    "$S3R" transcribe -m "$model" --raw-rate $rate - <"$work/raw" >"$work/expected" ||
+        fail "transcribe"
+    stream 0 --raw-rate $rate
+    cmp -s "$work/stdout" "$work/expected" || fail "another text than without --stream at $rate"
+done
+
 samples 4000 >"$work/one"
 cat "$work/one" "$work/one" "$work/one" "$work/one" >"$work/raw"
 stream 0 --format json --chunk 0.2 --left 0.4 --right 0.1
@@ -45,8 +52,10 @@ stderr_has '^s3r: standard input: expected 16-bit samples, found an odd number o
 wav "$work/raw" 16000 4000
 stream 2
 stderr_has 'found a file with a header$'
-stream 2 --raw-rate 8000
-stderr_has 'at the model.s rate \(--raw-rate 16000\), found 8000$'
+stream 2 --raw-rate 0
+stderr_has 'raw-rate: expected a rate in Hz, found 0$'
+stream 2 --raw-rate 100
+stderr_has 'sample rate: expected 1000 to 768000 Hz, found 100$'
 stream 2 --format srt
 stderr_has 'expected --format txt or json, found "srt"$'
 stream 2 -o "$work/out"
