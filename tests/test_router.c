@@ -301,7 +301,7 @@ static void test_threads_see_their_own_masks(void **state)
     test_hear_alone(TEST_ROUTER_MODEL, folder, false, expected);
     test_router_open_api(&api, TEST_ROUTER_MODEL, 1, false);
     s3r_router *router =
-        test_router_open(&api, folder); /* test_router_kinds are opened by the threads */
+        test_router_open(&api, folder); /* masks are opened by the threads */
     for (size_t i = 0; i < THREADS; i++) {
         workers[i] = (worker){router, expected, (unsigned)(7 * i + 1), 0};
         assert_int_equal(pthread_create(&threads[i], NULL, work, &workers[i]), 0);
