@@ -135,7 +135,7 @@ done
 
 cat <<END_OF_TEXT
 
-This took $(($(date +%s) - began)) s. The backbone is small (7.5 million parameters, 9 hours of speech) and the
+This took $(($(date +%s) - began)) s. The backbone is small (7.5 million parameters, 12 hours of speech) and the
 runs were short. What to type next:
 
     $s3r mask info demo/nl/mask/best.s3m
