@@ -279,7 +279,7 @@ METHOD_TEXT = """
   are error rates of known voices on short sentences; they compare methods and say little about
   strangers.
 * **Backbone.** Content hash {backbone}. It was pretrained on speech of the same packages, without
-  the clips of dev and test.
+  the clips of dev and test, and on what its model card names.
 * **Training.** Steps: {steps}. For all methods: `{settings}`; all else as `s3r train` has it. The
   step is chosen on dev by CER (phones: PER), of which at most {dev_minutes} minutes are listened to
   during training. The extractor is frozen with every method but random init.
@@ -309,6 +309,14 @@ thread.
 """
 
 AGAIN = """
+## Other results
+
+* Which of 13 languages is spoken: [identification.md](identification.md).
+* Word error rates with and without language models, two languages:
+  [decoding.md](decoding.md#what-it-is-worth).
+* Bytes of masks, and what N languages cost: [masks.md](masks.md#smaller-files).
+* Time and memory of many masks on one backbone: [router.md](router.md#what-it-costs).
+
 ## Running it again
 
     tools/build.sh release
