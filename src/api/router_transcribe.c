@@ -7,8 +7,9 @@
 #include "api/transcribe_by_segment.h"
 #include "api/transcribe_run.h"
 
-#define AUTO "auto"
-#define ALL  "all"
+#define AUTO    "auto"
+#define AUTO_OF AUTO ":" /* and names */
+#define ALL     "all"
 
 /* What a text of masks stands for; requests with one text share it. */
 typedef struct mask_choice {
@@ -123,11 +124,12 @@ static s3r_status make_choice(const mask_routing *routing, mask_choice *choice,
                             .errors = s3r_alloc(most, sizeof *choice->errors)};
     if (!choice->lanes || !choice->errors)
         return s3r_fail_memory(err, "lanes", most * sizeof *choice->errors);
-    choice->picks_surest = strcmp(masks, AUTO) == 0 || strncmp(masks, AUTO ":", 5) == 0;
+    choice->picks_surest =
+        strcmp(masks, AUTO) == 0 || strncmp(masks, AUTO_OF, strlen(AUTO_OF)) == 0;
     if (strcmp(masks, AUTO) == 0 || strcmp(masks, ALL) == 0)
         add_all(routing, choice);
-    else if (add_named(routing, choice, choice->picks_surest ? masks + 5 : masks) !=
-             S3R_OK)
+    else if (add_named(routing, choice,
+                       choice->picks_surest ? masks + strlen(AUTO_OF) : masks) != S3R_OK)
         return s3r_fail_memory(err, "a name", strlen(masks));
     s3r_error why;
     if (choice->picks_surest && find_identifier(routing, choice, &why) != S3R_OK)
