@@ -17,8 +17,8 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "model/conv_prepare.h"
 #include "model/weight_quantize.h"
-#include "ops/gemm.h"
 #include "support_api.h"
 #include "support_files.h"
 #include "support_mask.h"
@@ -188,6 +188,132 @@ static void test_weights_keep_their_zeros_and_extremes(void **state)
         assert_true(fabsf(back[i] - row[i]) <= 0.5001f * scale);
     assert_true(s3r_quantize_weights(3, (const float[]){0, 0, 0}, q) == 0);
     assert_int_equal(q[0], 0);
+}
+
+/* ---- convolutions ---- */
+
+#define CONV_FRAMES 29u
+
+/* One element of y by the definition: rows under the kernel and channels rounded. */
+static double conv_at(const s3r_conv_shape *shape, const float *x, size_t stride,
+                      const float *weight, float bias, double *size)
+{
+    size_t depth = shape->kernel * shape->in;
+    float *seen = s3r_alloc(depth, 4), *taps = s3r_alloc(depth, 4);
+    uint8_t *a = s3r_alloc(depth, 1);
+    int8_t *b = s3r_alloc(depth, 1);
+    for (size_t tap = 0; tap < shape->kernel; tap++) {
+        for (size_t c = 0; c < shape->in; c++) {
+            seen[tap * shape->in + c] = x[tap * stride + c];
+            taps[tap * shape->in + c] = weight[c * shape->kernel + tap];
+        }
+    }
+    const s3r_kernels *portable = s3r_kernels_get(S3R_CPU_PORTABLE);
+    double scale = (double)portable->quantize_row(depth, seen, a) *
+                   (double)s3r_quantize_weights(depth, taps, b);
+    int64_t sum = 0, absolute = 0;
+    for (size_t k = 0; k < depth; k++) {
+        sum += (a[k] - 128) * b[k];
+        absolute += abs((a[k] - 128) * b[k]);
+    }
+    s3r_free(seen), s3r_free(taps), s3r_free(a), s3r_free(b);
+    *size = (double)absolute * scale;
+    return (double)sum * scale + (double)bias;
+}
+
+typedef struct conv_case {
+    size_t in, out, kernel, stride;
+} conv_case;
+
+/* A width that rows of x are padded for, one that they are not, panels that end early. */
+static const conv_case conv_cases[] = {
+    {24, 40, 3, 2}, {64, 300, 3, 2}, {16, 32, 2, 2}, {7, 5, 5, 3}, {512, 33, 8, 4}};
+
+static s3r_value *run_conv(s3r_tape *tape, const s3r_conv_shape *shape, const float *x,
+                           s3r_ragged frames, s3r_weight *weight, s3r_weight *bias)
+{
+    s3r_ragged out;
+    s3r_value *value = s3r_tape_value(tape, frames.offset[frames.count], shape->in);
+    for (size_t t = 0; t < value->rows; t++)
+        memcpy(value->data + t * value->stride, x + t * shape->in, shape->in * 4);
+    s3r_value *y = s3r_op_conv(tape, value, frames, shape, weight, bias, false, &out);
+    assert_int_equal(s3r_tape_status(tape, &err), S3R_OK);
+    assert_int_equal(y->rows, out.offset[out.count]);
+    return y;
+}
+
+static void check_conv(const conv_case *c, s3r_pool *pool, const s3r_kernels *kernels)
+{
+    const s3r_conv_shape shape = {.in = c->in,
+                                  .out = c->out,
+                                  .kernel = c->kernel,
+                                  .stride = c->stride,
+                                  .groups = 1};
+    size_t elements = c->out * c->in * c->kernel;
+    float *x = s3r_alloc(CONV_FRAMES * c->in, 4), *values = s3r_alloc(elements, 4);
+    float *bias = s3r_alloc(c->out, 4);
+    seed = 17;
+    for (size_t i = 0; i < CONV_FRAMES * c->in; i++)
+        x[i] = uniform();
+    for (size_t i = 0; i < elements; i++)
+        values[i] = uniform();
+    for (size_t i = 0; i < c->out; i++)
+        bias[i] = uniform();
+    s3r_tensor tensor = {.dtype = S3R_DTYPE_F32, .rank = 3, .data = values};
+    tensor.shape[0] = c->out, tensor.shape[1] = c->in, tensor.shape[2] = c->kernel;
+    s3r_weight weight = {0};
+    s3r_weight bias_weight = {.data = bias, .rows = 1, .cols = c->out};
+    s3r_arena arena;
+    s3r_arena_init(&arena, 1 << 20);
+    const s3r_conv_source source = {.shape = shape, .tensor = &tensor, .weight = &weight};
+    const s3r_conv_prepare_options options = {
+        .is_int8 = true, .kernels = kernels, .pool = pool, .arena = &arena};
+    assert_int_equal(s3r_conv_prepare(&source, 1, &options, &err), S3R_OK);
+    assert_non_null(weight.packed_int8);
+    s3r_tape tape;
+    s3r_tape_init(&tape, pool, kernels);
+    const size_t whole[] = {0, CONV_FRAMES}, split[] = {0, 0, 12, CONV_FRAMES};
+    s3r_value *y = run_conv(&tape, &shape, x, s3r_tape_ragged(&tape, 1, whole), &weight,
+                            &bias_weight);
+    for (size_t t = 0; t < y->rows; t++) {
+        for (size_t o = 0; o < c->out; o++) {
+            double size;
+            double wanted = conv_at(&shape, x + t * c->stride * c->in, c->in,
+                                    values + o * c->in * c->kernel, bias[o], &size);
+            double error = fabs(wanted - (double)y->data[t * y->stride + o]);
+            if (!(error <= 2e-7 * (1 + size)))
+                fail_msg("%s %zu x %zu (%zu, %zu): %g, expected %g",
+                         s3r_cpu_level_name(kernels->level), c->in, c->out, t, o,
+                         (double)y->data[t * y->stride + o], wanted);
+        }
+    }
+    /* Three utterances, one without a frame: the rows of each as if alone. */
+    s3r_value *z = run_conv(&tape, &shape, x, s3r_tape_ragged(&tape, 3, split), &weight,
+                            &bias_weight);
+    size_t first = s3r_conv_frames(&shape, 12);
+    assert_true(first > 0 && z->rows > first);
+    for (size_t t = 0; t < first; t++)
+        assert_memory_equal(z->data + t * z->stride, y->data + t * y->stride, c->out * 4);
+    const size_t tail[] = {0, CONV_FRAMES - 12};
+    s3r_value *alone = run_conv(&tape, &shape, x + 12 * c->in,
+                                s3r_tape_ragged(&tape, 1, tail), &weight, &bias_weight);
+    for (size_t t = 0; t < alone->rows; t++)
+        assert_memory_equal(z->data + (first + t) * z->stride,
+                            alone->data + t * alone->stride, c->out * 4);
+    s3r_tape_release(&tape);
+    s3r_arena_release(&arena);
+    s3r_free(x), s3r_free(values), s3r_free(bias);
+}
+
+static void test_convolutions_are_exact(void **state)
+{
+    (void)state;
+    s3r_pool *pool;
+    assert_int_equal(s3r_pool_create(&pool, 2, NULL), S3R_OK);
+    for (size_t n = 0; n < S3R_ARRAY_LEN(conv_cases); n++)
+        for (int level = 0; level <= (int)s3r_cpu_detect(); level++)
+            check_conv(&conv_cases[n], pool, s3r_kernels_get((s3r_cpu_level)level));
+    s3r_pool_destroy(pool);
 }
 
 /* ---- models ---- */
@@ -418,6 +544,7 @@ int main(void)
         cmocka_unit_test(test_products_are_exact),
         cmocka_unit_test(test_rows_are_rounded_to_nearest),
         cmocka_unit_test(test_weights_keep_their_zeros_and_extremes),
+        cmocka_unit_test(test_convolutions_are_exact),
         cmocka_unit_test(test_models_give_nearly_the_same),
         cmocka_unit_test(test_masks_fit),
         cmocka_unit_test(test_levels_give_the_same_bits),

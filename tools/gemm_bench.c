@@ -36,8 +36,17 @@ static const shape shapes[] = {
     {50, 3072, 768}, {100, 3072, 768}, {500, 3072, 768}, {1500, 3072, 768},
 };
 
+typedef enum number_kind { KIND_FP32, KIND_BF16, KIND_INT8, KINDS } number_kind;
+static const char *const kind_name[KINDS] = {"fp32", "bf16", "int8"};
+/* Which processors have instructions for it, and multiply-adds of 64 bytes. */
+static const s3r_cpu_level kind_level[KINDS] = {S3R_CPU_AVX2, S3R_CPU_AVX512BF16,
+                                                S3R_CPU_AVX512BF16};
+static const double kind_lanes[KINDS] = {16, 32, 64};
+static const size_t kind_bytes[KINDS] = {4, 2, 1};
+
+/* Of int8: any bytes, since time does not depend on them. */
 typedef struct operands {
-    float *x, *weights, *y;
+    float *x, *weights, *y, *ones;
     uint16_t *x_bf16;
 } operands;
 
@@ -87,6 +96,20 @@ __attribute__((target("avx512bf16,avx512f"))) static float chains_avx512bf16(voi
     return _mm512_cvtss_f32(sum[0]);
 }
 
+/* The level is that of bf16; processors that have bf16 have these. */
+__attribute__((target("avx512vnni,avx512f"))) static float chains_avx512vnni(void)
+{
+    __m512i sum[CHAINS], x = _mm512_set1_epi8(1);
+    for (int i = 0; i < CHAINS; i++)
+        sum[i] = _mm512_set1_epi32(i);
+    for (size_t loop = 0; loop < PEAK_LOOPS; loop++)
+        for (int i = 0; i < CHAINS; i++)
+            sum[i] = _mm512_dpbusd_epi32(sum[i], x, x);
+    for (int i = 1; i < CHAINS; i++)
+        sum[0] = _mm512_add_epi32(sum[0], sum[i]);
+    return (float)_mm_cvtsi128_si32(_mm512_castsi512_si128(sum[0]));
+}
+
 __attribute__((target("avx2,fma"))) static float chains_avx2(void)
 {
     __m256 sum[CHAINS], x = _mm256_set1_ps(0.5f);
@@ -114,15 +137,14 @@ static void run_chains(void *context, size_t task, size_t worker)
 }
 
 /* GFLOP/s of all threads of the pool together. */
-static double measure_peak(s3r_pool *pool, s3r_cpu_level level, bool is_bf16)
+static double measure_peak(s3r_pool *pool, s3r_cpu_level level, number_kind kind)
 {
     size_t threads = s3r_pool_threads(pool);
-    double lanes = level >= S3R_CPU_AVX512 ? 16 : 8;
-    peak_run run = {level >= S3R_CPU_AVX512 ? chains_avx512 : chains_avx2, 0};
-    if (is_bf16) {
-        run.chains = chains_avx512bf16;
-        lanes = 32;
-    }
+    bool is_narrow = level < S3R_CPU_AVX512;
+    double lanes = is_narrow ? kind_lanes[kind] / 2 : kind_lanes[kind];
+    float (*const chains[KINDS])(void) = {is_narrow ? chains_avx2 : chains_avx512,
+                                          chains_avx512bf16, chains_avx512vnni};
+    peak_run run = {chains[kind], 0};
     double best = 0, flops = 2 * lanes * CHAINS * PEAK_LOOPS * (double)threads;
     for (int i = 0; i < PEAK_RUNS; i++) {
         double start = now_s();
@@ -135,15 +157,15 @@ static double measure_peak(s3r_pool *pool, s3r_cpu_level level, bool is_bf16)
 #endif
 
 /* 0 when this processor has no such instructions. */
-static double peak_of(s3r_pool *pool, s3r_cpu_level level, bool is_bf16)
+static double peak_of(s3r_pool *pool, s3r_cpu_level level, number_kind kind)
 {
 #if defined(__x86_64__)
-    if (level >= (is_bf16 ? S3R_CPU_AVX512BF16 : S3R_CPU_AVX2))
-        return measure_peak(pool, level, is_bf16);
+    if (level >= kind_level[kind])
+        return measure_peak(pool, level, kind);
 #else
     (void)pool;
     (void)level;
-    (void)is_bf16;
+    (void)kind;
 #endif
     return 0;
 }
@@ -162,6 +184,7 @@ static void free_operands(operands *data)
     s3r_free(data->weights);
     s3r_free(data->y);
     s3r_free(data->x_bf16);
+    s3r_free(data->ones);
 }
 
 /* As large as the largest shape needs. */
@@ -173,8 +196,11 @@ static bool make_operands(operands *data, const s3r_kernels *kernels)
     data->x_bf16 = s3r_alloc(x_count, sizeof *data->x_bf16);
     data->weights = s3r_alloc(weight_count, sizeof *data->weights);
     data->y = s3r_alloc(x_count, sizeof *data->y);
-    if (!data->x || !data->x_bf16 || !data->weights || !data->y)
+    data->ones = s3r_alloc(3072, sizeof *data->ones);
+    if (!data->x || !data->x_bf16 || !data->weights || !data->y || !data->ones)
         return false;
+    for (size_t i = 0; i < 3072; i++)
+        data->ones[i] = 1.0f;
     fill(data->x, x_count);
     fill(data->weights, weight_count);
     kernels->f32_to_bf16(x_count, data->x, data->x_bf16);
@@ -182,28 +208,32 @@ static bool make_operands(operands *data, const s3r_kernels *kernels)
 }
 
 static void measure_product(s3r_pool *pool, const s3r_kernels *kernels,
-                            const operands *data, const shape *size, bool is_bf16,
+                            const operands *data, const shape *size, number_kind kind,
                             double seconds, double peak)
 {
     double rates[MAX_RUNS], flops = 2.0 * (double)(size->m * size->n * size->k);
     size_t runs = 0, warm_up = 2;
     double start = now_s();
+    size_t weight_bytes = kind == KIND_INT8 ? 1 : 4;
     s3r_product product = {
         .m = size->m,
         .n = size->n,
         .k = size->k,
-        .a = is_bf16 ? (const void *)data->x_bf16 : data->x,
-        .is_bf16 = is_bf16,
-        .a_stride = s3r_padded_stride(size->k, is_bf16 ? 2 : 4),
+        .a = kind == KIND_BF16 ? (const void *)data->x_bf16 : data->x,
+        .is_bf16 = kind == KIND_BF16,
+        .a_stride = s3r_padded_stride(size->k, kind_bytes[kind]),
+        .a_scales = kind == KIND_INT8 ? data->ones : NULL,
+        .b_scales = kind == KIND_INT8 ? data->ones : NULL,
         .b_layout = S3R_B_TRANSPOSED,
-        .b_dtype = S3R_DTYPE_F32,
+        .b_dtype = kind == KIND_INT8 ? S3R_DTYPE_I8 : S3R_DTYPE_F32,
         .b_stride = size->k,
         .c = data->y,
         .c_stride = s3r_padded_stride(size->n, 4),
     };
     for (size_t i = 0; runs < MIN_RUNS || (runs < MAX_RUNS && now_s() - start < seconds);
          i++) {
-        product.b = data->weights + i % COPIES * size->n * size->k;
+        product.b = (const unsigned char *)data->weights +
+                    i % COPIES * size->n * size->k * weight_bytes;
         double begin = now_s();
         s3r_products_run(pool, kernels, &product, 1);
         if (i >= warm_up)
@@ -211,8 +241,7 @@ static void measure_product(s3r_pool *pool, const s3r_kernels *kernels,
     }
     qsort(rates, runs, sizeof rates[0], compare_doubles);
     printf("%5zu x %4zu x %4zu  %s  %zu  %8.1f %8.1f", size->m, size->k, size->n,
-           is_bf16 ? "bf16" : "fp32", s3r_pool_threads(pool), rates[runs / 2],
-           rates[runs - 1]);
+           kind_name[kind], s3r_pool_threads(pool), rates[runs / 2], rates[runs - 1]);
     if (peak > 0)
         printf("  %6.2f %6.2f", rates[runs / 2] / peak, rates[runs - 1] / peak);
     putchar('\n');
@@ -221,14 +250,14 @@ static void measure_product(s3r_pool *pool, const s3r_kernels *kernels,
 static void measure_all(s3r_pool *pool, const s3r_kernels *kernels, const operands *data,
                         double seconds)
 {
-    for (int is_bf16 = 0; is_bf16 <= 1; is_bf16++) {
-        double peak = peak_of(pool, kernels->level, is_bf16);
-        printf("\npeak %s, %zu threads: %.1f GFLOP/s\n", is_bf16 ? "bf16" : "fp32",
+    for (number_kind kind = 0; kind < KINDS; kind++) {
+        double peak = peak_of(pool, kernels->level, kind);
+        printf("\npeak %s, %zu threads: %.1f GFLOP/s\n", kind_name[kind],
                s3r_pool_threads(pool), peak);
         printf(
             "    m x    k x    n  type  threads  median     best  GFLOP/s, fractions\n");
         for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
-            measure_product(pool, kernels, data, &shapes[i], is_bf16, seconds, peak);
+            measure_product(pool, kernels, data, &shapes[i], kind, seconds, peak);
     }
 }
 

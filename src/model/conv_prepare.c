@@ -1,13 +1,15 @@
 /*
  * Each weight is first laid out tap by tap in fp32, [out][kernel][in], then divided by
- * its norm, then packed.  The fp32 layout is a scratch buffer that all weights share,
- * unless it is to be kept.
+ * its norm, then packed, for int8 rounded as weight_quantize.h says.  The fp32 layout is
+ * a scratch buffer that all weights share, unless it is to be kept.
  */
 #include "model/conv_prepare.h"
 
 #include <string.h>
 
 #include "model/stored_values.h"
+#include "model/weight_quantize.h"
+#include "ops/conv_int8.h"
 #include "ops/conv_pairs.h"
 #include "ops/op_weight_norm.h"
 
@@ -19,8 +21,9 @@ typedef struct conv_job {
     s3r_pool *pool;
     size_t depth;  /* columns of the weight: kernel * in / groups */
     float *layout; /* [out, depth] */
-    bool is_bf16;
+    bool is_bf16, is_int8;
     unsigned char *packed;
+    float *scales; /* [out] of int8 */
 } conv_job;
 
 /* Channels [first, first + count) of one stored row, through the worker's scratch. */
@@ -72,6 +75,20 @@ static void pack_panel(void *context, size_t task, size_t worker)
         s3r_conv_pair_panel(&job->source->shape, job->is_bf16, job->packed, panel);
 }
 
+/* Task: one panel of a weight with one group. */
+static void pack_panel_int8(void *context, size_t panel, size_t worker)
+{
+    const conv_job *job = context;
+    size_t first = panel * S3R_PANEL;
+    size_t cols = S3R_MIN(job->source->shape.out - first, (size_t)S3R_PANEL);
+    int8_t *rows = s3r_pool_scratch(job->pool, worker);
+    for (size_t i = 0; i < cols; i++)
+        job->scales[first + i] = s3r_quantize_weights(
+            job->depth, job->layout + (first + i) * job->depth, rows + i * job->depth);
+    s3r_conv_int8_panel(job->kernels, &job->source->shape, rows, cols, panel,
+                        job->packed);
+}
+
 static s3r_status divide_by_norm(conv_job *job, const s3r_conv_prepare_options *options,
                                  s3r_error *err)
 {
@@ -97,9 +114,12 @@ static s3r_status prepare_one(conv_job *job, const s3r_conv_prepare_options *opt
 {
     const s3r_conv_source *source = job->source;
     const s3r_conv_shape *shape = &source->shape;
-    size_t bytes = s3r_conv_packed_bytes(shape, job->is_bf16);
+    size_t bytes = job->is_int8 ? s3r_conv_int8_bytes(shape)
+                                : s3r_conv_packed_bytes(shape, job->is_bf16);
     job->packed = s3r_arena_alloc(options->arena, bytes, 1);
-    if (!job->packed)
+    if (job->packed && job->is_int8)
+        job->scales = s3r_arena_alloc(options->arena, shape->out, sizeof *job->scales);
+    if (!job->packed || (job->is_int8 && !job->scales))
         return s3r_fail_memory(err, "packed convolution weights", bytes);
     s3r_pool_run(options->pool, S3R_CEIL_DIV(shape->out, (size_t)ROWS_A_TASK),
                  lay_out_rows, job);
@@ -107,12 +127,17 @@ static s3r_status prepare_one(conv_job *job, const s3r_conv_prepare_options *opt
         S3R_TRY(divide_by_norm(job, options, err));
     s3r_pool_run(options->pool,
                  shape->groups * S3R_CEIL_DIV(group_out(job), (size_t)S3R_PANEL),
-                 pack_panel, job);
+                 job->is_int8 ? pack_panel_int8 : pack_panel, job);
     *source->weight = (s3r_weight){.data = options->keeps_unpacked ? job->layout : NULL,
                                    .rows = shape->out,
                                    .cols = job->depth,
-                                   .packed_f32 = job->is_bf16 ? NULL : job->packed,
-                                   .packed_bf16 = job->is_bf16 ? job->packed : NULL};
+                                   .scales = job->scales};
+    if (job->is_int8)
+        source->weight->packed_int8 = job->packed;
+    else if (job->is_bf16)
+        source->weight->packed_bf16 = job->packed;
+    else
+        source->weight->packed_f32 = job->packed;
     return S3R_OK;
 }
 
@@ -140,7 +165,8 @@ s3r_status s3r_conv_prepare(const s3r_conv_source *sources, size_t count,
                         .pool = options->pool,
                         .depth = source_depth(&sources[i]),
                         .layout = shared,
-                        .is_bf16 = options->is_bf16 && s3r_conv_allows_bf16(shape)};
+                        .is_bf16 = options->is_bf16 && s3r_conv_allows_bf16(shape),
+                        .is_int8 = options->is_int8 && s3r_conv_allows_int8(shape)};
         if (options->keeps_unpacked)
             job.layout =
                 s3r_arena_alloc(options->arena, shape->out * job.depth, sizeof(float));

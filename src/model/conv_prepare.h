@@ -18,6 +18,7 @@ typedef struct s3r_conv_source {
 
 typedef struct s3r_conv_prepare_options {
     bool is_bf16, keeps_unpacked;
+    bool is_int8; /* where s3r_conv_allows_int8; not with keeps_unpacked */
     const s3r_kernels *kernels;
     s3r_pool *pool;
     s3r_arena *arena; /* for what stays */

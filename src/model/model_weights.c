@@ -148,6 +148,7 @@ static s3r_status prepare_convs(const binder *b, const s3r_weights_options *opti
     const s3r_conv_prepare_options prepare = {
         .is_bf16 = options->is_bf16,
         .keeps_unpacked = options->keeps_unpacked,
+        .is_int8 = b->config->is_int8 && !options->keeps_unpacked,
         .kernels =
             options->kernels ? options->kernels : s3r_kernels_get(s3r_cpu_detect()),
         .pool = options->pool ? options->pool : own_pool,

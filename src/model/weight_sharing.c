@@ -6,8 +6,8 @@
 static bool is_same(const s3r_weight *a, const s3r_weight *b)
 {
     return a->data == b->data && a->packed_f32 == b->packed_f32 &&
-           a->packed_bf16 == b->packed_bf16 && a->kept == b->kept &&
-           a->scales == b->scales;
+           a->packed_bf16 == b->packed_bf16 && a->packed_int8 == b->packed_int8 &&
+           a->kept == b->kept && a->scales == b->scales;
 }
 
 static bool is_same_norm(const s3r_norm_weights *a, const s3r_norm_weights *b)

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #define BLOCK_K      1024u
-#define BLOCK_K_INT8 4096u
+#define BLOCK_K_INT8 ((size_t)S3R_INT8_PACKED_DEPTH)
 #define GROUP_PANELS 2u    /* panels that a task packs and uses together */
 #define TASK_ROWS    1024u /* more rows are cut: A of a task should stay in cache */
 /* Packed panels cost nothing to share, so that wider groups spare reading A again. */
@@ -269,7 +269,9 @@ static tile_rows prepare_tile(const s3r_product *product, const block_range *blo
     size_t bytes = element_bytes(product), offset = a_offset(product, block, row);
     const unsigned char *a = (const unsigned char *)product->a + offset * bytes;
     tile_rows rows = {a, product->a_stride, row, row_end};
-    if (!scratch || product->b_layout != S3R_B_PACKED || block->panels <= GROUP_PANELS)
+    /* Rows in int8 were made for this product, one after another. */
+    bool is_gathered = product->b_layout == S3R_B_PACKED && block->panels > GROUP_PANELS;
+    if (!scratch || !is_gathered || is_int8(product))
         return rows;
     size_t count = product->is_bf16 ? S3R_CEIL_DIV(block->steps, 2u) * 2u : block->steps;
     unsigned char *gathered = scratch + GATHER_OFFSET;
@@ -357,7 +359,9 @@ static void provide_panels(const s3r_kernels *kernels, const s3r_product *produc
     size_t bytes = S3R_PANEL * element_bytes(product);
     if (product->b_layout == S3R_B_PACKED) {
         size_t rows = product->b_stride ? product->b_stride : product->k;
-        block->panel_bytes = packed_rows(rows, product->is_bf16) * bytes;
+        block->panel_bytes = is_int8(product)
+                                 ? s3r_int8_panel_bytes(rows)
+                                 : packed_rows(rows, product->is_bf16) * bytes;
         block->packed = (const unsigned char *)product->b +
                         block->panel * block->panel_bytes + block->first * bytes;
         return;
@@ -496,8 +500,10 @@ void s3r_products_run(s3r_pool *pool, const s3r_kernels *kernels,
         assert(segment == 0 || products[i].k % segment == 0);
         assert(!products[i].narrow || (products[i].gelu && products[i].k > 0));
         assert(!is_int8(&products[i]) ||
-               (products[i].b_layout == S3R_B_TRANSPOSED &&
-                products[i].b_dtype == S3R_DTYPE_I8 && !products[i].is_bf16));
+               (products[i].b_dtype == S3R_DTYPE_I8 && !products[i].is_bf16 &&
+                (products[i].b_layout == S3R_B_TRANSPOSED ||
+                 (products[i].b_layout == S3R_B_PACKED &&
+                  products[i].k <= S3R_INT8_PACKED_DEPTH))));
         assert(!products[i].b_kept || products[i].b_layout != S3R_B_PACKED);
         assert(!products[i].is_bf16 || segment == products[i].k || segment % 2 == 0);
         (void)segment;

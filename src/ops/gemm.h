@@ -42,8 +42,9 @@ typedef struct s3r_product {
     const uint64_t *b_kept;
     size_t b_kept_stride; /* words */
     /* A in int8, plus 128 (s3r_kernels.quantize_row), and B stored as int8: then what one
-     * step is worth, a row of A and a column of B; else NULL. B is S3R_B_TRANSPOSED, and
-     * 3 bytes behind each row of A are readable. */
+     * step is worth, a row of A and a column of B; else NULL. B is S3R_B_TRANSPOSED, or
+     * panels of s3r_kernels.pack_transposed_int8 for a k of at most
+     * S3R_INT8_PACKED_DEPTH; 3 bytes behind each row of A are readable. */
     const float *a_scales; /* [m] */
     const float *b_scales; /* [n] */
     float *c;

@@ -66,6 +66,8 @@ typedef struct s3r_tile_int8 {
 typedef void (*s3r_tile_int8_fn)(const s3r_tile_int8 *tile);
 /* 255 * 127 times this is below 2^31. */
 #define S3R_INT8_STEPS_MAX 65536u
+/* Steps of such a panel that are still packed as one (gemm.h). */
+#define S3R_INT8_PACKED_DEPTH 4096u
 /* Bytes of such a panel. */
 S3R_ALWAYS_INLINE size_t s3r_int8_panel_bytes(size_t k)
 {

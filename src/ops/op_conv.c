@@ -5,7 +5,8 @@
  * t * stride .. t * stride + kernel of x.  With groups or padding each group of each
  * utterance is first copied into rows of its own, [pad + T + pad, in / groups].
  *
- * Kernel 3 with stride 2, most of the extractor, goes through conv_pairs.h instead.
+ * Kernel 3 with stride 2, most of the extractor, goes through conv_pairs.h instead, and
+ * weights in int8 through conv_int8.h.
  *
  * Backward, for dz:
  *   dx   with groups or padding: the product of padded dz with the weight turned around;
@@ -19,6 +20,7 @@
 #include <string.h>
 
 #include "ops/conv_grads.h"
+#include "ops/conv_int8.h"
 #include "ops/conv_pairs.h"
 #include "ops/half.h"
 #include "ops/op_gelu.h"
@@ -342,7 +344,9 @@ s3r_value *s3r_op_conv(s3r_tape *tape, s3r_value *x, s3r_ragged frames,
                                   shape->pad_left, shape->pad_right);
     if (gelu && y->needs_grad)
         conv.pre_activation = s3r_tape_take(tape, y->rows * y->stride);
-    if (!tape->is_out_of_memory && s3r_conv_has_pairs(shape))
+    if (!tape->is_out_of_memory && weight->packed_int8)
+        s3r_conv_int8_run(tape, shape, x, frames, *out_frames, weight, bias, gelu, y);
+    else if (!tape->is_out_of_memory && s3r_conv_has_pairs(shape))
         run_pairs(tape, &conv, y, gelu);
     else if (!tape->is_out_of_memory)
         run_forward(tape, &conv, y, gelu);

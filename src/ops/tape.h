@@ -57,10 +57,12 @@ typedef struct s3r_weight {
     const void *data;
     s3r_dtype dtype; /* F32, F16, BF16 or I8; vectors and trainable weights F32 */
     size_t rows, cols;
-    /* I8: [rows] what one step is worth. Such a weight serves s3r_op_linear alone, and
-     * where no gradient is asked for. */
+    /* I8 data or panels: [rows] what one step is worth. Such data serves s3r_op_linear
+     * alone, such panels s3r_op_conv (conv_int8.h), both where no gradient is asked for.
+     */
     const float *scales;
-    const void *packed_f32, *packed_bf16; /* panels of the whole weight, or NULL */
+    /* panels of the whole weight, or NULL */
+    const void *packed_f32, *packed_bf16, *packed_int8;
     /* The connections that are kept: bit (row, col) is bit col % 64 of word
      * kept[row * kept_stride + col / 64]; the others count as 0 in every product. NULL =
      * all.  A masked weight has data and no panels. */
@@ -75,7 +77,8 @@ typedef struct s3r_weight {
  * gradient alone, so that a model without gradients is shared read-only. */
 static inline s3r_weight *s3r_weight_present(const s3r_weight *weight)
 {
-    bool has = weight->data || weight->packed_f32 || weight->packed_bf16;
+    bool has =
+        weight->data || weight->packed_f32 || weight->packed_bf16 || weight->packed_int8;
     return has ? (s3r_weight *)(uintptr_t)weight : NULL;
 }
 
