@@ -73,7 +73,7 @@ def rates(*values):
 HEAD_ALONE = {"optimizer.head_lr": 0}
 METHODS = [
     Method("random", "random init, weights", {"method": "weights", "also.extractor": "true"},
-           rates(3e-4, 5e-4, 1e-3, 2e-3), "random"),
+           rates(3e-5, 1e-4, 3e-4, 1e-3), "random"),
     Method("head", "head only", {"method": "head", **HEAD_ALONE},
            rates(1e-3, 3e-3, 1e-2, 3e-2)),
     Method("bias", "biases and norms", {"method": "bias"},
