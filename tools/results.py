@@ -4,6 +4,7 @@
     results.py data [PACKAGES]    manifests, vocabularies and small training sets
     results.py list               what there is, what is missing, and the time it will take
     results.py run --backbone M   makes the missing runs, in the order of their worth
+    results.py lm --backbone M    decodes masks of the runs with and without language models
     results.py report             writes docs/results.md and docs/results/*.svg
     results.py check              fails when report would change something
 
@@ -20,6 +21,7 @@ from pathlib import Path
 from statistics import mean
 
 from results.corpus import Corpus
+from results.language_models import LanguageModels
 from results.program import ROOT, Program, ProgramError
 from results.records import Records, replace_file
 from results.report import Report
@@ -86,12 +88,32 @@ def do_list(options, recipe):
         "the time of the runs that were made")
 
 
+def check_backbone(program, folder, recipe):
+    found = program.json("inspect", folder)["hash"]
+    if found != recipe["backbone"]:
+        raise SystemExit(f"{folder}: the recipe's backbone has the hash "
+                         f"{recipe['backbone'] or '(none chosen)'}, this one {found}")
+
+
+def decoding_records(options):
+    return Records(options.records.with_name("lm.jsonl"))
+
+
+def do_lm(options, recipe):
+    program = Program(options.s3r)
+    check_backbone(program, options.backbone, recipe)
+    runs = Records(options.records)
+    corpus = Corpus(program, options.work, recipe)
+    corpus.check()
+    absent = LanguageModels(program, corpus, options.backbone, say).measure_all(
+        Study(recipe, runs.dev_rate), runs, decoding_records(options))
+    if absent:
+        say(f"{absent} masks are not there: `results.py run` first")
+
+
 def do_run(options, recipe):
     program = Program(options.s3r)
-    found = program.json("inspect", options.backbone)["hash"]
-    if found != recipe["backbone"]:
-        raise SystemExit(f"{options.backbone}: the recipe's backbone has the hash "
-                         f"{recipe['backbone'] or '(none chosen)'}, this one {found}")
+    check_backbone(program, options.backbone, recipe)
     records = Records(options.records)
     corpus = Corpus(program, options.work, recipe)
     corpus.check()
@@ -110,7 +132,8 @@ def do_run(options, recipe):
 
 def outputs(options, recipe):
     """Path -> text of the page and its plots; None for a plot that should not be there."""
-    report = Report(recipe, Records(options.records), options.out.stem)
+    report = Report(recipe, Records(options.records), decoding_records(options),
+                    options.out.stem)
     files = {options.out: report.text()}
     folder = options.out.with_suffix("")
     files.update({path: None for path in folder.glob("*.svg")})
@@ -154,8 +177,9 @@ def parse(arguments):
     listing = verbs.add_parser("list")
     listing.add_argument("--runs", action="store_true", help="every missing run")
     listing.add_argument("--jobs", type=int, default=2)
-    run = verbs.add_parser("run")
-    run.add_argument("--backbone", type=Path, required=True, help="a Hugging Face folder")
+    run, lm = verbs.add_parser("run"), verbs.add_parser("lm")
+    for verb in (run, lm):
+        verb.add_argument("--backbone", type=Path, required=True, help="a Hugging Face folder")
     run.add_argument("--only", action="append", metavar="EXPERIMENT",
                      help="runs of this experiment; may be repeated")
     run.add_argument("--hours", type=float, default=1e6, help="start no run later than this")
@@ -167,7 +191,7 @@ def parse(arguments):
 
 def main(arguments):
     options = parse(arguments)
-    verb = {"data": do_data, "list": do_list, "run": do_run, "report": do_report,
+    verb = {"data": do_data, "list": do_list, "run": do_run, "lm": do_lm, "report": do_report,
             "check": do_check}[options.verb]
     try:
         return verb(options, load_recipe(options.recipe))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 
-from results import plot  # noqa: E402
+from results import language_models, plot  # noqa: E402
 from results.claims import HOLDS, MISSING, NOT, OPEN, Judge, together  # noqa: E402
 from results.corpus import Corpus, fresh_shape  # noqa: E402
 from results.program import Program  # noqa: E402
@@ -23,6 +23,7 @@ from results.runner import Runner  # noqa: E402
 from results.study import METHODS, RECIPE, Study  # noqa: E402
 from results.summary import Score, difference, score  # noqa: E402
 
+METRICS = ("cer", "wer", "per", "error", "mean_error")
 RECIPE_HERE = {**copy.deepcopy(RECIPE), "backbone": "ab" * 32, "seeds": [1, 2, 3]}
 
 
@@ -34,8 +35,9 @@ def record_of(run, rate, test_rate=None):
     test_rate = rate if test_rate is None else test_rate
     return {"key": run.key(), **run.identity(), "program": "s3r 0", "machine": "a machine",
             "step": 300, "seconds": 60.0, "eval_seconds": 1.0, "mask_bytes": 1000,
-            "dev": {name: metrics(rate) for name in ("cer", "wer", "per")},
-            "test": {name: metrics(test_rate) for name in ("cer", "wer", "per")}}
+            "dev": {name: metrics(rate) for name in METRICS},
+            "test": {name: metrics(test_rate) for name in METRICS},
+            "test_languages": {lang: [4, 3] for lang in RECIPE["lid_languages"]}}
 
 
 class WithRecords(unittest.TestCase):
@@ -227,8 +229,35 @@ class ClaimsTest(WithRecords):
 
 
 class ReportTest(WithRecords):
+    def setUp(self):
+        super().setUp()
+        self.decodings = Records(self.path.with_name("lm.jsonl"))
+
+    def report(self, recipe):
+        return Report(recipe, self.records, self.decodings)
+
+    def decode(self, lang, minutes, seed, form, wer):
+        """A record of a mask with a form of decoding."""
+        run = self.study().table[f"main-{minutes}"].cells[lang, "mask ORI"][seed]
+        self.decodings.read(json.dumps({
+            "key": language_models.key_of(run, form), "seed": seed,
+            "test": {"wer": {"rate": wer}, "cer": {"rate": wer / 2}},
+            "text": {"words": 9, "order": 3, "perplexity": 12.5}}), 0)
+
+    def test_language_models(self):
+        self.tune()
+        for seed, wer in ((1, 0.8), (2, 0.9), (3, 1.0)):
+            self.decode("cs", 10, seed, "word", wer)
+        self.decode("nl", 60, 2, "greedy", 0.5)
+        text = self.report(RECIPE_HERE).text()
+        self.assertIn("| cs, 10 | words, lexicon | 90.00 ± 10.00 | 45.00 ± 5.00 | 3 |", text)
+        self.assertIn("| nl, 60 | best label of each frame | 50.00 (n 1) | 25.00 (n 1) | 1 |",
+                      text)
+        self.assertIn("| nl, 10 | words, lexicon | missing | missing | 0 |", text)
+        self.assertIn("* cs, words: order 3, perplexity 12.5 on dev, 9 words of text.", text)
+
     def test_without_records_all_is_missing(self):
-        report = Report(RECIPE_HERE, self.records)
+        report = self.report(RECIPE_HERE)
         text = report.text()
         self.assertEqual(report.plots, {})
         self.assertIn("not measured yet", text)
@@ -237,7 +266,10 @@ class ReportTest(WithRecords):
     def test_with_records_nothing_is_missing(self):
         self.tune()
         self.fill(lambda _, run: 0.2 + run.seed / 100)
-        report = Report(RECIPE_HERE, self.records)
+        for lang, minutes, seed, _ in language_models.masks(self.study()):
+            for form in language_models.FORMS:
+                self.decode(lang, minutes, seed, form, 0.5)
+        report = self.report(RECIPE_HERE)
         text = report.text()
         self.assertNotIn("| missing |", text)
         self.assertNotIn("nan", text)
@@ -249,17 +281,17 @@ class ReportTest(WithRecords):
         self.tune()
         self.fill(lambda _, run: 0.2)
         other = {**RECIPE_HERE, "backbone": "cd" * 32}
-        self.assertEqual(Report(other, self.records).plots, {})
+        self.assertEqual(self.report(other).plots, {})
 
     def test_the_order_of_records_does_not_matter(self):
         self.tune()
         self.fill(lambda _, run: 0.2 + run.seed / 100)
-        page = Report(RECIPE_HERE, self.records).text()
+        page = self.report(RECIPE_HERE).text()
         lines = self.records.lines
         self.records = Records(self.path)
         for line in reversed(lines):
             self.records.read(line, 0)
-        self.assertEqual(page, Report(RECIPE_HERE, self.records).text())
+        self.assertEqual(page, self.report(RECIPE_HERE).text())
 
 
 # A program that ends at once; head only diverges at one rate and fails at another.

@@ -4,6 +4,7 @@
     WORK/data/LANG/train-10.jsonl   the training set of so many minutes
     WORK/data/LANG/dev-short.jsonl  what is listened to during training
     WORK/sets/LANG-UNIT/            vocabulary, and these manifests as its labels spell them
+    WORK/sets/all-lid/              some minutes of each of many languages
     WORK/random/HASH/SEED/          a model of the shape of the backbone HASH, fresh weights
     WORK/draw.json                  how the sets were drawn
 """
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from results.program import ProgramError
 
-SUFFIX = {"char": ".text.jsonl", "phone": ".phones.jsonl"}
+SUFFIX = {"char": ".text.jsonl", "phone": ".phones.jsonl", "lid": ".jsonl"}
 
 
 class Corpus:
@@ -41,6 +42,7 @@ class Corpus:
             self._vocabulary(lang, "char", say)
         for lang in self.recipe["study_languages"]:
             self._vocabulary(lang, "phone", say)
+        self._all_languages()
 
     def check(self):
         """Refuses sets that were drawn by another recipe: runs would be recorded wrongly."""
@@ -89,6 +91,32 @@ class Corpus:
                 raise
             say(f"no phones of {lang}: {error}")
             return
+        part.rename(folder)
+
+    def _all_languages(self):
+        """Manifests of telling languages apart: each language's draw, one after another."""
+        folder = self.work / "sets" / "all-lid"
+        if folder.exists():
+            return
+        part = folder.with_name(folder.name + ".part")
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        minutes = self.recipe["lid_minutes"]
+        for split in ("train", "dev", "test"):
+            lines = []
+            for lang in self.recipe["lid_languages"]:
+                drawn = part / "drawn.jsonl"
+                whole = self.work / "data" / lang / f"{split}.jsonl"
+                if duration_s(whole) > 60 * minutes[split]:
+                    self.program.output("data", "split", whole, "--minutes", minutes[split],
+                                        "--seed", self.recipe["split_seed"], "-o", drawn)
+                    whole = drawn
+                lines.append(whole.read_text(encoding="utf-8"))
+                drawn.unlink(missing_ok=True)
+            name = f"train-{minutes['train']}" if split == "train" else split
+            (part / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
+        # All of dev is listened to during training.
+        shutil.copyfile(part / "dev.jsonl", part / "dev-short.jsonl")
         part.rename(folder)
 
     # Looking up.

@@ -3,12 +3,13 @@
 import math
 from statistics import mean
 
-from results import plot
+from results import language_models, plot
 from results.claims import Judge
 from results.study import METHODS, Study
-from results.summary import score
+from results.summary import Score, score
 
-RATE_NAME = {"cer": "CER", "wer": "WER", "per": "PER"}
+RATE_NAME = {"cer": "CER", "wer": "WER", "per": "PER", "error": "errors",
+             "mean_error": "errors, mean over languages"}
 NOTES = {
     "main-10": "Ten minutes of training speech a language. The last row is the mean of the "
                "rows above and is there when none is missing.",
@@ -19,14 +20,20 @@ NOTES = {
               "\"none\" is the head alone, at its own tuned rate.",
     "phones": "Labels are phones of espeak-ng instead of letters, the same ten minutes. "
               "Settings are those that were tuned for letters.",
+    "lid": "One mask or model tells languages apart, from at most ten minutes of each "
+           "([identification.md](identification.md)); an error is a clip whose language is "
+           "named wrong. Rates are those that were tuned for letters. Most languages have one "
+           "or two voices, in training and test alike, so this is also voice, microphone and "
+           "package that are told apart, and an upper bound for speech from elsewhere.",
     "sparsity-60": "The same curve with one hour.",
 }
 
 
 class Report:
-    def __init__(self, recipe, records, name="results"):
+    def __init__(self, recipe, records, decodings, name="results"):
         self.recipe = recipe
         self.records = records
+        self.decodings = decodings  # Records of language_models.py
         self.study = Study(recipe, records.dev_rate)
         self.name = name  # of the folder of plots
         self.plots = {}   # file name -> SVG
@@ -34,7 +41,7 @@ class Report:
     def text(self):
         parts = [self._opening(), self._claims(), self._method(), self._tuning()]
         parts += [self._table(table) for table in self.study.tables]
-        parts += [self._numbers(), AGAIN]
+        parts += [self._language_models(), self._numbers(), AGAIN]
         return "\n\n".join(part.strip() for part in parts) + "\n"
 
     # The head of the page.
@@ -142,7 +149,27 @@ class Report:
             lines += self._grid(table, scores)
             lines += ["", *self._image(f"{table.name}-{metric}",
                                        self._plot(table, scores, metric))]
+        if table.name == "lid":
+            lines += self._by_language(table)
         return "\n".join(lines)
+
+    def _by_language(self, table):
+        """Each language's errors, in the order of the seeds."""
+        lines = ["Each language's, by seed:", "",
+                 "| " + " | ".join(["language", "clips"] + table.columns) + " |",
+                 "|---" * (len(table.columns) + 2) + "|"]
+        for lang in self.recipe["lid_languages"]:
+            clips, cells = "", []
+            for column in table.columns:
+                runs = table.cells[table.rows[0], column].values()
+                counted = [record["test_languages"][lang]
+                           for record in map(self.records.of, runs)
+                           if record and not record.get("diverged")]
+                clips = str(counted[0][0]) if counted else clips
+                cells.append(" ".join(f"{100 * (1 - right / total):.1f}"
+                                      for total, right in counted) or "missing")
+            lines.append("| " + " | ".join([lang, clips or "missing"] + cells) + " |")
+        return lines
 
     def _grid(self, table, scores):
         lines = ["| " + " | ".join([table.corner] + table.columns) + " |",
@@ -172,6 +199,42 @@ class Report:
             return []
         self.plots[f"{name}.svg"] = svg
         return [f"![plot of the table]({self.name}/{name}.svg)", ""]
+
+    # Language models.
+
+    def _language_models(self):
+        """Word and character error rates of the forms of decoding, mean over the masks."""
+        lines = ["## Language models", "", LANGUAGE_MODELS.strip(), "",
+                 "| language, minutes | decoding | test WER | test CER | masks |",
+                 "|---|---|---|---|---|"]
+        texts = {}
+        for place, found in self._decoded().items():
+            for form, (label, _) in language_models.FORMS.items():
+                records = found.get(form, [])
+                rates = [self._spread(records, metric) for metric in ("wer", "cer")]
+                lines.append(f"| {place[0]}, {place[1]} | {label} | {rates[0]} | {rates[1]} "
+                             f"| {len(records)} |")
+                texts.update({(place[0], form): record["text"] for record in records
+                              if "text" in record})
+        lines += ["", *(f"* {lang}, {form}s: order {text['order']}, perplexity "
+                        f"{text['perplexity']:g} on dev, {text['words']} words of text."
+                        for (lang, form), text in sorted(texts.items()))]
+        return "\n".join(lines)
+
+    def _decoded(self):
+        """(language, minutes) -> form -> records."""
+        found = {}
+        for lang, minutes, _, run in language_models.masks(self.study):
+            forms = found.setdefault((lang, minutes), {})
+            for form in language_models.FORMS if run else ():
+                record = self.decodings.by_key.get(language_models.key_of(run, form))
+                if record:
+                    forms.setdefault(form, []).append(record)
+        return found
+
+    def _spread(self, records, metric):
+        rates = {record["seed"]: 100 * record["test"][metric]["rate"] for record in records}
+        return cell(Score(rates, 0, len(self.recipe["seeds"])))
 
     # Every number.
 
@@ -302,8 +365,18 @@ The chosen rate decides everything below. Where it is at an end of the rates tha
 better one may lie beyond.
 """
 
+LANGUAGE_MODELS = """
+Masks ORI of the main tables, decoded with and without language models
+([decoding.md](decoding.md#what-it-is-worth)). The text is that of the training sentences and of
+Debian packages in the language (LibreOffice's help, manual pages, the manual of aptitude; Czech
+fortunes, the Dutch Debian FAQ; GPL and MPL), without any sentence of dev or test. The order is
+that with the lowest perplexity on dev; weights are those with the lowest word error rate on 1.5
+minutes of dev, for each mask; the lexicon is all words of the text.
+"""
+
 NUMBERS = """
-A line for each cell with at least one run. dev and test are CER, for phones PER. Best steps are
+A line for each cell with at least one run. dev and test are CER, for phones PER, for languages
+errors. Best steps are
 listed by seed; file is the size of the result (`best.s3m`), minutes the time of training on one
 thread.
 """
@@ -311,9 +384,6 @@ thread.
 AGAIN = """
 ## Other results
 
-* Which of 13 languages is spoken: [identification.md](identification.md).
-* Word error rates with and without language models, two languages:
-  [decoding.md](decoding.md#what-it-is-worth).
 * Bytes of masks, and what N languages cost: [masks.md](masks.md#smaller-files).
 * Time and memory of many masks on one backbone: [router.md](router.md#what-it-costs).
 
@@ -323,6 +393,7 @@ AGAIN = """
     tools/results.py data [PACKAGES]           # manifests and vocabularies, minutes
     tools/results.py list                      # what there is and what is missing
     tools/results.py run --backbone FOLDER --hours 8 --jobs 2
+    tools/results.py lm --backbone FOLDER      # masks with language models
     tools/results.py report                    # this page and its plots
     tools/results.py check                     # whether this page is that of the records
 

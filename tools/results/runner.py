@@ -10,7 +10,6 @@ record is written when training and both evaluations are done: there is no other
 
 import fcntl
 import json
-import os
 import signal
 import subprocess
 import threading
@@ -66,7 +65,8 @@ class Runner:
             for thread in threads:
                 thread.start()
             for thread in threads:
-                thread.join()
+                while thread.is_alive():  # a signal just before a wait would not end it
+                    thread.join(0.2)
             for number, handler in old.items():
                 signal.signal(number, handler)
         return self._signal
@@ -126,8 +126,10 @@ class Runner:
     def _train(self, run, folder):
         began = time.monotonic()
         try:
+            labels = (["--task", "lid"] if run.unit == "lid"
+                      else ["--vocab", self.corpus.vocabulary(run)])
             code, _ = self._call(
-                run, "train", "-m", self._model(run), "--vocab", self.corpus.vocabulary(run),
+                run, "train", "-m", self._model(run), *labels,
                 "--train", self.corpus.manifest(run, f"train-{run.minutes}"),
                 "--dev", self.corpus.manifest(run, "dev-short"), "-o", folder, "--resume", "auto",
                 "-t", "1", *(f"{key}={value}" for key, value in run.settings))
@@ -144,15 +146,35 @@ class Runner:
         found = {"step": facts["step"], "model": facts["backbone"]["hash"],
                  "data": facts["data"], "mask_bytes": mask.stat().st_size}
         for split in ("dev", "test"):
-            code, text = self._call(
-                run, "eval", "-m", self._model(run), "--mask", mask,
-                "--data", self.corpus.manifest(run, split), "--json", "-t", "1",
-                "--metrics", "per" if run.unit == "phone" else "wer,cer")
-            if code != 0:
-                raise RunFailed(f"s3r eval ended with {code}")
-            found[split] = json.loads(text)["metrics"]
+            if run.unit == "lid":
+                found.update(self._identify(run, mask, split))
+            else:
+                found[split] = self._evaluate(run, mask, self.corpus.manifest(run, split))
         found["eval_seconds"] = round(time.monotonic() - began, 1)
         return found
+
+    def _evaluate(self, run, mask, manifest):
+        metrics = "per" if run.unit == "phone" else "wer,cer"
+        return self._judge(run, "eval", mask, "--data", manifest, "--metrics",
+                           metrics)["metrics"]
+
+    def _identify(self, run, mask, split):
+        """Rates of clips that are named wrong, of all and as the mean over languages; and
+        what was counted of each language."""
+        found = self._judge(run, "identify", mask, "--manifest",
+                            self.corpus.manifest(run, split))
+        return {split: {"error": {"rate": 1 - found["accuracy"]},
+                        "mean_error": {"rate": 1 - found["mean_accuracy"]}},
+                f"{split}_languages": {one["language"]: [one["utterances"], one["right"]]
+                                       for one in found["languages"]}}
+
+    def _judge(self, run, verb, mask, *arguments):
+        """The JSON object that a verb says of a mask."""
+        code, text = self._call(run, verb, "-m", self._model(run), "--mask", mask, *arguments,
+                                "--json", "-t", "1")
+        if code != 0:
+            raise RunFailed(f"s3r {verb} ended with {code}")
+        return json.loads(text)
 
     def _seconds_path(self, run):
         return self.folder / (run.key() + ".seconds")
@@ -184,6 +206,8 @@ class Runner:
                                          stdout=subprocess.PIPE, stderr=log, text=True,
                                          start_new_session=True)
                 self._children.add(child)
+                if self._signal:  # it came while the child was not among them
+                    child.terminate()
             text, _ = child.communicate()
             with self._lock:
                 self._children.discard(child)
@@ -198,7 +222,7 @@ class Runner:
         self._signal = number
         with self._lock:
             for child in self._children:
-                os.kill(child.pid, signal.SIGTERM)
+                child.terminate()
 
 
 def outcome(record):

@@ -34,6 +34,12 @@ RECIPE = {
     "block_sparsity": 0.1,
     # By minutes of training data.
     "steps": {"10": 400, "60": 1200},
+    # Of telling languages apart: all that have minutes enough, with up to ten of each to
+    # train and some of dev and test.
+    "lid_languages": ["be", "bg", "ca", "cs", "da", "el", "en", "es", "fr", "it", "nl", "ro",
+                      "ru"],
+    "lid_minutes": {"train": 10, "dev": 2, "test": 3},
+    "lid_steps": 150,
     # Settings of s3r train.
     "settings": {
         "precision": "bf16",
@@ -106,7 +112,7 @@ class Run:
     start: str  # "pretrained", or "random": fresh weights of the same shape
     lang: str
     minutes: int
-    unit: str  # of a label: "char" or "phone"
+    unit: str  # of a label: "char" or "phone"; "lid": languages are told apart
     split_seed: int
     dev_minutes: float
     settings: tuple  # of (KEY, VALUE), sorted; the seed is among them
@@ -169,7 +175,7 @@ class Study:
         self.dev_rate = dev_rate
         self.tuned = {method.name: self._choose(method) for method in METHODS}
         self.tables = [self._main(10), self._main(60), self._sparsity(10), self._modules(),
-                       self._blocks(), self._phones(), self._sparsity(60)]
+                       self._blocks(), self._phones(), self._lid(), self._sparsity(60)]
         self.table = {table.name: table for table in self.tables}
 
     # Runs.
@@ -181,7 +187,8 @@ class Study:
         recipe = self.recipe
         settings = dict(recipe["settings"])
         settings["schedule.steps"] = recipe["steps"][str(minutes)]
-        settings["eval.metric"] = "per" if unit == "phone" else "cer"
+        if unit != "lid":  # which has one score
+            settings["eval.metric"] = "per" if unit == "phone" else "cer"
         settings["seed"] = seed
         settings.update(method.settings)
         settings.update(point)
@@ -235,6 +242,18 @@ class Study:
         table = Table("phones", "Phones", "language", self.recipe["study_languages"], [],
                       metrics=("per",), means=True)
         return self._methods(table, 10, "phone")
+
+    def _lid(self):
+        recipe, minutes = self.recipe, self.recipe["lid_minutes"]["train"]
+        columns = {METHOD[name].label: METHOD[name] for name in ("head", "weights", "ori")}
+        table = Table("lid", "Which language is spoken", "languages",
+                      [str(len(recipe["lid_languages"]))], list(columns),
+                      metrics=("error", "mean_error"))
+        settings = {"schedule__steps": recipe["lid_steps"],
+                    "eval__every": recipe["lid_steps"] // 2}
+        return self._fill(table, lambda _, label, seed: self.run(
+            columns[label], "all", seed, self.tuned[columns[label].name], minutes, "lid",
+            **settings))
 
     def _ori(self, lang, seed, minutes=10, **extra):
         return self.run(METHOD["ori"], lang, seed, self.tuned["ori"], minutes, **extra)

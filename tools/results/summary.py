@@ -41,7 +41,7 @@ def score(records, cell, metric, split="test"):
              if not record.get("diverged")}
     result = Score({seed: 100 * value["rate"] for seed, value in sound.items()},
                    len(found) - len(sound), len(cell))
-    if sound:
+    if sound and all("low" in value for value in sound.values()):
         result.low = 100 * mean(value["low"] for value in sound.values())
         result.high = 100 * mean(value["high"] for value in sound.values())
     return result
