@@ -44,16 +44,6 @@ s3r_session_options s3r_audio_verb_session(const s3r_audio_verb_options *options
     };
 }
 
-static bool on_progress(void *context, double done_s, double total_s)
-{
-    run *r = context;
-    if (total_s > 0) {
-        r->progress.total = total_s;
-        s3r_progress_update(&r->progress, done_s);
-    }
-    return !s3r_interrupted();
-}
-
 static void note_failure(run *r, const s3r_result *result)
 {
     static const char stream[] = "standard input";
@@ -213,8 +203,8 @@ static s3r_status transcribe(run *r, const s3r_session *session,
     out.voice_only = job->is_voice_only;
     if (job->temperature != 0)
         out.temperature = job->temperature;
-    out.progress = on_progress;
-    out.progress_context = r;
+    out.progress = s3r_progress_take;
+    out.progress_context = &r->progress;
     if (session->several)
         return run_router(session, r->paths, &out, r, err);
     return s3r_transcribe(session->context, session->model, r->paths->items,
@@ -226,8 +216,8 @@ static s3r_status identify(run *r, const s3r_session *session,
 {
     s3r_identify_options out;
     s3r_audio_verb_identify(&out, options);
-    out.progress = on_progress;
-    out.progress_context = r;
+    out.progress = s3r_progress_take;
+    out.progress_context = &r->progress;
     return s3r_identify(session->context, session->model, r->paths->items,
                         r->paths->count, &out, on_result, r, err);
 }

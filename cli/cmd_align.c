@@ -83,16 +83,6 @@ static s3r_status check_inputs(const s3r_command *command, s3r_error *err)
 
 /* ---- results ---- */
 
-static bool on_progress(void *context, double done_s, double total_s)
-{
-    align_run *run = context;
-    if (total_s > 0) {
-        run->progress.total = total_s;
-        s3r_progress_update(&run->progress, done_s);
-    }
-    return !s3r_interrupted();
-}
-
 static void tell_doubtful(align_run *run, const s3r_result *result)
 {
     for (size_t i = 0; i < result->word_count; i++) {
@@ -163,8 +153,8 @@ static s3r_status align(align_run *run, const s3r_session *session, const char *
     library.window_s = options->window_s;
     library.context_s = options->context_s;
     library.allow_ffmpeg = !options->is_without_ffmpeg;
-    library.progress = on_progress;
-    library.progress_context = run;
+    library.progress = s3r_progress_take;
+    library.progress_context = &run->progress;
     s3r_interrupt_defer();
     s3r_progress_start(&run->progress, run->command->terminal, "aligning", 1);
     s3r_status status;

@@ -25,16 +25,6 @@ typedef struct calibrate_run {
     s3r_progress progress;
 } calibrate_run;
 
-static bool on_progress(void *context, double done_s, double total_s)
-{
-    calibrate_run *run = context;
-    if (total_s > 0) {
-        run->progress.total = total_s;
-        s3r_progress_update(&run->progress, done_s);
-    }
-    return !s3r_interrupted();
-}
-
 static void on_failure(void *context, const char *id, const char *message)
 {
     calibrate_run *run = context;
@@ -135,8 +125,8 @@ static s3r_status calibrate(calibrate_run *run, const s3r_session *session,
     library.window_s = options->window_s;
     library.context_s = options->context_s;
     library.allow_ffmpeg = !options->is_without_ffmpeg;
-    library.progress = on_progress;
-    library.progress_context = run;
+    library.progress = s3r_progress_take;
+    library.progress_context = &run->progress;
     s3r_interrupt_defer();
     s3r_progress_start(&run->progress, run->command->terminal, "calibrating", 1);
     s3r_status status = s3r_calibrate(session->context, session->model, options->data,

@@ -113,16 +113,6 @@ static s3r_status on_utterance(void *context, const s3r_eval_utterance *utteranc
     return S3R_OK;
 }
 
-static bool on_progress(void *context, double done_s, double total_s)
-{
-    eval_run *run = context;
-    if (total_s > 0) {
-        run->progress.total = total_s;
-        s3r_progress_update(&run->progress, done_s);
-    }
-    return !s3r_interrupted();
-}
-
 static json_t *describe_rate(const s3r_eval_rate *rate)
 {
     const s3r_eval_counts *counts = &rate->counts;
@@ -239,8 +229,8 @@ static s3r_status score_model(eval_run *run, s3r_eval_options *library,
     double start_s = now_s();
     if (status == S3R_OK) {
         library->decoder = decoder;
-        library->progress = on_progress;
-        library->progress_context = run;
+        library->progress = s3r_progress_take;
+        library->progress_context = &run->progress;
         s3r_interrupt_defer();
         s3r_progress_start(&run->progress, run->command->terminal, "scoring", 1);
         status = s3r_eval(session.context, session.model, options->data, library,

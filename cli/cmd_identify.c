@@ -116,16 +116,6 @@ typedef struct manifest_run {
     s3r_progress progress;
 } manifest_run;
 
-static bool on_progress(void *context, double done_s, double total_s)
-{
-    manifest_run *run = context;
-    if (total_s > 0) {
-        run->progress.total = total_s;
-        s3r_progress_update(&run->progress, done_s);
-    }
-    return !s3r_interrupted();
-}
-
 static s3r_status on_utterance(void *context, const s3r_result *result)
 {
     manifest_run *run = context;
@@ -249,8 +239,8 @@ static s3r_status identify_manifest(const s3r_command *command,
     s3r_identify_summary summary;
     s3r_identify_options library;
     s3r_audio_verb_identify(&library, &options->audio);
-    library.progress = on_progress;
-    library.progress_context = &run;
+    library.progress = s3r_progress_take;
+    library.progress_context = &run.progress;
     s3r_interrupt_defer();
     s3r_progress_start(&run.progress, command->terminal, "identifying", 1);
     s3r_status status =

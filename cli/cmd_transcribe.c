@@ -197,7 +197,8 @@ static const s3r_option option_table[] = {
 #define S3R_LANGUAGE_LETTER 'l'
 #define S3R_LANGUAGE_HELP                                                                \
     "With --masks: the mask of that name, or the one of that language; several with "    \
-    "commas, or all: a text each; auto: the surest. auto:cs,nl: of these. Without "      \
+    "commas, or all: a text each; auto: of the language that a mask of the task lid "    \
+    "hears, without one the surest; auto:cs,nl: of these. Without "                      \
     "--masks: of a multilingual vocabulary, as in \"deu\"."
 #include "audio_option_list.h"
 };

@@ -49,16 +49,6 @@ static s3r_status on_point(void *context, const s3r_tune_point *point)
     return s3r_interrupted() ? S3R_ERR_RUNTIME : S3R_OK;
 }
 
-static bool on_progress(void *context, double done_s, double total_s)
-{
-    tune_run *run = context;
-    if (total_s > 0) {
-        run->progress.total = total_s;
-        s3r_progress_update(&run->progress, done_s);
-    }
-    return !s3r_interrupted();
-}
-
 static s3r_status print_best(tune_run *run, const s3r_tune_point *best, s3r_error *err)
 {
     if (!run->command->global.is_json) {
@@ -83,8 +73,8 @@ static s3r_status tune(tune_run *run, s3r_session *session, s3r_decoder *decoder
     s3r_tune_point best;
     s3r_eval_options_init(&library);
     library.normalization = (size_t)options->normalize;
-    library.progress = on_progress;
-    library.progress_context = run;
+    library.progress = s3r_progress_take;
+    library.progress_context = &run->progress;
     if (!run->command->global.is_json)
         printf("%9s %10s %8s %8s\n", "LM weight", "word score", "WER %", "CER %");
     s3r_interrupt_defer();

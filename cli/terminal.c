@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "interrupt.h"
+
 #define DEFAULT_COLUMNS 80u
 #define MAX_COLUMNS     120u
 #define BAR_COLUMNS     24u
@@ -154,4 +156,14 @@ void s3r_progress_update(s3r_progress *progress, double done)
 void s3r_progress_end(s3r_progress *progress)
 {
     clear_bar(progress->terminal);
+}
+
+bool s3r_progress_take(void *progress, double done_s, double total_s)
+{
+    s3r_progress *bar = progress;
+    if (total_s > 0) {
+        bar->total = total_s;
+        s3r_progress_update(bar, done_s);
+    }
+    return !s3r_interrupted();
 }

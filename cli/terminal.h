@@ -44,6 +44,9 @@ void s3r_progress_start(s3r_progress *progress, s3r_terminal *terminal, const ch
 void s3r_progress_update(s3r_progress *progress, double done);
 /* Removes the bar. */
 void s3r_progress_end(s3r_progress *progress);
+/* The progress callback of the library's runs, whose context is an s3r_progress: seconds
+ * of audio that are done, of so many (0: not known). False after an interrupt. */
+bool s3r_progress_take(void *progress, double done_s, double total_s);
 
 /*
  * The bar as text, for example "model.safetensors  [####----]  50%  0:12 left", at most
