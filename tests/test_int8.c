@@ -19,6 +19,7 @@
 #include "base/memory.h"
 #include "model/conv_prepare.h"
 #include "model/weight_quantize.h"
+#include "support_alloc_faults.h"
 #include "support_api.h"
 #include "support_files.h"
 #include "support_mask.h"
@@ -188,6 +189,9 @@ static void test_weights_keep_their_zeros_and_extremes(void **state)
         assert_true(fabsf(back[i] - row[i]) <= 0.5001f * scale);
     assert_true(s3r_quantize_weights(3, (const float[]){0, 0, 0}, q) == 0);
     assert_int_equal(q[0], 0);
+    assert_true(isnan(s3r_quantize_weights(2, (const float[]){1, NAN}, q)));
+    assert_true(isnan(s3r_quantize_weights(2, (const float[]){-INFINITY, 1}, q)));
+    assert_int_equal(q[0], 0);
 }
 
 /* ---- convolutions ---- */
@@ -230,89 +234,197 @@ static const conv_case conv_cases[] = {
     {24, 40, 3, 2}, {64, 300, 3, 2}, {16, 32, 2, 2}, {7, 5, 5, 3}, {512, 33, 8, 4}};
 
 static s3r_value *run_conv(s3r_tape *tape, const s3r_conv_shape *shape, const float *x,
-                           s3r_ragged frames, s3r_weight *weight, s3r_weight *bias)
+                           s3r_ragged frames, s3r_weight *weight, s3r_weight *bias,
+                           bool gelu)
 {
     s3r_ragged out;
     s3r_value *value = s3r_tape_value(tape, frames.offset[frames.count], shape->in);
     for (size_t t = 0; t < value->rows; t++)
         memcpy(value->data + t * value->stride, x + t * shape->in, shape->in * 4);
-    s3r_value *y = s3r_op_conv(tape, value, frames, shape, weight, bias, false, &out);
+    s3r_value *y = s3r_op_conv(tape, value, frames, shape, weight, bias, gelu, &out);
     assert_int_equal(s3r_tape_status(tape, &err), S3R_OK);
     assert_int_equal(y->rows, out.offset[out.count]);
     return y;
 }
 
-static void check_conv(const conv_case *c, s3r_pool *pool, const s3r_kernels *kernels)
-{
-    const s3r_conv_shape shape = {.in = c->in,
-                                  .out = c->out,
-                                  .kernel = c->kernel,
-                                  .stride = c->stride,
-                                  .groups = 1};
-    size_t elements = c->out * c->in * c->kernel;
-    float *x = s3r_alloc(CONV_FRAMES * c->in, 4), *values = s3r_alloc(elements, 4);
-    float *bias = s3r_alloc(c->out, 4);
-    seed = 17;
-    for (size_t i = 0; i < CONV_FRAMES * c->in; i++)
-        x[i] = uniform();
-    for (size_t i = 0; i < elements; i++)
-        values[i] = uniform();
-    for (size_t i = 0; i < c->out; i++)
-        bias[i] = uniform();
-    s3r_tensor tensor = {.dtype = S3R_DTYPE_F32, .rank = 3, .data = values};
-    tensor.shape[0] = c->out, tensor.shape[1] = c->in, tensor.shape[2] = c->kernel;
-    s3r_weight weight = {0};
-    s3r_weight bias_weight = {.data = bias, .rows = 1, .cols = c->out};
+/* A convolution with made-up weights, prepared for kernels, and its input. */
+typedef struct conv_setup {
+    s3r_conv_shape shape;
+    float *x, *values, *bias;
+    s3r_weight weight, bias_weight;
     s3r_arena arena;
-    s3r_arena_init(&arena, 1 << 20);
-    const s3r_conv_source source = {.shape = shape, .tensor = &tensor, .weight = &weight};
+} conv_setup;
+
+static void prepare_conv(conv_setup *c, s3r_pool *pool, const s3r_kernels *kernels)
+{
+    const s3r_conv_shape *shape = &c->shape;
+    size_t in = shape->in / shape->groups, elements = shape->out * in * shape->kernel;
+    c->x = s3r_alloc(CONV_FRAMES * shape->in, 4);
+    c->values = s3r_alloc(elements, 4);
+    c->bias = s3r_alloc(shape->out, 4);
+    seed = 17;
+    for (size_t i = 0; i < CONV_FRAMES * shape->in; i++)
+        c->x[i] = uniform();
+    for (size_t i = 0; i < elements; i++)
+        c->values[i] = uniform();
+    for (size_t i = 0; i < shape->out; i++)
+        c->bias[i] = uniform();
+    s3r_tensor tensor = {.dtype = S3R_DTYPE_F32, .rank = 3, .data = c->values};
+    tensor.shape[0] = shape->out, tensor.shape[1] = in, tensor.shape[2] = shape->kernel;
+    c->bias_weight = (s3r_weight){.data = c->bias, .rows = 1, .cols = shape->out};
+    s3r_arena_init(&c->arena, 1 << 20);
+    const s3r_conv_source source = {
+        .shape = *shape, .tensor = &tensor, .weight = &c->weight};
     const s3r_conv_prepare_options options = {
-        .is_int8 = true, .kernels = kernels, .pool = pool, .arena = &arena};
+        .is_int8 = true, .kernels = kernels, .pool = pool, .arena = &c->arena};
     assert_int_equal(s3r_conv_prepare(&source, 1, &options, &err), S3R_OK);
-    assert_non_null(weight.packed_int8);
-    s3r_tape tape;
-    s3r_tape_init(&tape, pool, kernels);
-    const size_t whole[] = {0, CONV_FRAMES}, split[] = {0, 0, 12, CONV_FRAMES};
-    s3r_value *y = run_conv(&tape, &shape, x, s3r_tape_ragged(&tape, 1, whole), &weight,
-                            &bias_weight);
+}
+
+static void release_conv(conv_setup *c)
+{
+    s3r_arena_release(&c->arena);
+    s3r_free(c->x), s3r_free(c->values), s3r_free(c->bias);
+}
+
+static void expect_conv(const conv_setup *c, const s3r_kernels *kernels,
+                        const s3r_value *y, bool has_bias, bool gelu)
+{
+    const s3r_conv_shape *shape = &c->shape;
     for (size_t t = 0; t < y->rows; t++) {
-        for (size_t o = 0; o < c->out; o++) {
+        for (size_t o = 0; o < shape->out; o++) {
             double size;
-            double wanted = conv_at(&shape, x + t * c->stride * c->in, c->in,
-                                    values + o * c->in * c->kernel, bias[o], &size);
+            double wanted = conv_at(shape, c->x + t * shape->stride * shape->in,
+                                    shape->in, c->values + o * shape->in * shape->kernel,
+                                    has_bias ? c->bias[o] : 0.0f, &size);
+            if (gelu)
+                wanted *= 0.5 * (1 + erf(wanted / sqrt(2.0)));
             double error = fabs(wanted - (double)y->data[t * y->stride + o]);
-            if (!(error <= 2e-7 * (1 + size)))
+            if (!(error <= 3e-7 * (1 + size)))
                 fail_msg("%s %zu x %zu (%zu, %zu): %g, expected %g",
-                         s3r_cpu_level_name(kernels->level), c->in, c->out, t, o,
+                         s3r_cpu_level_name(kernels->level), shape->in, shape->out, t, o,
                          (double)y->data[t * y->stride + o], wanted);
         }
     }
-    /* Three utterances, one without a frame: the rows of each as if alone. */
-    s3r_value *z = run_conv(&tape, &shape, x, s3r_tape_ragged(&tape, 3, split), &weight,
-                            &bias_weight);
-    size_t first = s3r_conv_frames(&shape, 12);
-    assert_true(first > 0 && z->rows > first);
-    for (size_t t = 0; t < first; t++)
-        assert_memory_equal(z->data + t * z->stride, y->data + t * y->stride, c->out * 4);
-    const size_t tail[] = {0, CONV_FRAMES - 12};
-    s3r_value *alone = run_conv(&tape, &shape, x + 12 * c->in,
-                                s3r_tape_ragged(&tape, 1, tail), &weight, &bias_weight);
-    for (size_t t = 0; t < alone->rows; t++)
-        assert_memory_equal(z->data + (first + t) * z->stride,
-                            alone->data + t * alone->stride, c->out * 4);
+}
+
+static void assert_same_rows(const s3r_value *a, size_t first, const s3r_value *b,
+                             size_t b_first, size_t count)
+{
+    for (size_t t = 0; t < count; t++)
+        assert_memory_equal(a->data + (first + t) * a->stride,
+                            b->data + (b_first + t) * b->stride, a->cols * 4);
+}
+
+/* The rows of an utterance in a batch are those of it alone; some have no frame. */
+static void check_conv_batch(conv_setup *c, s3r_tape *tape, const s3r_value *whole)
+{
+    const size_t none[] = {0, 1, 1}, tail[] = {0, CONV_FRAMES - 13};
+    const size_t split[] = {0, 0, 12, 13, CONV_FRAMES};
+    s3r_weight *bias = &c->bias_weight;
+    s3r_value *y = run_conv(tape, &c->shape, c->x, s3r_tape_ragged(tape, 4, split),
+                            &c->weight, bias, false);
+    s3r_value *alone = run_conv(tape, &c->shape, c->x + 13 * c->shape.in,
+                                s3r_tape_ragged(tape, 1, tail), &c->weight, bias, false);
+    size_t first = s3r_conv_frames(&c->shape, 12);
+    assert_true(first > 0 && alone->rows > 0 && y->rows == first + alone->rows);
+    assert_same_rows(y, 0, whole, 0, first);
+    assert_same_rows(y, first, alone, 0, alone->rows);
+    y = run_conv(tape, &c->shape, c->x, s3r_tape_ragged(tape, 2, none), &c->weight, bias,
+                 false);
+    assert_int_equal(y->rows, 0);
+}
+
+/* What is not a number stays in the frames that see it. */
+static void check_conv_nan(conv_setup *c, s3r_tape *tape, const s3r_value *whole)
+{
+    const size_t all[] = {0, CONV_FRAMES};
+    float *damaged = &c->x[3 * c->shape.in], sound = *damaged;
+    *damaged = NAN;
+    s3r_value *y = run_conv(tape, &c->shape, c->x, s3r_tape_ragged(tape, 1, all),
+                            &c->weight, &c->bias_weight, false);
+    *damaged = sound;
+    assert_true(c->shape.stride == 2 &&
+                c->shape.kernel <= 3); /* so frame 1 alone sees it */
+    assert_same_rows(y, 0, whole, 0, 1);
+    for (size_t o = 0; o < c->shape.out; o++)
+        assert_true(isnan(y->data[y->stride + o]));
+    assert_same_rows(y, 2, whole, 2, y->rows - 2);
+}
+
+static void check_conv(const conv_case *c, s3r_pool *pool, const s3r_kernels *kernels,
+                       s3r_value **kept, s3r_tape *kept_tape)
+{
+    const size_t all[] = {0, CONV_FRAMES};
+    conv_setup setup = {.shape = {.in = c->in,
+                                  .out = c->out,
+                                  .kernel = c->kernel,
+                                  .stride = c->stride,
+                                  .groups = 1}};
+    prepare_conv(&setup, pool, kernels);
+    assert_non_null(setup.weight.packed_int8);
+    s3r_tape tape;
+    s3r_tape_init(&tape, pool, kernels);
+    s3r_ragged frames = s3r_tape_ragged(&tape, 1, all);
+    for (int form = 0; form < 4; form++) {
+        bool has_bias = form % 2, gelu = form / 2;
+        s3r_value *y = run_conv(&tape, &setup.shape, setup.x, frames, &setup.weight,
+                                has_bias ? &setup.bias_weight : NULL, gelu);
+        expect_conv(&setup, kernels, y, has_bias, gelu);
+        if (form != 1)
+            continue;
+        /* Every level and number of threads gives the same bits. */
+        if (*kept)
+            assert_same_rows(*kept, 0, y, 0, y->rows);
+        *kept = s3r_tape_value(kept_tape, y->rows, y->cols);
+        for (size_t t = 0; t < y->rows; t++)
+            memcpy((*kept)->data + t * (*kept)->stride, y->data + t * y->stride,
+                   y->cols * sizeof(float));
+        check_conv_batch(&setup, &tape, y);
+        if (c->stride == 2)
+            check_conv_nan(&setup, &tape, y);
+    }
     s3r_tape_release(&tape);
-    s3r_arena_release(&arena);
-    s3r_free(x), s3r_free(values), s3r_free(bias);
+    release_conv(&setup);
 }
 
 static void test_convolutions_are_exact(void **state)
 {
     (void)state;
+    s3r_tape kept_tape;
+    s3r_tape_init(&kept_tape, NULL, NULL);
+    for (size_t n = 0; n < S3R_ARRAY_LEN(conv_cases); n++) {
+        s3r_value *kept = NULL;
+        for (size_t threads = 1; threads <= 3; threads++) {
+            s3r_pool *pool;
+            assert_int_equal(s3r_pool_create(&pool, threads, NULL), S3R_OK);
+            for (int level = 0; level <= (int)s3r_cpu_detect(); level++)
+                check_conv(&conv_cases[n], pool, s3r_kernels_get((s3r_cpu_level)level),
+                           &kept, &kept_tape);
+            s3r_pool_destroy(pool);
+        }
+    }
+    s3r_tape_release(&kept_tape);
+}
+
+/* Groups, padding, the waveform and kernels over too much stay as they are. */
+static void test_other_convolutions_are_not_int8(void **state)
+{
+    (void)state;
+    static const s3r_conv_shape shapes[] = {
+        {.in = 1, .out = 8, .kernel = 10, .stride = 5, .groups = 1},
+        {.in = 8, .out = 8, .kernel = 4, .stride = 1, .groups = 2},
+        {.in = 8, .out = 8, .kernel = 4, .stride = 1, .groups = 1, .pad_left = 2},
+        {.in = 8, .out = 8, .kernel = 4, .stride = 1, .groups = 1, .pad_right = 1},
+        {.in = 1366, .out = 2, .kernel = 3, .stride = 2, .groups = 1}};
     s3r_pool *pool;
-    assert_int_equal(s3r_pool_create(&pool, 2, NULL), S3R_OK);
-    for (size_t n = 0; n < S3R_ARRAY_LEN(conv_cases); n++)
-        for (int level = 0; level <= (int)s3r_cpu_detect(); level++)
-            check_conv(&conv_cases[n], pool, s3r_kernels_get((s3r_cpu_level)level));
+    assert_int_equal(s3r_pool_create(&pool, 1, NULL), S3R_OK);
+    for (size_t i = 0; i < S3R_ARRAY_LEN(shapes); i++) {
+        conv_setup setup = {.shape = shapes[i]};
+        prepare_conv(&setup, pool, s3r_kernels_get(s3r_cpu_detect()));
+        assert_null(setup.weight.packed_int8);
+        assert_non_null(setup.weight.packed_f32);
+        release_conv(&setup);
+    }
     s3r_pool_destroy(pool);
 }
 
@@ -538,6 +650,33 @@ static void test_disagreement_is_told(void **state)
     json_decref(json);
 }
 
+/* ---- no memory ---- */
+
+static s3r_status attempt_forward(void *folder, s3r_error *error)
+{
+    s3r_context *context;
+    s3r_model *model = NULL;
+    float samples[4000], *log_probs = NULL;
+    size_t frames;
+    test_make_speech(samples, S3R_ARRAY_LEN(samples), 3);
+    S3R_TRY(s3r_context_create(&context, NULL, error));
+    s3r_status status = s3r_model_open(&model, context, folder, NULL, error);
+    if (status == S3R_OK)
+        status = s3r_forward(context, model, samples, S3R_ARRAY_LEN(samples), &frames,
+                             &log_probs, NULL, error);
+    s3r_buffer_free(log_probs);
+    s3r_model_close(model);
+    s3r_context_destroy(context);
+    return status;
+}
+
+static void test_allocation_failures_are_survived(void **state)
+{
+    (void)state;
+    test_survives_alloc_faults(attempt_forward,
+                               (void *)(uintptr_t)convert(MODEL, NULL, "int8"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -545,12 +684,14 @@ int main(void)
         cmocka_unit_test(test_rows_are_rounded_to_nearest),
         cmocka_unit_test(test_weights_keep_their_zeros_and_extremes),
         cmocka_unit_test(test_convolutions_are_exact),
+        cmocka_unit_test(test_other_convolutions_are_not_int8),
         cmocka_unit_test(test_models_give_nearly_the_same),
         cmocka_unit_test(test_masks_fit),
         cmocka_unit_test(test_levels_give_the_same_bits),
         cmocka_unit_test(test_a_batch_equals_its_utterances),
         cmocka_unit_test(test_conversion_back),
         cmocka_unit_test(test_disagreement_is_told),
+        cmocka_unit_test(test_allocation_failures_are_survived),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

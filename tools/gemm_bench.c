@@ -5,8 +5,8 @@
  *
  * The peak is measured first, with chains of multiply-adds that stay in registers.  Then
  * come products as the encoder runs them: weights in the stored order [n, k], of which 12
- * copies take turns so that none stays in a cache, as in a network of 12 blocks.  A case
- * gives the median and the best of its runs; fractions are of the peak.
+ * copies (int8: 48) take turns so that none stays in a cache, as in a network of 12
+ * blocks.  A case gives the median and the best of its runs; fractions are of the peak.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -215,6 +215,7 @@ static void measure_product(s3r_pool *pool, const s3r_kernels *kernels,
     size_t runs = 0, warm_up = 2;
     double start = now_s();
     size_t weight_bytes = kind == KIND_INT8 ? 1 : 4;
+    size_t copies = COPIES * 4 / weight_bytes;
     s3r_product product = {
         .m = size->m,
         .n = size->n,
@@ -233,7 +234,7 @@ static void measure_product(s3r_pool *pool, const s3r_kernels *kernels,
     for (size_t i = 0; runs < MIN_RUNS || (runs < MAX_RUNS && now_s() - start < seconds);
          i++) {
         product.b = (const unsigned char *)data->weights +
-                    i % COPIES * size->n * size->k * weight_bytes;
+                    i % copies * size->n * size->k * weight_bytes;
         double begin = now_s();
         s3r_products_run(pool, kernels, &product, 1);
         if (i >= warm_up)

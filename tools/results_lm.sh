@@ -58,7 +58,10 @@ if [ ! -f "$work/text.txt" ]; then
     sort -u "$work/held" >"$work/held.whole"
     # within longer ones too, unless they are as short as a greeting
     awk 'NF >= 4' "$work/held.whole" >"$work/held.inside"
-    for name in $names; do package_text "$name"; done | sentences | sort -u >"$work/package"
+    # A file between them: of a pipeline only the last part's failure counts.
+    for name in $names; do package_text "$name"; done >"$work/package.raw"
+    sentences <"$work/package.raw" | sort -u >"$work/package"
+    rm "$work/package.raw"
     { texts_of "$data/train.text.jsonl"; cat "$work/package"; } |
         grep -v -x -F -f "$work/held.whole" | grep -v -F -f "$work/held.inside" \
         >"$work/text.part"
@@ -74,17 +77,19 @@ build_best()
 {
     units=$1 best=""
     shift
+    [ ! -f "$work/perplexity" ] || sed -i "/^$units /d" "$work/perplexity"
     for order in "$@"; do
         "$s3r" lm build -q -n "$order" --units "$units" --discount-fallback default \
             -o "$work/$units.$order.s3l" "$work/text.txt"
         found=$("$s3r" lm score --lm "$work/$units.$order.s3l" "$data/dev.text.jsonl" |
             sed -n 's/^perplexity *//p')
+        [ -n "$found" ]
         echo "$units $order $found" >>"$work/perplexity"
         if [ -z "$best" ] || awk "BEGIN { exit !($found < $best) }"; then
-            best=$found
-            ln -sf "$units.$order.s3l" "$work/$units.s3l"
+            best=$found best_order=$order
         fi
     done
+    ln -sf "$units.$best_order.s3l" "$work/$units.s3l"
 }
 
 [ -e "$work/word.s3l" ] || build_best word 2 3 4

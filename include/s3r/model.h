@@ -147,8 +147,9 @@ S3R_API size_t s3r_model_frames(const s3r_model *model, size_t sample_count);
  *
  *   folder  new or empty; with is_forced a model in it is replaced and other files stay
  *   dtype   "f32", "f16", "bf16"; or "int8": matrices of the blocks with a scale for each
- *           output, the others as they are. Products with them are in whole numbers, of
- *           inputs that are rounded frame by frame. Masks of the backbone fit it too.
+ *           output, the others as they are. Products with them and with most of the
+ *           extractor's convolutions are then in whole numbers, of inputs that are
+ *           rounded frame by frame. Masks of the backbone fit it too.
  *           Other programs cannot read it, and it cannot be trained on.
  *
  * S3R_ERR_USAGE, S3R_ERR_RUNTIME (disk full: what was there before stays), S3R_ERR_MODEL

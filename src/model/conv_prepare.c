@@ -5,6 +5,7 @@
  */
 #include "model/conv_prepare.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "model/stored_values.h"
@@ -150,6 +151,7 @@ s3r_status s3r_conv_prepare(const s3r_conv_source *sources, size_t count,
                             const s3r_conv_prepare_options *options, s3r_error *err)
 {
     size_t largest = 0;
+    assert(!options->is_int8 || !options->keeps_unpacked);
     /* The tensors exist, so these products fit. */
     for (size_t i = 0; i < count; i++)
         largest = S3R_MAX(largest, sources[i].shape.out * source_depth(&sources[i]));

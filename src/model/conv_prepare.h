@@ -9,7 +9,7 @@
 #include "ops/op_conv.h"
 
 typedef struct s3r_conv_source {
-    s3r_conv_shape shape;     /* padding unused */
+    s3r_conv_shape shape;
     const s3r_tensor *tensor; /* [out, in / groups, kernel]; weight_v under weight norm */
     const float *gain;        /* [kernel] weight norm; NULL = none */
     s3r_weight *weight;       /* receives panels, and data when kept */

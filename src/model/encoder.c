@@ -11,6 +11,7 @@
 
 #include <assert.h>
 
+#include "model/conv_shapes.h"
 #include "model/weight_sharing.h"
 #include "ops/op_add.h"
 #include "ops/op_attention.h"
@@ -151,24 +152,10 @@ static s3r_value *instead(const encoder_pass *pass, s3r_value *x, s3r_value *y)
     return y;
 }
 
-/* Zero frames around each utterance so that it keeps its length: an even kernel looks one
- * frame further back than ahead. */
-static s3r_conv_shape pos_conv_shape(const s3r_model_config *config)
-{
-    size_t kernel = config->pos_conv_kernel;
-    return (s3r_conv_shape){.in = config->hidden_size,
-                            .out = config->hidden_size,
-                            .kernel = kernel,
-                            .stride = 1,
-                            .groups = config->pos_conv_groups,
-                            .pad_left = kernel / 2,
-                            .pad_right = (kernel - 1) / 2};
-}
-
 static s3r_value *positional(const encoder_pass *pass, s3r_value *x)
 {
     const s3r_model_config *config = pass->config;
-    s3r_conv_shape shape = pos_conv_shape(config);
+    s3r_conv_shape shape = s3r_pos_conv_shape(config);
     s3r_value *y = x;
     for (size_t i = 0; i < config->pos_conv_depth; i++) {
         s3r_pos_conv_weights *conv = &pass->weights->pos_conv[i];

@@ -5,22 +5,13 @@
 
 #include <string.h>
 
-#include "ops/op_conv.h"
+#include "model/conv_shapes.h"
 #include "ops/op_group_norm.h"
 #include "ops/op_layer_norm.h"
 
 #define NORM_EPS     1e-5
 #define CHUNK_FRAMES 48u   /* about 6 MB of activations a chunk at 512 channels */
 #define STATS_ROWS   4096u /* frames of conv 0 a chunk of the statistics */
-
-static s3r_conv_shape conv_shape(const s3r_model_config *config, size_t layer)
-{
-    return (s3r_conv_shape){.in = layer ? config->conv[layer - 1].dim : 1,
-                            .out = config->conv[layer].dim,
-                            .kernel = config->conv[layer].kernel,
-                            .stride = config->conv[layer].stride,
-                            .groups = 1};
-}
 
 static bool has_group_norm(const s3r_model_config *config, size_t layer)
 {
@@ -33,7 +24,7 @@ static s3r_value *run_layer(s3r_tape *tape, const s3r_model_config *config,
                             s3r_ragged *frames, const s3r_extractor_stats *stats)
 {
     const s3r_conv_weights *conv = &weights->conv[layer];
-    s3r_conv_shape shape = conv_shape(config, layer);
+    s3r_conv_shape shape = s3r_extractor_conv_shape(config, layer);
     bool is_group = has_group_norm(config, layer);
     bool is_layer = config->extractor_norm == S3R_EXTRACTOR_LAYER;
     s3r_value *y =
@@ -79,7 +70,7 @@ s3r_extractor_stats s3r_extractor_measure(s3r_tape *tape, const s3r_model_config
                                           const s3r_waveform *wave)
 {
     s3r_extractor_stats result = {0};
-    s3r_conv_shape shape = conv_shape(config, 0);
+    s3r_conv_shape shape = s3r_extractor_conv_shape(config, 0);
     size_t frames = s3r_conv_frames(&shape, wave->count);
     if (!has_group_norm(config, 0) || frames == 0)
         return result;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "model/conv_prepare.h"
+#include "model/conv_shapes.h"
 #include "model/stored_values.h"
 #include "model/weight_plan.h"
 #include "ops/op_weight_norm.h"
@@ -64,29 +65,15 @@ static s3r_status bind_scales(const binder *b, s3r_weight *target,
     return S3R_OK;
 }
 
-static s3r_conv_shape conv_shape(const binder *b, const s3r_weight_entry *entry)
-{
-    const s3r_model_config *config = b->config;
-    size_t i = entry->number;
-    if (entry->rule->owner == S3R_OWNER_CONV)
-        return (s3r_conv_shape){.in = i > 0 ? config->conv[i - 1].dim : 1,
-                                .out = config->conv[i].dim,
-                                .kernel = config->conv[i].kernel,
-                                .stride = config->conv[i].stride,
-                                .groups = 1};
-    return (s3r_conv_shape){.in = config->hidden_size,
-                            .out = config->hidden_size,
-                            .kernel = config->pos_conv_kernel,
-                            .stride = 1,
-                            .groups = config->pos_conv_groups};
-}
-
 static void add_conv(binder *b, const s3r_weight_entry *entry)
 {
     s3r_conv_source *source = &b->convs[b->conv_count++];
-    *source = (s3r_conv_source){.shape = conv_shape(b, entry),
-                                .tensor = entry->tensor,
-                                .weight = target_of(b, entry)};
+    *source = (s3r_conv_source){
+        .shape = entry->rule->owner == S3R_OWNER_CONV
+                     ? s3r_extractor_conv_shape(b->config, entry->number)
+                     : s3r_pos_conv_shape(b->config),
+        .tensor = entry->tensor,
+        .weight = target_of(b, entry)};
     if (entry->rule->kind == S3R_WEIGHT_DIRECTION) {
         s3r_pos_conv_weights *conv = &b->weights->pos_conv[entry->number];
         source->gain = conv->gain.data; /* its rule comes before */

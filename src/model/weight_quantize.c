@@ -4,6 +4,7 @@
 #include "model/weight_quantize.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 #define LEAST 1e-30f /* rows below it count as zeros, so that 127 / largest is finite */
@@ -11,11 +12,14 @@
 float s3r_quantize_weights(size_t n, const float *values, int8_t *out)
 {
     float largest = 0;
-    for (size_t i = 0; i < n; i++)
+    bool is_finite = true;
+    for (size_t i = 0; i < n; i++) {
         largest = fmaxf(largest, fabsf(values[i]));
-    if (largest < LEAST) {
+        is_finite = is_finite && isfinite(values[i]);
+    }
+    if (!is_finite || largest < LEAST) {
         memset(out, 0, n);
-        return 0;
+        return is_finite ? 0 : NAN;
     }
     float inverse = 127.0f / largest;
     for (size_t i = 0; i < n; i++)

@@ -11,8 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Rounds one row, halves to even; returns its scale, 0 for a row of zeros. Values must be
- * finite. */
+/* Rounds one row, halves to even; returns its scale, 0 for a row of zeros, NaN (and
+ * zeros) where a value is not finite. */
 float s3r_quantize_weights(size_t n, const float *values, int8_t *out);
 
 /* out[i] = element first + i of a matrix with `cols` columns. */

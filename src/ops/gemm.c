@@ -502,7 +502,7 @@ void s3r_products_run(s3r_pool *pool, const s3r_kernels *kernels,
         assert(!is_int8(&products[i]) ||
                (products[i].b_dtype == S3R_DTYPE_I8 && !products[i].is_bf16 &&
                 (products[i].b_layout == S3R_B_TRANSPOSED ||
-                 (products[i].b_layout == S3R_B_PACKED &&
+                 (products[i].b_layout == S3R_B_PACKED && products[i].b_stride == 0 &&
                   products[i].k <= S3R_INT8_PACKED_DEPTH))));
         assert(!products[i].b_kept || products[i].b_layout != S3R_B_PACKED);
         assert(!products[i].is_bf16 || segment == products[i].k || segment % 2 == 0);

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "model/conv_prepare.h"
+#include "model/conv_shapes.h"
 #include "model/model_hash.h"
 #include "model/weight_plan.h"
 #include "route/mask.h"
@@ -143,23 +144,13 @@ static bool has_entry_shape(const s3r_weight_entry *entry, const s3r_tensor *ten
 /* The convolution that a new weight, direction or gain belongs to, for preparation. */
 static void plan_conv(applier *a, const s3r_weight_entry *entry)
 {
-    const s3r_model_config *config = a->base;
     size_t i = entry->number;
-    s3r_conv_source source = {.shape = {.in = config->hidden_size,
-                                        .out = config->hidden_size,
-                                        .kernel = config->pos_conv_kernel,
-                                        .stride = 1,
-                                        .groups = config->pos_conv_groups}};
-    if (entry->rule->owner == S3R_OWNER_CONV) {
-        source.shape = (s3r_conv_shape){.in = i > 0 ? config->conv[i - 1].dim : 1,
-                                        .out = config->conv[i].dim,
-                                        .kernel = config->conv[i].kernel,
-                                        .stride = config->conv[i].stride,
-                                        .groups = 1};
-        source.weight = &a->route->weights.conv[i].weight;
-    } else {
-        source.weight = &a->route->weights.pos_conv[i].weight;
-    }
+    bool is_extractor = entry->rule->owner == S3R_OWNER_CONV;
+    s3r_conv_source source = {.shape = is_extractor ? s3r_extractor_conv_shape(a->base, i)
+                                                    : s3r_pos_conv_shape(a->base),
+                              .weight = is_extractor
+                                            ? &a->route->weights.conv[i].weight
+                                            : &a->route->weights.pos_conv[i].weight};
     for (size_t c = 0; c < a->conv_count; c++)
         if (a->convs[c].weight == source.weight)
             return; /* its gain or direction came before */

@@ -23,8 +23,13 @@ from results.runner import Runner  # noqa: E402
 from results.study import METHODS, RECIPE, Study  # noqa: E402
 from results.summary import Score, difference, score  # noqa: E402
 
-METRICS = ("cer", "wer", "per", "error", "mean_error")
+METRICS = ("cer", "wer", "per")
 RECIPE_HERE = {**copy.deepcopy(RECIPE), "backbone": "ab" * 32, "seeds": [1, 2, 3]}
+
+
+def errors(rate):
+    """Of languages, which have no interval."""
+    return {"error": {"rate": rate}, "mean_error": {"rate": rate}}
 
 
 def record_of(run, rate, test_rate=None):
@@ -35,8 +40,8 @@ def record_of(run, rate, test_rate=None):
     test_rate = rate if test_rate is None else test_rate
     return {"key": run.key(), **run.identity(), "program": "s3r 0", "machine": "a machine",
             "step": 300, "seconds": 60.0, "eval_seconds": 1.0, "mask_bytes": 1000,
-            "dev": {name: metrics(rate) for name in METRICS},
-            "test": {name: metrics(test_rate) for name in METRICS},
+            "dev": {**{name: metrics(rate) for name in METRICS}, **errors(rate)},
+            "test": {**{name: metrics(test_rate) for name in METRICS}, **errors(test_rate)},
             "test_languages": {lang: [4, 3] for lang in RECIPE["lid_languages"]}}
 
 
@@ -273,7 +278,7 @@ class ReportTest(WithRecords):
         text = report.text()
         self.assertNotIn("| missing |", text)
         self.assertNotIn("nan", text)
-        self.assertEqual(text.count("](results/"), len(report.plots) + 1)
+        self.assertEqual(text.count("](results/"), len(report.plots) + 2)
         for name, svg in report.plots.items():
             self.assertTrue(xml.fromstring(svg).tag.endswith("svg"), name)
 
@@ -302,6 +307,9 @@ case "$1" in
 doctor) echo '{"cpu_level": "none"}' ;;
 mask) echo '{"facts": {"step": 7, "backbone": {"hash": "ab"}, "data": {}}}' ;;
 eval) echo '{"metrics": {"cer": {"rate": 0.5, "low": 0.4, "high": 0.6}}}' ;;
+identify) echo '{"accuracy": 0.75, "mean_accuracy": 0.5, "languages":
+    [{"language": "nl", "utterances": 4, "right": 3}]}' ;;
+tune-lm) echo '{"best": {"lm_weight": 1.5, "word_score": -2}}' ;;
 train)
     case "$*" in *.lr=0.003\\ *) exit 7 ;; *.lr=0.01\\ *) exit 1 ;; *.lr=0.03\\ *) kill -TERM $PPID; exec sleep 60 ;;
     esac
@@ -312,13 +320,14 @@ esac
 
 
 class StubCorpus:
-    """Has data for head only in Dutch."""
+    """Has data for head only, of one language: in Dutch unless told otherwise."""
 
-    def __init__(self, work):
+    def __init__(self, work, lang="nl"):
         self.work = work
+        self.lang = lang
 
     def has(self, run):
-        return run.lang == "nl" and dict(run.settings)["method"] == "head"
+        return run.lang == self.lang and dict(run.settings)["method"] == "head"
 
     def vocabulary(self, run):
         return run.lang
@@ -327,7 +336,7 @@ class StubCorpus:
         return name
 
 
-class RunnerTest(WithRecords):
+class WithStub(WithRecords):
     def setUp(self):
         super().setUp()
         self.work = self.path.parents[1]
@@ -336,9 +345,67 @@ class RunnerTest(WithRecords):
         self.stub.chmod(0o755)
         self.said = []
 
-    def run_all(self, seconds=60):
-        runner = Runner(Program(self.stub), StubCorpus(self.work), self.records, RECIPE_HERE,
-                        "backbone", self.said.append)
+    def calls(self):
+        return self.stub.with_suffix(".calls").read_text()
+
+
+class LanguageModelsTest(WithStub):
+    """Models are there: making them takes packages."""
+
+    def setUp(self):
+        super().setUp()
+        self.tune()
+        self.decodings = Records(self.path.with_name("lm.jsonl"))
+        self.run_ = self.study().table["main-10"].cells["cs", "mask ORI"][1]
+        self.folder = self.work / "lm" / "cs"
+        self.folder.mkdir(parents=True)
+        for units, order in (("word", 3), ("char", 5)):
+            (self.folder / f"{units}.{order}.s3l").touch()
+            (self.folder / f"{units}.s3l").symlink_to(f"{units}.{order}.s3l")
+        (self.folder / "perplexity").write_text("word 2 9.5\nword 3 8.5\nchar 5 4.25\n")
+        (self.folder / "text.txt").write_text("a b\nc\n")
+
+    def measure(self):
+        decoder = language_models.LanguageModels(Program(self.stub), StubCorpus(self.work),
+                                                 "backbone", self.said.append)
+        decoder._models = lambda run, lang: self.folder
+        return decoder.measure_all(self.study(), self.records, self.decodings)
+
+    def add_mask(self):
+        mask = self.work / "runs" / self.run_.key() / "best.s3m"
+        mask.parent.mkdir(parents=True)
+        mask.touch()
+
+    def test_a_mask_is_decoded_once_in_each_form(self):
+        self.assertEqual(self.measure(), 12)
+        self.add_mask()
+        self.assertEqual(self.measure(), 12)  # of no run
+        self.put(self.run_, 0.3)
+        self.assertEqual(self.measure(), 11)
+        found = {record["form"]: record for record in self.decodings.by_key.values()}
+        self.assertEqual(sorted(found), sorted(language_models.FORMS))
+        self.assertEqual(found["word"]["text"], {"words": 3, "order": 3, "perplexity": 8.5})
+        self.assertEqual(found["char"]["weights"], {"lm_weight": 1.5, "word_score": -2})
+        self.assertEqual(found["greedy"]["test"]["cer"]["rate"], 0.5)
+        self.assertNotIn("text", found["search"])
+        self.assertIn(f"--lm {self.folder}/word.s3l --lexicon lm --lm-weight 1.5 "
+                      "--word-score -2 --data test", self.calls())
+        said = len(self.said)
+        self.measure()
+        self.assertEqual(len(self.said), said)
+
+    def test_a_run_that_diverged_is_not_decoded(self):
+        self.add_mask()
+        self.records.by_key[self.run_.key()] = {"diverged": True}
+        self.assertEqual(self.measure(), 12)
+        self.assertEqual(self.decodings.by_key, {})
+
+
+class RunnerTest(WithStub):
+
+    def run_all(self, seconds=60, lang="nl"):
+        runner = Runner(Program(self.stub), StubCorpus(self.work, lang), self.records,
+                        RECIPE_HERE, "backbone", self.said.append)
         return runner, runner.run_all(1, time.monotonic() + seconds)
 
     def rates(self):
@@ -366,10 +433,24 @@ class RunnerTest(WithRecords):
     def test_a_second_call_makes_what_is_missing(self):
         self.run_all()
         trained = "train -m backbone --vocab nl --train train-10 --dev dev-short"
-        before = self.stub.with_suffix(".calls").read_text().count(trained)
+        before = self.calls().count(trained)
         self.run_all()
         # The one that failed, the one that was stopped, and none of the others.
-        self.assertEqual(self.stub.with_suffix(".calls").read_text().count(trained), before + 2)
+        self.assertEqual(self.calls().count(trained), before + 2)
+
+    def test_languages_are_told_apart(self):
+        self.tune()
+        before = set(self.records.by_key)
+        _, number = self.run_all(lang="+".join(RECIPE_HERE["lid_languages"]))
+        self.assertEqual((number, self.said[0]), (0, "begins: 13 languages 10m lid pretrained "
+                                                  "method=head optimizer.lr=0.001 seed=1"))
+        added = [self.records.by_key[key] for key in set(self.records.by_key) - before]
+        self.assertEqual(sorted(one["settings"]["seed"] for one in added), [1, 2, 3])
+        self.assertEqual(added[0]["test"], {"error": {"rate": 0.25}, "mean_error": {"rate": 0.5}})
+        self.assertEqual(added[0]["test_languages"], {"nl": [4, 3]})
+        self.assertIn("train -m backbone --task lid --train train-10 --dev dev-short", self.calls())
+        self.assertIn("--manifest test --json", self.calls())
+        self.assertNotIn("eval.metric", self.calls())
 
     def test_no_run_begins_after_the_deadline(self):
         self.run_all(seconds=-1)

@@ -4,7 +4,7 @@
     WORK/data/LANG/train-10.jsonl   the training set of so many minutes
     WORK/data/LANG/dev-short.jsonl  what is listened to during training
     WORK/sets/LANG-UNIT/            vocabulary, and these manifests as its labels spell them
-    WORK/sets/all-lid/              some minutes of each of many languages
+    WORK/sets/LANG+LANG...-lid/     some minutes of each of many languages
     WORK/random/HASH/SEED/          a model of the shape of the backbone HASH, fresh weights
     WORK/draw.json                  how the sets were drawn
 """
@@ -47,7 +47,8 @@ class Corpus:
     def check(self):
         """Refuses sets that were drawn by another recipe: runs would be recorded wrongly."""
         path = self.work / "draw.json"
-        wanted = {key: self.recipe[key] for key in ("split_seed", "dev_minutes")}
+        wanted = {key: self.recipe[key]
+                  for key in ("split_seed", "dev_minutes", "lid_minutes")}
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(wanted) + "\n")
@@ -95,7 +96,7 @@ class Corpus:
 
     def _all_languages(self):
         """Manifests of telling languages apart: each language's draw, one after another."""
-        folder = self.work / "sets" / "all-lid"
+        folder = self.work / "sets" / ("+".join(self.recipe["lid_languages"]) + "-lid")
         if folder.exists():
             return
         part = folder.with_name(folder.name + ".part")

@@ -6,9 +6,12 @@ Weights are chosen on a part of dev for each mask, test is run once.  A record
 (docs/results/lm.jsonl) is of one mask and one form of decoding.
 """
 
+import hashlib
+import json
 import subprocess
 
 from results.program import ROOT
+from results.records import locked
 
 FORMS = {
     "greedy": ("best label of each frame", []),
@@ -27,8 +30,13 @@ def masks(study):
                 yield lang, minutes, seed, run
 
 
+def options_of(form):
+    return [str(word) for word in FORMS[form][1]]
+
+
 def key_of(run, form):
-    return f"{run.key()}-{form}"
+    text = json.dumps([run.key(), form, options_of(form)])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 class LanguageModels:
@@ -37,26 +45,26 @@ class LanguageModels:
         self.corpus = corpus
         self.backbone = backbone
         self.say = say
+        self.version = program.version()
 
     def measure_all(self, study, runs, records):
-        """Decodes what has a mask and no record; the number of masks without a file."""
+        """Decodes what has a mask and no record; the number of masks that are not there."""
         absent = 0
-        for lang, minutes, seed, run in masks(study):
-            forms = [form for form in FORMS if run and key_of(run, form) not in records.by_key]
-            if not forms:
-                absent += run is None
-                continue
-            mask = self.corpus.work / "runs" / run.key() / "best.s3m"
-            if not runs.of(run) or not mask.exists():
-                absent += 1
-                continue
-            folder = self._models(run, lang)
-            for form in forms:
-                self.say(f"{lang} {minutes}m seed {seed}: {FORMS[form][0]}")
-                found = self._measure(run, mask, folder, form)
-                records.add({"key": key_of(run, form), "lang": lang, "minutes": minutes,
-                             "seed": seed, "form": form, **found,
-                             "program": self.program.version()})
+        with locked(self.corpus.work / "lm" / "lock", "lm"):
+            for lang, minutes, seed, run in masks(study):
+                mask = run and self.corpus.work / "runs" / run.key() / "best.s3m"
+                made = runs.of(run)
+                if not made or made.get("diverged") or not mask.exists():
+                    absent += 1
+                    continue
+                for form in FORMS:
+                    if key_of(run, form) in records.by_key:
+                        continue
+                    self.say(f"{lang} {minutes}m seed {seed}: {FORMS[form][0]}")
+                    records.add({"key": key_of(run, form), "run": run.key(), "lang": lang,
+                                 "minutes": minutes, "seed": seed, "form": form,
+                                 "options": options_of(form), "program": self.version,
+                                 **self._measure(run, mask, self._models(run, lang), form)})
         return absent
 
     def _models(self, run, lang):
@@ -68,7 +76,7 @@ class LanguageModels:
         return work / lang
 
     def _measure(self, run, mask, folder, form):
-        options = [str(word).format(lm=folder) for word in FORMS[form][1]]
+        options = [word.format(lm=folder) for word in options_of(form)]
         common = ["-q", "-m", self.backbone, "--mask", mask, *options]
         found = {}
         if "--lm" in options:
@@ -84,8 +92,9 @@ class LanguageModels:
 
 def facts_of(folder, units):
     """Words of text, and order and dev perplexity of the model that was taken."""
-    best = min((float(perplexity), int(order)) for name, order, perplexity in
-               map(str.split, (folder / "perplexity").read_text().splitlines())
-               if name == units)
+    order = int((folder / f"{units}.s3l").resolve().name.split(".")[1])
+    perplexity = next(float(value) for name, number, value in
+                      map(str.split, (folder / "perplexity").read_text().splitlines())
+                      if (name, int(number)) == (units, order))
     words = len((folder / "text.txt").read_text(encoding="utf-8").split())
-    return {"words": words, "order": best[1], "perplexity": best[0]}
+    return {"words": words, "order": order, "perplexity": perplexity}

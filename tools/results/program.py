@@ -12,6 +12,12 @@ class ProgramError(Exception):
     """s3r ended with another code than 0."""
 
 
+def git(*arguments):
+    """What git says of the checkout; None without one."""
+    done = subprocess.run(["git", "-C", ROOT, *arguments], capture_output=True, text=True)
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
 class Program:
     def __init__(self, path):
         self.path = path
@@ -28,11 +34,15 @@ class Program:
         return json.loads(self.output(*arguments, "--json"))
 
     def version(self):
-        """As in "s3r 0.1.0, 1a2b3c4"; "+" when the sources were changed."""
+        """As in "s3r 0.1.0, 1a2b3c4": of the checkout, from which it should be built; "+"
+        when sources were changed."""
         found = self.output("--version").strip()
-        commit = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty=+",
-                                 "--exclude=*"], capture_output=True, text=True)
-        return f"{found}, {commit.stdout.strip()}" if commit.returncode == 0 else found
+        commit = git("rev-parse", "--short", "HEAD")
+        if commit is None:
+            return found
+        changed = git("status", "--porcelain", "-uno", "--", "src", "include", "cli",
+                      "CMakeLists.txt")
+        return f"{found}, {commit}" + ("+" if changed else "")
 
     def machine(self):
         """Processor and level of the kernels, as in "AMD EPYC 9R14 (avx512bf16)"."""

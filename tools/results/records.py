@@ -5,10 +5,12 @@ A record has what the run was told (study.Run.identity), its key, and either
 or backbones stay and are not looked at.
 """
 
+import fcntl
 import json
 import math
 import os
 import threading
+from contextlib import contextmanager
 
 
 class Records:
@@ -51,6 +53,18 @@ class Records:
             self.read(line, len(self.lines) + 1)
             self.path.parent.mkdir(parents=True, exist_ok=True)
             replace_file(self.path, "\n".join(self.lines) + "\n")
+
+
+@contextmanager
+def locked(path, verb):
+    """Holds a lock file: records are written by one process at a time."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise SystemExit(f"{path.parent}: in use by another `{verb}`") from None
+        yield
 
 
 def replace_file(path, text):

@@ -8,13 +8,13 @@ A run that was stopped goes on from its checkpoint when it is its turn again, an
 record is written when training and both evaluations are done: there is no other state.
 """
 
-import fcntl
 import json
 import signal
 import subprocess
 import threading
 import time
 
+from results.records import locked
 from results.study import Study
 
 DIVERGED = 7  # exit code of s3r train
@@ -41,7 +41,7 @@ class Runner:
         self.machine = program.machine()
         self.failed = {}   # run -> message
         self.no_data = set()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a second signal may come in _on_signal
         self._random = threading.Lock()
         self._begun = set()
         self._children = set()
@@ -53,11 +53,7 @@ class Runner:
         """Makes runs until none is left or the deadline is over; returns the signal that
         ended it, or 0."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with open(self.corpus.work / "lock", "w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise SystemExit(f"{self.corpus.work}: in use by another `run`") from None
+        with locked(self.corpus.work / "lock", "run"):
             old = {number: signal.signal(number, self._on_signal)
                    for number in (signal.SIGINT, signal.SIGTERM)}
             threads = [threading.Thread(target=self._work, args=(deadline, only))
@@ -206,8 +202,6 @@ class Runner:
                                          stdout=subprocess.PIPE, stderr=log, text=True,
                                          start_new_session=True)
                 self._children.add(child)
-                if self._signal:  # it came while the child was not among them
-                    child.terminate()
             text, _ = child.communicate()
             with self._lock:
                 self._children.discard(child)
@@ -217,8 +211,8 @@ class Runner:
         return child.returncode, text
 
     def _on_signal(self, number, _frame):
-        # Runs in the main thread, which never holds the lock; a second signal is passed on
-        # too, and ends s3r at once.
+        # Runs in the main thread, which holds the lock nowhere else; a second signal is
+        # passed on too, and ends s3r at once.
         self._signal = number
         with self._lock:
             for child in self._children:

@@ -110,11 +110,11 @@ class Run:
 
     backbone: str
     start: str  # "pretrained", or "random": fresh weights of the same shape
-    lang: str
+    lang: str  # or all that are told apart, with "+" between them
     minutes: int
     unit: str  # of a label: "char" or "phone"; "lid": languages are told apart
     split_seed: int
-    dev_minutes: float
+    dev_minutes: float  # for "lid" of each language
     settings: tuple  # of (KEY, VALUE), sorted; the seed is among them
 
     @property
@@ -135,7 +135,8 @@ class Run:
         shown = [f"{key}={value}" for key, value in self.settings
                  if key.split(".")[0] in ("method", "mask", "adapter", "lora", "seed")
                  or key == "optimizer.lr"]
-        return " ".join([self.lang, f"{self.minutes}m", self.unit, self.start] + shown)
+        lang = f"{self.lang.count('+') + 1} languages" if self.unit == "lid" else self.lang
+        return " ".join([lang, f"{self.minutes}m", self.unit, self.start] + shown)
 
 
 @dataclass
@@ -193,8 +194,9 @@ class Study:
         settings.update(method.settings)
         settings.update(point)
         settings.update({key.replace("__", "."): value for key, value in extra.items()})
+        dev_minutes = recipe["lid_minutes"]["dev"] if unit == "lid" else recipe["dev_minutes"]
         return Run(recipe["backbone"], method.start, lang, minutes, unit,
-                   recipe["split_seed"], recipe["dev_minutes"],
+                   recipe["split_seed"], dev_minutes,
                    tuple(sorted(settings.items())))
 
     def tuning_runs(self, method):
@@ -244,7 +246,7 @@ class Study:
         return self._methods(table, 10, "phone")
 
     def _lid(self):
-        recipe, minutes = self.recipe, self.recipe["lid_minutes"]["train"]
+        recipe, languages = self.recipe, "+".join(self.recipe["lid_languages"])
         columns = {METHOD[name].label: METHOD[name] for name in ("head", "weights", "ori")}
         table = Table("lid", "Which language is spoken", "languages",
                       [str(len(recipe["lid_languages"]))], list(columns),
@@ -252,8 +254,8 @@ class Study:
         settings = {"schedule__steps": recipe["lid_steps"],
                     "eval__every": recipe["lid_steps"] // 2}
         return self._fill(table, lambda _, label, seed: self.run(
-            columns[label], "all", seed, self.tuned[columns[label].name], minutes, "lid",
-            **settings))
+            columns[label], languages, seed, self.tuned[columns[label].name],
+            recipe["lid_minutes"]["train"], "lid", **settings))
 
     def _ori(self, lang, seed, minutes=10, **extra):
         return self.run(METHOD["ori"], lang, seed, self.tuned["ori"], minutes, **extra)
