@@ -20,7 +20,7 @@ from results.program import Program  # noqa: E402
 from results.records import Records  # noqa: E402
 from results.report import Report, cell, grid_line  # noqa: E402
 from results.runner import Runner  # noqa: E402
-from results.study import METHODS, RECIPE, Study  # noqa: E402
+from results.study import METHOD, METHODS, RECIPE, Study  # noqa: E402
 from results.summary import Score, difference, score  # noqa: E402
 
 METRICS = ("cer", "wer", "per")
@@ -66,6 +66,9 @@ class WithRecords(unittest.TestCase):
             for index, runs in enumerate(study.tuning_runs(method)):
                 for run in runs:
                     self.put(run, 0.3 if index == best else 0.5)
+        for name in RECIPE_HERE["lid_methods"]:
+            for index, run in enumerate(study.lid_tuning_runs(METHOD[name])):
+                self.put(run, 0.3 if index == best else 0.5)
 
     def fill(self, rate):
         """Records of all runs that are missing, with the rate(experiment, run)."""
@@ -87,12 +90,13 @@ class StudyTest(WithRecords):
 
     def test_nothing_but_tuning_is_planned_before_tuning(self):
         plan = list(self.study().plan())
-        self.assertTrue(all((run is not None) == (name == "tuning") for name, run in plan))
+        self.assertTrue(all((run is not None) == name.endswith("tuning") for name, run in plan))
 
     def test_tuning_takes_the_lowest_dev_rate(self):
         self.tune(best=3)
         for method in METHODS:
             self.assertEqual(self.study().tuned[method.name], method.points[3])
+        self.assertEqual(self.study().lid_tuned["ori"], METHODS[-1].points[3])
         self.assertTrue(all(run for _, run in self.study().plan()))
 
     def test_tuning_does_not_look_at_test(self):
@@ -443,9 +447,9 @@ class RunnerTest(WithStub):
         before = set(self.records.by_key)
         _, number = self.run_all(lang="+".join(RECIPE_HERE["lid_languages"]))
         self.assertEqual((number, self.said[0]), (0, "begins: 13 languages 10m lid pretrained "
-                                                  "method=head optimizer.lr=0.001 seed=1"))
+                                                  "method=head optimizer.lr=0.001 seed=2"))
         added = [self.records.by_key[key] for key in set(self.records.by_key) - before]
-        self.assertEqual(sorted(one["settings"]["seed"] for one in added), [1, 2, 3])
+        self.assertEqual(sorted(one["settings"]["seed"] for one in added), [2, 3])
         self.assertEqual(added[0]["test"], {"error": {"rate": 0.25}, "mean_error": {"rate": 0.5}})
         self.assertEqual(added[0]["test_languages"], {"nl": [4, 3]})
         self.assertIn("train -m backbone --task lid --train train-10 --dev dev-short", self.calls())

@@ -5,7 +5,7 @@ from statistics import mean
 
 from results import language_models, plot
 from results.claims import Judge
-from results.study import METHODS, Study
+from results.study import METHOD, METHODS, Study
 from results.summary import Score, score
 
 RATE_NAME = {"cer": "CER", "wer": "WER", "per": "PER", "error": "errors",
@@ -22,11 +22,12 @@ NOTES = {
               "Settings are those that were tuned for letters.",
     "lid": "One mask or model tells languages apart, from at most ten minutes of each "
            "([identification.md](identification.md)); an error is a clip whose language is "
-           "named wrong. Rates are those that were tuned for letters. Most languages have one "
-           "or two voices, in training and test alike, so this is also voice, microphone and "
-           "package that are told apart: expect more errors on speech from elsewhere. "
-           "{steps} steps, of which those with the fewest errors on dev are taken (at most "
-           "{dev} minutes a language, all of it heard twice during training).",
+           "named wrong. Each method's rate is that with the fewest errors on dev, seed 1. Most "
+           "languages have one or two voices, in training and test alike, so this is also "
+           "voice, microphone and package that are told apart: expect more errors on speech "
+           "from elsewhere. {steps} steps, of which those with the fewest errors on dev are "
+           "taken (at most {dev} minutes a language, all of it heard four times during "
+           "training).",
     "sparsity-60": "The same curve with one hour.",
 }
 
@@ -157,8 +158,16 @@ class Report:
         return "\n".join(lines)
 
     def _by_language(self, table):
-        """Each language's errors, in the order of the seeds."""
-        lines = ["Each language's, by seed:", "",
+        """The rates that were tried, and each language's errors in the order of seeds."""
+        lines = ["| method | point | dev errors |", "|---|---|---|"]
+        for name in self.recipe["lid_methods"]:
+            method = METHOD[name]
+            for point, run in zip(method.points, self.study.lid_tuning_runs(method)):
+                rate = self.records.dev_rate(run, "error")
+                best = "**" if point == self.study.lid_tuned[name] else ""
+                lines.append(f"| {method.label} | {best}`{spelled(point)}`{best} | "
+                             f"{percent(None if rate is None else 100 * rate)} |")
+        lines += ["", "Each language's, by seed:", "",
                  "| " + " | ".join(["language", "clips"] + table.columns) + " |",
                  "|---" * (len(table.columns) + 2) + "|"]
         for lang in self.recipe["lid_languages"]:
@@ -318,8 +327,9 @@ OPENING = """
 What the methods of `s3r train` reach on ten languages with ten minutes of speech each, and
 which of the paper's claims hold here. This page is written by `tools/results.py report` from
 [results/runs.jsonl](results/runs.jsonl), which has one line a run, and
-[results/lm.jsonl](results/lm.jsonl), a line a decoding; no result in it is typed by hand. What was not measured is called missing. Results are reported as they came, also where they
-disagree with the paper.
+[results/lm.jsonl](results/lm.jsonl), a line a decoding; no result in it is typed by hand. What
+was not measured is called missing. Results are reported as they came, also where they disagree
+with the paper.
 
 **State:** {state}.
 """

@@ -39,7 +39,8 @@ RECIPE = {
     "lid_languages": ["be", "bg", "ca", "cs", "da", "el", "en", "es", "fr", "it", "nl", "ro",
                       "ru"],
     "lid_minutes": {"train": 10, "dev": 2, "test": 3},
-    "lid_steps": 150,
+    "lid_methods": ["head", "weights", "ori"],
+    "lid_steps": 400,
     # Settings of s3r train.
     "settings": {
         "precision": "bf16",
@@ -175,6 +176,8 @@ class Study:
         self.recipe = recipe
         self.dev_rate = dev_rate
         self.tuned = {method.name: self._choose(method) for method in METHODS}
+        self.lid_tuned = {name: self._choose_lid(METHOD[name])
+                          for name in recipe["lid_methods"]}
         self.tables = [self._main(10), self._main(60), self._sparsity(10), self._modules(),
                        self._blocks(), self._phones(), self._lid(), self._sparsity(60)]
         self.table = {table.name: table for table in self.tables}
@@ -217,6 +220,24 @@ class Study:
             return None
         return method.points[found.index(min(found))]
 
+    def lid_run(self, method, seed, point):
+        """Telling languages apart; None without a point."""
+        recipe = self.recipe
+        return self.run(method, "+".join(recipe["lid_languages"]), seed, point,
+                        recipe["lid_minutes"]["train"], "lid",
+                        schedule__steps=recipe["lid_steps"],
+                        eval__every=recipe["lid_steps"] // 4)
+
+    def lid_tuning_runs(self, method):
+        return [self.lid_run(method, self.recipe["seeds"][0], point)
+                for point in method.points]
+
+    def _choose_lid(self, method):
+        found = [self.dev_rate(run, "error") for run in self.lid_tuning_runs(method)]
+        if None in found:
+            return None
+        return method.points[found.index(min(found))]
+
     # Tables.
 
     def _fill(self, table, make):
@@ -246,16 +267,13 @@ class Study:
         return self._methods(table, 10, "phone")
 
     def _lid(self):
-        recipe, languages = self.recipe, "+".join(self.recipe["lid_languages"])
-        columns = {METHOD[name].label: METHOD[name] for name in ("head", "weights", "ori")}
+        recipe = self.recipe
+        columns = {METHOD[name].label: METHOD[name] for name in recipe["lid_methods"]}
         table = Table("lid", "Which language is spoken", "languages",
                       [str(len(recipe["lid_languages"]))], list(columns),
                       metrics=("error", "mean_error"))
-        settings = {"schedule__steps": recipe["lid_steps"],
-                    "eval__every": recipe["lid_steps"] // 2}
-        return self._fill(table, lambda _, label, seed: self.run(
-            columns[label], languages, seed, self.tuned[columns[label].name],
-            recipe["lid_minutes"]["train"], "lid", **settings))
+        return self._fill(table, lambda _, label, seed: self.lid_run(
+            columns[label], seed, self.lid_tuned[columns[label].name]))
 
     def _ori(self, lang, seed, minutes=10, **extra):
         return self.run(METHOD["ori"], lang, seed, self.tuned["ori"], minutes, **extra)
@@ -303,6 +321,9 @@ class Study:
             for runs in self.tuning_runs(method):
                 for run in runs:
                     yield "tuning", run
+        for name in self.recipe["lid_methods"]:
+            for run in self.lid_tuning_runs(METHOD[name]):
+                yield "lid-tuning", run
         for seed in self.recipe["seeds"]:
             for table in self.tables[:-1]:
                 for _, _, run in table.runs(seed):
