@@ -222,16 +222,18 @@ class Report:
         lines = ["## Language models", "", LANGUAGE_MODELS.strip(), "",
                  "| language, minutes | decoding | test WER | test CER | masks |",
                  "|---|---|---|---|---|"]
-        texts = {}
+        texts, rates_of = {}, {}
         for place, found in self._decoded().items():
             for form, (label, _) in language_models.FORMS.items():
                 records = found.get(form, [])
-                rates = [self._spread(records, metric) for metric in ("wer", "cer")]
-                lines.append(f"| {place[0]}, {place[1]} | {label} | {rates[0]} | {rates[1]} "
-                             f"| {len(records)} |")
+                rates = {metric: self._spread(records, metric) for metric in ("wer", "cer")}
+                rates_of[f"{place[0]}, {place[1]}", label] = rates["wer"]
+                lines.append(f"| {place[0]}, {place[1]} | {label} | {cell(rates['wer'])} "
+                             f"| {cell(rates['cer'])} | {len(records)} |")
                 texts.update({(place[0], form): record["text"] for record in records
                               if "text" in record})
-        lines += ["", *(f"* {lang}, {form}s: order {text['order']}, perplexity "
+        lines += ["", *self._image("language-models", self._decoding_plot(rates_of))]
+        lines += [*(f"* {lang}, {form}s: order {text['order']}, perplexity "
                         f"{text['perplexity']:g} on dev, {text['words']} words of text."
                         for (lang, form), text in sorted(texts.items()))]
         return "\n".join(lines)
@@ -249,7 +251,16 @@ class Report:
 
     def _spread(self, records, metric):
         rates = {record["seed"]: 100 * record["test"][metric]["rate"] for record in records}
-        return cell(Score(rates, 0, len(self.recipe["seeds"])))
+        return Score(rates, 0, len(self.recipe["seeds"]))
+
+    @staticmethod
+    def _decoding_plot(rates):
+        """Word error rates of {(place, form): Score}."""
+        return plot.dots(
+            "Language models: test WER, mean and standard deviation of seeds",
+            "language, minutes", "test WER, %", list(dict.fromkeys(row for row, _ in rates)),
+            list(dict.fromkeys(column for _, column in rates)),
+            {place: (found.mean, found.deviation) for place, found in rates.items() if found.n})
 
     # Every number.
 
