@@ -260,7 +260,7 @@ class ReportTest(WithRecords):
         self.decode("nl", 60, 2, "greedy", 0.5)
         text = self.report(RECIPE_HERE).text()
         self.assertIn("| cs, 10 | words, lexicon | 90.00 ± 10.00 | 45.00 ± 5.00 | 3 |", text)
-        self.assertIn("| nl, 60 | best label of each frame | 50.00 (n 1) | 25.00 (n 1) | 1 |",
+        self.assertIn("| nl, 60 | best label a frame | 50.00 (n 1) | 25.00 (n 1) | 1 |",
                       text)
         self.assertIn("| nl, 10 | words, lexicon | missing | missing | 0 |", text)
         self.assertIn("* cs, words: order 3, perplexity 12.5 on dev, 9 words of text.", text)

@@ -14,8 +14,8 @@ from results.program import ROOT
 from results.records import locked
 
 FORMS = {
-    "greedy": ("best label of each frame", []),
-    "search": ("search, no language model", ["--beam", 50, "--word-score", 0]),
+    "greedy": ("best label a frame", []),
+    "search": ("search, no model", ["--beam", 50, "--word-score", 0]),
     "word": ("words, lexicon", ["--lm", "{lm}/word.s3l", "--lexicon", "lm"]),
     "char": ("characters, no lexicon", ["--lm", "{lm}/char.s3l"]),
 }
