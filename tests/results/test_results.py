@@ -315,7 +315,7 @@ identify) echo '{"accuracy": 0.75, "mean_accuracy": 0.5, "languages":
     [{"language": "nl", "utterances": 4, "right": 3}]}' ;;
 tune-lm) echo '{"best": {"lm_weight": 1.5, "word_score": -2}}' ;;
 train)
-    case "$*" in *.lr=0.003\\ *) exit 7 ;; *.lr=0.01\\ *) exit 1 ;; *.lr=0.03\\ *) kill -TERM $PPID; exec sleep 60 ;;
+    case "$*" in *.lr=0.01\\ *) exit 7 ;; *.lr=0.03\\ *) exit 1 ;; *.lr=0.1\\ *) kill -TERM $PPID; exec sleep 60 ;;
     esac
     while [ "$1" != -o ]; do shift; done
     mkdir -p "$2" && echo mask >"$2/best.s3m" && echo state >"$2/checkpoint-1.s3c" ;;
@@ -419,7 +419,7 @@ class RunnerTest(WithStub):
         runner, number = self.run_all()
         # The run that was on is ended, and the one after it is not begun.
         self.assertEqual(number, signal.SIGTERM)
-        self.assertEqual(self.rates(), [1e-3, 3e-3])
+        self.assertEqual(self.rates(), [3e-3, 1e-2])
         self.assertEqual([str(error) for error in runner.failed.values()],
                          ["s3r train ended with 1"])
         diverged = list(self.records.by_key.values())[1]
@@ -447,7 +447,7 @@ class RunnerTest(WithStub):
         before = set(self.records.by_key)
         _, number = self.run_all(lang="+".join(RECIPE_HERE["lid_languages"]))
         self.assertEqual((number, self.said[0]), (0, "begins: 13 languages 10m lid pretrained "
-                                                  "method=head optimizer.lr=0.001 seed=2"))
+                                                  "method=head optimizer.lr=0.003 seed=2"))
         added = [self.records.by_key[key] for key in set(self.records.by_key) - before]
         self.assertEqual(sorted(one["settings"]["seed"] for one in added), [2, 3])
         self.assertEqual(added[0]["test"], {"error": {"rate": 0.25}, "mean_error": {"rate": 0.5}})
