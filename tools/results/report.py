@@ -380,7 +380,7 @@ METHOD_TEXT = """
   seed {tuning_seed}: {runs} runs a method. The point with the lowest mean dev CER is taken for all
   other runs, of other languages, of one hour and of phones too. (Rates were moved
   after a look at dev where the best was at an end: down for random init, which had one more run,
-  Dutch at 5e-4 with a dev CER of 96.9; up for weights, which had 1e-4, and for the
+  Dutch at 5e-4 with a dev CER of 96.9; up for weights, which had 1e-4 and 2e-4, and for the
   head alone, which had 1e-3, and with it for the fixed mask.) Sizes (part removed, width,
   rank) are not tuned; the sparsity has a table of its own.
 * **Scores.** `s3r eval` over the whole of dev and of test, in fp32. Everything is chosen on dev;

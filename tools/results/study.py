@@ -86,7 +86,7 @@ METHODS = [
     Method("bias", "biases and norms", {"method": "bias"},
            rates(1e-3, 3e-3, 1e-2, 3e-2)),
     Method("weights", "weights", {"method": "weights"},
-           rates(2e-4, 5e-4, 1e-3, 2e-3)),
+           rates(5e-4, 1e-3, 2e-3, 4e-3)),
     Method("adapter", "adapters",
            {"method": "adapter", "adapter.kind": "zero", "adapter.width": 64},
            rates(3e-4, 1e-3, 3e-3, 1e-2)),
