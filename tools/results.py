@@ -88,11 +88,17 @@ def do_list(options, recipe):
         "the time of the runs that were made")
 
 
-def check_backbone(program, folder, recipe):
-    found = program.json("inspect", folder)["hash"]
+def open_study(options, recipe):
+    """(Program, Records, Corpus) of a verb that needs the recipe's backbone."""
+    program = Program(options.s3r)
+    found = program.json("inspect", options.backbone)["hash"]
     if found != recipe["backbone"]:
-        raise SystemExit(f"{folder}: the recipe's backbone has the hash "
+        raise SystemExit(f"{options.backbone}: the recipe's backbone has the hash "
                          f"{recipe['backbone'] or '(none chosen)'}, this one {found}")
+    records = Records(options.records)
+    corpus = Corpus(program, options.work, recipe)
+    corpus.check()
+    return program, records, corpus
 
 
 def decoding_records(options):
@@ -100,11 +106,7 @@ def decoding_records(options):
 
 
 def do_lm(options, recipe):
-    program = Program(options.s3r)
-    check_backbone(program, options.backbone, recipe)
-    runs = Records(options.records)
-    corpus = Corpus(program, options.work, recipe)
-    corpus.check()
+    program, runs, corpus = open_study(options, recipe)
     absent = LanguageModels(program, corpus, options.backbone, say).measure_all(
         Study(recipe, runs.dev_rate), runs, decoding_records(options))
     if absent:
@@ -112,11 +114,7 @@ def do_lm(options, recipe):
 
 
 def do_run(options, recipe):
-    program = Program(options.s3r)
-    check_backbone(program, options.backbone, recipe)
-    records = Records(options.records)
-    corpus = Corpus(program, options.work, recipe)
-    corpus.check()
+    program, records, corpus = open_study(options, recipe)
     runner = Runner(program, corpus, records, recipe, options.backbone, say)
     deadline = time.monotonic() + 3600 * options.hours
     number = runner.run_all(options.jobs, deadline, options.only)

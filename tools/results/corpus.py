@@ -68,12 +68,16 @@ class Corpus:
         for minutes in self._minutes(lang):
             self.program.output("data", "split", folder / "train.jsonl", "--minutes", minutes,
                                 *seed, "-o", folder / f"train-{minutes}.jsonl")
-        dev, short = folder / "dev.jsonl", folder / "dev-short.jsonl"
-        if duration_s(dev) > 60 * self.recipe["dev_minutes"]:
-            self.program.output("data", "split", dev, "--minutes", self.recipe["dev_minutes"],
-                                *seed, "-o", short)
+        self._at_most(folder / "dev.jsonl", self.recipe["dev_minutes"],
+                      folder / "dev-short.jsonl")
+
+    def _at_most(self, whole, minutes, out):
+        """Writes a draw of so many minutes, or all of a manifest that is no longer."""
+        if duration_s(whole) > 60 * minutes:
+            self.program.output("data", "split", whole, "--minutes", minutes, "--seed",
+                                self.recipe["split_seed"], "-o", out)
         else:
-            shutil.copyfile(dev, short)
+            shutil.copyfile(whole, out)
 
     def _vocabulary(self, lang, unit, say):
         folder = self.work / "sets" / f"{lang}-{unit}"
@@ -107,13 +111,10 @@ class Corpus:
             lines = []
             for lang in self.recipe["lid_languages"]:
                 drawn = part / "drawn.jsonl"
-                whole = self.work / "data" / lang / f"{split}.jsonl"
-                if duration_s(whole) > 60 * minutes[split]:
-                    self.program.output("data", "split", whole, "--minutes", minutes[split],
-                                        "--seed", self.recipe["split_seed"], "-o", drawn)
-                    whole = drawn
-                lines.append(whole.read_text(encoding="utf-8"))
-                drawn.unlink(missing_ok=True)
+                self._at_most(self.work / "data" / lang / f"{split}.jsonl", minutes[split],
+                              drawn)
+                lines.append(drawn.read_text(encoding="utf-8"))
+                drawn.unlink()
             name = f"train-{minutes['train']}" if split == "train" else split
             (part / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
         # All of dev is listened to during training.

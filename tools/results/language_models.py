@@ -57,14 +57,14 @@ class LanguageModels:
                 if not made or made.get("diverged") or not mask.exists():
                     absent += 1
                     continue
-                for form in FORMS:
-                    if key_of(run, form) in records.by_key:
-                        continue
+                forms = [form for form in FORMS if key_of(run, form) not in records.by_key]
+                folder = self._models(run, lang) if forms else None
+                for form in forms:
                     self.say(f"{lang} {minutes}m seed {seed}: {FORMS[form][0]}")
                     records.add({"key": key_of(run, form), "run": run.key(), "lang": lang,
                                  "minutes": minutes, "seed": seed, "form": form,
                                  "options": options_of(form), "program": self.version,
-                                 **self._measure(run, mask, self._models(run, lang), form)})
+                                 **self._measure(run, mask, folder, form)})
         return absent
 
     def _models(self, run, lang):
