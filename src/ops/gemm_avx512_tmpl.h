@@ -72,27 +72,7 @@ S3R_ALWAYS_INLINE void tile_f32_fixed(size_t rows, size_t vectors, size_t k,
     tile_store(sum, rows, vectors, c, c_stride, mask);
 }
 
-/* acc + the two products of each pair, the odd one first as the hardware does. */
-S3R_ALWAYS_INLINE __m512 dot_pairs(__m512 acc, __m512i x, __m512i y)
-{
 #ifdef S3R_HAS_BF16
-    return _mm512_dpbf16_ps(acc, (__m512bh)x, (__m512bh)y);
-#else
-    const __m512i high = _mm512_set1_epi32((int)0xffff0000u);
-    acc = _mm512_fmadd_ps(_mm512_castsi512_ps(_mm512_and_si512(x, high)),
-                          _mm512_castsi512_ps(_mm512_and_si512(y, high)), acc);
-    return _mm512_fmadd_ps(_mm512_castsi512_ps(_mm512_slli_epi32(x, 16)),
-                           _mm512_castsi512_ps(_mm512_slli_epi32(y, 16)), acc);
-#endif
-}
-
-S3R_ALWAYS_INLINE int load_pair(const uint16_t *x)
-{
-    int pair;
-    __builtin_memcpy(&pair, x, sizeof pair);
-    return pair;
-}
-
 S3R_ALWAYS_INLINE void tile_bf16_fixed(size_t rows, size_t vectors, size_t k,
                                        const uint16_t *a, size_t a_stride,
                                        const uint16_t *panel, float *c, size_t c_stride,
@@ -107,14 +87,76 @@ S3R_ALWAYS_INLINE void tile_bf16_fixed(size_t rows, size_t vectors, size_t k,
             b[v] = _mm512_load_si512(panel + p * S3R_PANEL + 32 * v);
 #pragma GCC unroll 14
         for (size_t i = 0; i < rows; i++) {
-            __m512i x = _mm512_set1_epi32(load_pair(a + i * a_stride + p));
+            int pair;
+            __builtin_memcpy(&pair, a + i * a_stride + p, sizeof pair);
+            __m512i x = _mm512_set1_epi32(pair);
 #pragma GCC unroll 2
             for (size_t v = 0; v < vectors; v++)
-                sum[i * vectors + v] = dot_pairs(sum[i * vectors + v], x, b[v]);
+                sum[i * vectors + v] =
+                    _mm512_dpbf16_ps(sum[i * vectors + v], (__m512bh)x, (__m512bh)b[v]);
         }
     }
     tile_store(sum, rows, vectors, c, c_stride, mask);
 }
+#else
+/*
+ * Without products of bf16 its values are fp32 with zeros below. Those of A are spread
+ * out once a tile and block of k, so that the products are those of fp32 but for two
+ * operations a vector of the panel; of a pair the odd one comes first, as the hardware
+ * has it.
+ */
+#define WIDE_STEPS 64u
+#define WIDE_EVEN  ((size_t)TILE_ROWS * WIDE_STEPS / 2) /* behind the odd ones */
+
+S3R_ALWAYS_INLINE void widen_rows(size_t rows, size_t k, const uint16_t *a,
+                                  size_t a_stride, float *wide)
+{
+    for (size_t i = 0; i < rows; i++, a += a_stride, wide += WIDE_STEPS / 2) {
+        for (size_t p = 0; p < k; p += 32) {
+            __mmask16 mask = column_mask((k - p + 1) / 2, 0);
+            __m512i pairs = _mm512_maskz_loadu_epi32(mask, a + p);
+            _mm512_store_si512(wide + p / 2, _mm512_maskz_mov_epi16(0xaaaaaaaau, pairs));
+            _mm512_store_si512(wide + WIDE_EVEN + p / 2, _mm512_slli_epi32(pairs, 16));
+        }
+    }
+}
+
+S3R_ALWAYS_INLINE void add_products(__m512 *sum, size_t rows, size_t vectors,
+                                    const float *a, size_t a_stride, const __m512i *b)
+{
+#pragma GCC unroll 14
+    for (size_t i = 0; i < rows; i++) {
+        __m512 x = _mm512_set1_ps(a[i * a_stride]);
+#pragma GCC unroll 2
+        for (size_t v = 0; v < vectors; v++)
+            sum[i * vectors + v] =
+                _mm512_fmadd_ps(x, _mm512_castsi512_ps(b[v]), sum[i * vectors + v]);
+    }
+}
+
+/* a: what widen_rows made. */
+S3R_ALWAYS_INLINE void tile_bf16_fixed(size_t rows, size_t vectors, size_t k,
+                                       const float *a, size_t a_stride,
+                                       const uint16_t *panel, float *c, size_t c_stride,
+                                       const __mmask16 *mask, bool accumulate)
+{
+    __m512 sum[TILE_ROWS * 2];
+    tile_load(sum, rows, vectors, c, c_stride, mask, accumulate);
+    for (size_t p = 0; p < k; p += 2, a++) {
+        const uint16_t *pairs = panel + p * S3R_PANEL;
+        __m512i b[2];
+#pragma GCC unroll 2
+        for (size_t v = 0; v < vectors; v++)
+            b[v] = _mm512_maskz_loadu_epi16(0xaaaaaaaau, pairs + 32 * v);
+        add_products(sum, rows, vectors, a, a_stride, b);
+#pragma GCC unroll 2
+        for (size_t v = 0; v < vectors; v++)
+            b[v] = _mm512_slli_epi32(_mm512_load_si512(pairs + 32 * v), 16);
+        add_products(sum, rows, vectors, a + WIDE_EVEN, a_stride, b);
+    }
+    tile_store(sum, rows, vectors, c, c_stride, mask);
+}
+#endif
 
 /* One case a row count, so that each is unrolled with its sums in registers. */
 #define TILE_CASE(name, R, V)                                                            \
@@ -152,9 +194,15 @@ static void tile_f32(size_t rows, size_t cols, size_t k, const float *a, size_t 
     }
 }
 
-static void tile_bf16(size_t rows, size_t cols, size_t k, const uint16_t *a,
-                      size_t a_stride, const uint16_t *panel, float *c, size_t c_stride,
-                      bool accumulate)
+#ifdef S3R_HAS_BF16
+typedef uint16_t bf16_row; /* what the cases of a tile of bf16 read */
+#else
+typedef float bf16_row;
+#endif
+
+static void run_bf16_cases(size_t rows, size_t cols, size_t k, const bf16_row *a,
+                           size_t a_stride, const uint16_t *panel, float *c,
+                           size_t c_stride, bool accumulate)
 {
     const __mmask16 mask[2] = {column_mask(cols, 0), column_mask(cols, 16)};
     if (cols > 16) {
@@ -166,6 +214,23 @@ static void tile_bf16(size_t rows, size_t cols, size_t k, const uint16_t *a,
             TILE_CASES(tile_bf16_fixed, 1)
         }
     }
+}
+
+static void tile_bf16(size_t rows, size_t cols, size_t k, const uint16_t *a,
+                      size_t a_stride, const uint16_t *panel, float *c, size_t c_stride,
+                      bool accumulate)
+{
+#ifdef S3R_HAS_BF16
+    run_bf16_cases(rows, cols, k, a, a_stride, panel, c, c_stride, accumulate);
+#else
+    for (size_t p = 0; p < k; p += WIDE_STEPS) {
+        _Alignas(64) float wide[2 * WIDE_EVEN];
+        size_t steps = S3R_MIN(k - p, (size_t)WIDE_STEPS);
+        widen_rows(rows, steps, a + p, a_stride, wide);
+        run_bf16_cases(rows, cols, steps, wide, WIDE_STEPS / 2, panel + p * S3R_PANEL, c,
+                       c_stride, accumulate || p > 0);
+    }
+#endif
 }
 
 /* ---- packing ---- */

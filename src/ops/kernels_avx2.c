@@ -54,30 +54,46 @@ S3R_ALWAYS_INLINE void half_f32(size_t rows, size_t k, const float *a, size_t a_
     tile_store(sum, rows, c, c_stride);
 }
 
-/* acc + the two products of each pair of bf16, the odd one first. */
-S3R_ALWAYS_INLINE __m256 dot_pairs(__m256 acc, __m256 odd, __m256 even, __m256i y)
+/* As in gemm_avx512_tmpl.h: rows of A spread out, of each pair the odd one first. */
+#define WIDE_STEPS 64u
+#define WIDE_EVEN  ((size_t)TILE_ROWS * WIDE_STEPS / 2) /* behind the odd ones */
+
+S3R_ALWAYS_INLINE void widen_rows(size_t rows, size_t k, const uint16_t *a,
+                                  size_t a_stride, float *wide)
 {
-    const __m256i high = _mm256_set1_epi32((int)0xffff0000u);
-    acc = _mm256_fmadd_ps(odd, _mm256_castsi256_ps(_mm256_and_si256(y, high)), acc);
-    return _mm256_fmadd_ps(even, _mm256_castsi256_ps(_mm256_slli_epi32(y, 16)), acc);
+    for (size_t i = 0; i < rows; i++, a += a_stride, wide += WIDE_STEPS / 2) {
+        for (size_t p = 0; p < k; p += 2) {
+            wide[p / 2] = s3r_bf16_to_f32(a[p + 1]);
+            wide[WIDE_EVEN + p / 2] = s3r_bf16_to_f32(a[p]);
+        }
+    }
 }
 
-S3R_ALWAYS_INLINE void half_bf16(size_t rows, size_t k, const uint16_t *a,
-                                 size_t a_stride, const uint16_t *panel, float *c,
-                                 size_t c_stride, bool accumulate)
+S3R_ALWAYS_INLINE void add_products(__m256 *sum, size_t rows, const float *a,
+                                    size_t a_stride, __m256i left, __m256i right)
 {
+#pragma GCC unroll 6
+    for (size_t i = 0; i < rows; i++) {
+        __m256 x = _mm256_broadcast_ss(a + i * a_stride);
+        sum[2 * i] = _mm256_fmadd_ps(x, _mm256_castsi256_ps(left), sum[2 * i]);
+        sum[2 * i + 1] = _mm256_fmadd_ps(x, _mm256_castsi256_ps(right), sum[2 * i + 1]);
+    }
+}
+
+/* a: what widen_rows made. */
+S3R_ALWAYS_INLINE void half_bf16(size_t rows, size_t k, const float *a, size_t a_stride,
+                                 const uint16_t *panel, float *c, size_t c_stride,
+                                 bool accumulate)
+{
+    const __m256i high = _mm256_set1_epi32((int)0xffff0000u);
     __m256 sum[TILE_ROWS * 2];
     tile_load(sum, rows, c, c_stride, accumulate);
-    for (size_t p = 0; p < k; p += 2) {
+    for (size_t p = 0; p < k; p += 2, a++) {
         const __m256i *pairs = (const __m256i *)(const void *)(panel + p * S3R_PANEL);
-        __m256i left = _mm256_load_si256(pairs), right = _mm256_load_si256(pairs + 1);
-#pragma GCC unroll 6
-        for (size_t i = 0; i < rows; i++) {
-            __m256 even = _mm256_set1_ps(s3r_bf16_to_f32(a[i * a_stride + p]));
-            __m256 odd = _mm256_set1_ps(s3r_bf16_to_f32(a[i * a_stride + p + 1]));
-            sum[2 * i] = dot_pairs(sum[2 * i], odd, even, left);
-            sum[2 * i + 1] = dot_pairs(sum[2 * i + 1], odd, even, right);
-        }
+        add_products(sum, rows, a, a_stride, _mm256_and_si256(pairs[0], high),
+                     _mm256_and_si256(pairs[1], high));
+        add_products(sum, rows, a + WIDE_EVEN, a_stride, _mm256_slli_epi32(pairs[0], 16),
+                     _mm256_slli_epi32(pairs[1], 16));
     }
     tile_store(sum, rows, c, c_stride);
 }
@@ -114,9 +130,25 @@ static void tile_f32(size_t rows, size_t cols, size_t k, const float *a, size_t 
     RUN_HALVES(half_f32, float, 1)
 }
 
+static void run_bf16_halves(size_t rows, size_t cols, size_t k, const float *a,
+                            size_t a_stride, const uint16_t *panel, float *c,
+                            size_t c_stride, bool accumulate)
+{
+    RUN_HALVES(half_bf16, uint16_t, 2)
+}
+
 static void tile_bf16(size_t rows, size_t cols, size_t k, const uint16_t *a,
                       size_t a_stride, const uint16_t *panel, float *c, size_t c_stride,
-                      bool accumulate){RUN_HALVES(half_bf16, uint16_t, 2)}
+                      bool accumulate)
+{
+    for (size_t p = 0; p < k; p += WIDE_STEPS) {
+        float wide[2 * WIDE_EVEN];
+        size_t steps = S3R_MIN(k - p, (size_t)WIDE_STEPS);
+        widen_rows(rows, steps, a + p, a_stride, wide);
+        run_bf16_halves(rows, cols, steps, wide, WIDE_STEPS / 2, panel + p * S3R_PANEL, c,
+                        c_stride, accumulate || p > 0);
+    }
+}
 
 /* acc + the products of four neighbours, even ones and odd ones apart: in pairs of bytes
  * the hardware's sum would saturate. */
