@@ -24,6 +24,7 @@ enum s3r_cpu_choice {
     S3R_CPU_CHOICE_PORTABLE,
     S3R_CPU_CHOICE_AVX2,
     S3R_CPU_CHOICE_AVX512,
+    S3R_CPU_CHOICE_AVX512VNNI,
     S3R_CPU_CHOICE_AVX512BF16
 };
 extern const char *const s3r_cpu_choice_names[];

@@ -16,8 +16,8 @@ const s3r_verb *const s3r_verbs[] = {
 #undef S3R_VERB
 const size_t s3r_verb_count = sizeof s3r_verbs / sizeof s3r_verbs[0];
 
-const char *const s3r_cpu_choice_names[] = {"auto", "portable", "avx2", "avx512",
-                                            "avx512bf16"};
+const char *const s3r_cpu_choice_names[] = {"auto",   "portable",   "avx2",
+                                            "avx512", "avx512vnni", "avx512bf16"};
 
 const s3r_option s3r_global_option_table[] = {
     {.name = "threads",
@@ -30,7 +30,7 @@ const s3r_option s3r_global_option_table[] = {
     {.name = "cpu",
      .type = S3R_OPTION_ENUM,
      .offset = offsetof(s3r_global_options, cpu),
-     .values = "auto|portable|avx2|avx512|avx512bf16",
+     .values = "auto|portable|avx2|avx512|avx512vnni|avx512bf16",
      .fallback = "auto",
      .environment = "S3R_CPU",
      .help = "Kernels to use; auto is the best that this machine has."},

@@ -322,7 +322,8 @@ class Context:
 
     threads  that compute in a call, the caller included; 0 = one a processor.  Results do
              not depend on it.
-    cpu      "auto", "portable", "avx2", "avx512", "avx512bf16"; None = $S3R_CPU, else auto
+    cpu      "auto", "portable", "avx2", "avx512", "avx512vnni", "avx512bf16";
+             None = $S3R_CPU, else auto
 
     A context of the library serves one call at a time, so this is a set of them, one for
     each call that runs at the moment: any thread may use it at any time, and several calls

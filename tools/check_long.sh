@@ -14,10 +14,11 @@ for preset in release asan tsan clang debug; do
 done
 
 cpu_flags=$(grep -m 1 '^flags' /proc/cpuinfo || true)
-for level in portable avx2 avx512 avx512bf16; do
+for level in portable avx2 avx512 avx512vnni avx512bf16; do
     case $level in
     avx2) needs=avx2 ;;
     avx512) needs=avx512bw ;;
+    avx512vnni) needs=avx512_vnni ;;
     avx512bf16) needs=avx512_bf16 ;;
     *) needs= ;;
     esac

@@ -40,7 +40,7 @@ typedef enum number_kind { KIND_FP32, KIND_BF16, KIND_INT8, KINDS } number_kind;
 static const char *const kind_name[KINDS] = {"fp32", "bf16", "int8"};
 /* Which processors have instructions for it, and multiply-adds of 64 bytes. */
 static const s3r_cpu_level kind_level[KINDS] = {S3R_CPU_AVX2, S3R_CPU_AVX512BF16,
-                                                S3R_CPU_AVX512BF16};
+                                                S3R_CPU_AVX512VNNI};
 static const double kind_lanes[KINDS] = {16, 32, 64};
 static const size_t kind_bytes[KINDS] = {4, 2, 1};
 
@@ -96,7 +96,6 @@ __attribute__((target("avx512bf16,avx512f"))) static float chains_avx512bf16(voi
     return _mm512_cvtss_f32(sum[0]);
 }
 
-/* The level is that of bf16; processors that have bf16 have these. */
 __attribute__((target("avx512vnni,avx512f"))) static float chains_avx512vnni(void)
 {
     __m512i sum[CHAINS], x = _mm512_set1_epi8(1);

@@ -18,9 +18,9 @@ typedef struct s3r_context_options {
     size_t struct_size;    /* sizeof(s3r_context_options), set by _init */
     size_t thread_count;   /* threads that compute, the caller included; 0 = one a
                               processor. Results do not depend on it. */
-    const char *cpu_level; /* "auto", "portable", "avx2", "avx512", "avx512bf16";
-                              NULL = the environment's S3R_CPU, else auto. A level
-                              forces older kernels, for tests. */
+    const char *cpu_level; /* "auto", "portable", "avx2", "avx512", "avx512vnni",
+                              "avx512bf16"; NULL = the environment's S3R_CPU, else auto. A
+                              level forces older kernels, for tests. */
 } s3r_context_options;
 
 /* Sets the defaults above. */

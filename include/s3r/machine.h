@@ -13,8 +13,8 @@
 extern "C" {
 #endif
 
-/* The best CPU level of this machine: "portable", "avx2", "avx512" or "avx512bf16".
- * Thread-safe. */
+/* The best CPU level of this machine: "portable", "avx2", "avx512", "avx512vnni" or
+ * "avx512bf16". Thread-safe. */
 S3R_API const char *s3r_machine_cpu_level(void);
 
 /* Processors that this process may use; at least 1.  Thread-safe. */

@@ -15,10 +15,11 @@ static s3r_status choose_level(const char *name, s3r_cpu_level *level, s3r_error
 {
     s3r_cpu_level best = s3r_cpu_detect();
     if (!s3r_cpu_level_from_name(name ? name : "auto", level))
-        return s3r_fail(err, S3R_ERR_USAGE,
-                        "CPU level: expected auto, portable, avx2, avx512 or avx512bf16, "
-                        "found \"%s\"",
-                        name);
+        return s3r_fail(
+            err, S3R_ERR_USAGE,
+            "CPU level: expected auto, portable, avx2, avx512, avx512vnni or avx512bf16, "
+            "found \"%s\"",
+            name);
     if (*level > best)
         return s3r_fail(err, S3R_ERR_USAGE,
                         "CPU level %s: this machine has only up to %s",

@@ -7,7 +7,7 @@
 #include <string.h>
 
 static const char *const level_names[S3R_CPU_LEVEL_COUNT] = {"portable", "avx2", "avx512",
-                                                             "avx512bf16"};
+                                                             "avx512vnni", "avx512bf16"};
 
 s3r_cpu_level s3r_cpu_detect(void)
 {
@@ -18,8 +18,10 @@ s3r_cpu_level s3r_cpu_detect(void)
     if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
         !__builtin_cpu_supports("avx512vl") || !__builtin_cpu_supports("avx512dq"))
         return S3R_CPU_AVX2;
-    if (!__builtin_cpu_supports("avx512bf16") || !__builtin_cpu_supports("avx512vnni"))
+    if (!__builtin_cpu_supports("avx512vnni"))
         return S3R_CPU_AVX512;
+    if (!__builtin_cpu_supports("avx512bf16"))
+        return S3R_CPU_AVX512VNNI;
     return S3R_CPU_AVX512BF16;
 #else
     return S3R_CPU_PORTABLE;

@@ -10,6 +10,7 @@ extern const s3r_kernels s3r_kernels_portable;
 #if defined(__x86_64__)
 extern const s3r_kernels s3r_kernels_avx2;
 extern const s3r_kernels s3r_kernels_avx512;
+extern const s3r_kernels s3r_kernels_avx512vnni;
 extern const s3r_kernels s3r_kernels_avx512bf16;
 #endif
 

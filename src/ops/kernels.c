@@ -11,6 +11,8 @@ const s3r_kernels *s3r_kernels_get(s3r_cpu_level level)
     switch (level) {
     case S3R_CPU_AVX512BF16:
         return &s3r_kernels_avx512bf16;
+    case S3R_CPU_AVX512VNNI:
+        return &s3r_kernels_avx512vnni;
     case S3R_CPU_AVX512:
         return &s3r_kernels_avx512;
     case S3R_CPU_AVX2:

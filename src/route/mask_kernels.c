@@ -64,6 +64,7 @@ const s3r_mask_kernels *s3r_mask_kernels_get(s3r_cpu_level level)
 #if defined(__x86_64__)
     switch (level) {
     case S3R_CPU_AVX512BF16:
+    case S3R_CPU_AVX512VNNI:
     case S3R_CPU_AVX512:
         return &s3r_mask_kernels_avx512;
     case S3R_CPU_AVX2:

@@ -5,7 +5,7 @@
 unset S3R_CPU
 
 expect 0 doctor
-stdout_has '^CPU level +(portable|avx2|avx512|avx512bf16)$'
+stdout_has '^CPU level +(portable|avx2|avx512|avx512vnni|avx512bf16)$'
 stdout_has '^jansson +[0-9]'
 stdout_has '^check +CPU level: ok$'
 stderr_is ""
