@@ -177,12 +177,13 @@ class Judge:
 
     def _c14(self):
         evidence, verdicts = [], []
+        curves = [self.study.table[f"sparsity-{minutes}"] for minutes in (10, 60)]
+        columns = [value for value in curves[0].columns if value in curves[1].columns]
         for lang in self.study.recipe["study_languages"]:
             best = []
-            for minutes in (10, 60):
-                table = self.study.table[f"sparsity-{minutes}"]
-                chosen = self._best_on_dev(table, [(lang, column) for column in table.columns])
-                best.append(None if chosen is None else float(table.columns[chosen]))
+            for table in curves:
+                chosen = self._best_on_dev(table, [(lang, column) for column in columns])
+                best.append(None if chosen is None else float(columns[chosen]))
             if None in best:
                 verdicts.append(MISSING)
                 evidence.append(f"{lang}: {MISSING}.")
@@ -193,6 +194,6 @@ class Judge:
         evidence.append("Larger models: not measured, there is one backbone.")
         return Claim("C14", "More data bears a higher sparsity; larger models want a lower one.",
                      "The sparsity with the lowest mean dev CER is higher with one hour than with "
-                     "ten minutes, in both languages. Neighbours on the curve differ little, so "
-                     "this rule is weak.", together(verdicts), evidence)
+                     "ten minutes, in both languages, of those that both curves have. Neighbours "
+                     "on the curve differ little, so this rule is weak.", together(verdicts), evidence)
 

@@ -26,7 +26,8 @@ RECIPE = {
     "tuning_languages": ["nl", "es"],
     # Of the sparsity curve, modules, blocks and phones: the largest test sets.
     "study_languages": ["cs", "nl"],
-    "sparsities": [0.02, 0.04, 0.06, 0.08, 0.1, 0.14, 0.2, 0.3, 0.5],
+    "sparsities": {"10": [0.02, 0.04, 0.06, 0.08, 0.1, 0.14, 0.2, 0.3, 0.5],
+                   "60": [0.02, 0.06, 0.1, 0.2, 0.3, 0.5]},
     "module_sparsities": [0.1, 0.3],
     # Groups of two of the backbone's eight blocks.
     "block_groups": ["0-1", "2-3", "4-5", "6-7"],
@@ -280,8 +281,9 @@ class Study:
 
     def _sparsity(self, minutes):
         languages = self.recipe["study_languages"]
+        values = self.recipe["sparsities"][str(minutes)]
         table = Table(f"sparsity-{minutes}", f"Sparsity, {minutes} minutes", "language",
-                      languages, [f"{value:g}" for value in self.recipe["sparsities"]])
+                      languages, [f"{value:g}" for value in values])
         return self._fill(table, lambda lang, value, seed: self._ori(
             lang, seed, minutes, mask__sparsity=float(value)))
 
