@@ -1,12 +1,14 @@
 /*
  * Contexts: levels, threads, wrong options, faults; two contexts on one model at once.
  */
+#define _POSIX_C_SOURCE 200809L
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -39,15 +41,31 @@ static void test_every_level_of_this_machine(void **state)
     }
 }
 
+static void expect_level(const char *expected)
+{
+    s3r_context *context;
+    assert_int_equal(s3r_context_create(&context, NULL, NULL), S3R_OK);
+    assert_string_equal(s3r_context_cpu_level(context), expected);
+    assert_true(s3r_context_threads(context) >= 1);
+    s3r_context_destroy(context);
+}
+
+/* The best level, or what the environment says; that of the whole run is given back. */
 static void test_defaults(void **state)
 {
     (void)state;
-    s3r_context *context;
-    assert_int_equal(s3r_context_create(&context, NULL, NULL), S3R_OK);
-    assert_string_equal(s3r_context_cpu_level(context),
-                        s3r_cpu_level_name(s3r_cpu_detect()));
-    assert_true(s3r_context_threads(context) >= 1);
-    s3r_context_destroy(context);
+    const char *outer = getenv("S3R_CPU");
+    char kept[32] = "";
+    if (outer)
+        snprintf(kept, sizeof kept, "%s", outer);
+    assert_int_equal(unsetenv("S3R_CPU"), 0);
+    expect_level(s3r_cpu_level_name(s3r_cpu_detect()));
+    assert_int_equal(setenv("S3R_CPU", "portable", 1), 0);
+    expect_level("portable");
+    if (outer)
+        assert_int_equal(setenv("S3R_CPU", kept, 1), 0);
+    else
+        assert_int_equal(unsetenv("S3R_CPU"), 0);
     s3r_context_destroy(NULL);
 }
 
