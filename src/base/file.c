@@ -147,7 +147,7 @@ struct s3r_file_writer {
     int fd;
     bool has_failed;
     char *path;
-    char *temporary_path;
+    char *temporary_path; /* NULL: what stands at the path is written to as it is */
     size_t buffered;
     unsigned char buffer[1 << 16];
 };
@@ -161,32 +161,62 @@ static void writer_destroy(s3r_file_writer *writer)
     s3r_free(writer);
 }
 
-s3r_status s3r_file_writer_open(s3r_file_writer **out, const char *path, s3r_error *err)
+/* A device or a pipe must stay what it is, and a link must lead to the new file. */
+static s3r_status find_target(s3r_file_writer *writer, const char *path,
+                              bool *is_replaced, s3r_error *err)
+{
+    struct stat info;
+    *is_replaced = true;
+    if (stat(path, &info) != 0) {
+        if (lstat(path, &info) == 0)
+            return s3r_fail(err, S3R_ERR_RUNTIME,
+                            "%s: expected a file, found a link to nothing", path);
+    } else if (S_ISDIR(info.st_mode)) {
+        return s3r_fail(err, S3R_ERR_RUNTIME, "%s: expected a file, found a folder",
+                        path);
+    } else if (!S_ISREG(info.st_mode)) {
+        *is_replaced = false;
+    } else if (lstat(path, &info) == 0 && S_ISLNK(info.st_mode)) {
+        return s3r_path_absolute(&writer->path, path, err);
+    }
+    writer->path = s3r_strdup(path);
+    return writer->path ? S3R_OK : s3r_fail_memory(err, "a path", strlen(path));
+}
+
+static s3r_status open_target(s3r_file_writer *writer, const char *path, s3r_error *err)
 {
     static atomic_uint serial;
-    size_t temporary_bytes = strlen(path) + 48;
+    bool is_replaced;
+    S3R_TRY(find_target(writer, path, &is_replaced, err));
+    if (is_replaced) {
+        size_t bytes = strlen(writer->path) + 48;
+        writer->temporary_path = s3r_alloc(bytes, 1);
+        if (!writer->temporary_path)
+            return s3r_fail_memory(err, "a path", bytes);
+        snprintf(writer->temporary_path, bytes, "%s.tmp-%ld-%u", writer->path,
+                 (long)getpid(), atomic_fetch_add(&serial, 1));
+    }
+    writer->fd = is_replaced ? open(writer->temporary_path,
+                                    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666)
+                             : open(path, O_WRONLY | O_CLOEXEC);
+    if (writer->fd < 0)
+        return s3r_fail(err, S3R_ERR_RUNTIME, "%s: cannot create: %s", path,
+                        strerror(errno));
+    return S3R_OK;
+}
+
+s3r_status s3r_file_writer_open(s3r_file_writer **out, const char *path, s3r_error *err)
+{
     s3r_file_writer *writer = s3r_alloc(1, sizeof *writer);
     if (!writer)
         return s3r_fail_memory(err, "a file writer", sizeof *writer);
     writer->fd = -1;
-    writer->path = s3r_strdup(path);
-    writer->temporary_path = s3r_alloc(temporary_bytes, 1);
-    if (!writer->path || !writer->temporary_path) {
+    s3r_status status = open_target(writer, path, err);
+    if (status == S3R_OK)
+        *out = writer;
+    else
         writer_destroy(writer);
-        return s3r_fail_memory(err, "a path", temporary_bytes);
-    }
-    snprintf(writer->temporary_path, temporary_bytes, "%s.tmp-%ld-%u", path,
-             (long)getpid(), atomic_fetch_add(&serial, 1));
-    writer->fd =
-        open(writer->temporary_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (writer->fd < 0) {
-        s3r_status status = s3r_fail(err, S3R_ERR_RUNTIME, "%s: cannot create: %s", path,
-                                     strerror(errno));
-        writer_destroy(writer);
-        return status;
-    }
-    *out = writer;
-    return S3R_OK;
+    return status;
 }
 
 static s3r_status write_fully(s3r_file_writer *writer, const unsigned char *bytes,
@@ -254,14 +284,17 @@ s3r_status s3r_file_writer_commit(s3r_file_writer *writer, s3r_error *err)
     if (status == S3R_OK && (fsync(writer->fd) != 0 && errno != EINVAL))
         status = s3r_fail(err, S3R_ERR_RUNTIME, "%s: cannot sync: %s", writer->path,
                           strerror(errno));
-    if (status == S3R_OK && rename(writer->temporary_path, writer->path) != 0)
-        status = s3r_fail(err, S3R_ERR_RUNTIME, "%s: cannot rename: %s", writer->path,
-                          strerror(errno));
+    if (status == S3R_OK && writer->temporary_path) {
+        if (rename(writer->temporary_path, writer->path) == 0)
+            sync_parent_folder(writer->path);
+        else
+            status = s3r_fail(err, S3R_ERR_RUNTIME, "%s: cannot rename: %s", writer->path,
+                              strerror(errno));
+    }
     if (status == S3R_OK)
-        sync_parent_folder(writer->path);
+        writer_destroy(writer);
     else
-        (void)unlink(writer->temporary_path);
-    writer_destroy(writer);
+        s3r_file_writer_abort(writer);
     return status;
 }
 
@@ -269,7 +302,8 @@ void s3r_file_writer_abort(s3r_file_writer *writer)
 {
     if (!writer)
         return;
-    (void)unlink(writer->temporary_path);
+    if (writer->temporary_path)
+        (void)unlink(writer->temporary_path);
     writer_destroy(writer);
 }
 

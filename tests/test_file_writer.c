@@ -1,0 +1,112 @@
+/*
+ * What a file writer leaves behind: the old file or the new one; links, devices and pipes
+ * stay what they are.
+ */
+#define _POSIX_C_SOURCE 200809L
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "support_alloc_faults.h"
+#include "support_api.h"
+#include "support_files.h"
+
+static s3r_error err;
+
+static void expect_content(const char *path, const char *content)
+{
+    char bytes[64];
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    size_t size = fread(bytes, 1, sizeof bytes, file);
+    fclose(file);
+    assert_int_equal(size, strlen(content));
+    assert_memory_equal(bytes, content, size);
+}
+
+static void test_replaces_or_leaves(void **state)
+{
+    (void)state;
+    const char *path = test_path(test_folder(), "file");
+    s3r_file_writer *writer;
+    assert_int_equal(s3r_file_write_all(path, "old", 3, &err), S3R_OK);
+    expect_content(path, "old");
+    assert_int_equal(s3r_file_writer_open(&writer, path, &err), S3R_OK);
+    assert_int_equal(s3r_file_writer_write(writer, "new", 3, &err), S3R_OK);
+    s3r_file_writer_abort(writer);
+    expect_content(path, "old");
+    assert_int_equal(s3r_file_write_all(path, "new", 3, &err), S3R_OK);
+    expect_content(path, "new");
+}
+
+static void test_link_leads_to_the_file(void **state)
+{
+    (void)state;
+    const char *folder = test_folder(), *file = test_path(folder, "file"),
+               *link = test_path(folder, "link"), *loose = test_path(folder, "loose");
+    struct stat info;
+    test_write_file(file, "old", 3);
+    assert_int_equal(symlink("file", link), 0);
+    assert_int_equal(s3r_file_write_all(link, "new", 3, &err), S3R_OK);
+    expect_content(file, "new");
+    assert_int_equal(lstat(link, &info), 0);
+    assert_true(S_ISLNK(info.st_mode));
+    assert_int_equal(symlink("nothing", loose), 0);
+    test_expect_failure(s3r_file_write_all(loose, "new", 3, &err), &err, S3R_ERR_RUNTIME,
+                        "loose: expected a file, found a link to nothing");
+}
+
+static void test_special_files_stay(void **state)
+{
+    (void)state;
+    const char *folder = test_folder(), *pipe = test_path(folder, "pipe");
+    char bytes[8];
+    struct stat info;
+    assert_int_equal(mkfifo(pipe, 0600), 0);
+    int fd = open(pipe, O_RDONLY | O_NONBLOCK);
+    assert_true(fd >= 0);
+    assert_int_equal(s3r_file_write_all(pipe, "through", 7, &err), S3R_OK);
+    assert_int_equal(read(fd, bytes, sizeof bytes), 7);
+    assert_memory_equal(bytes, "through", 7);
+    close(fd);
+    assert_int_equal(lstat(pipe, &info), 0);
+    assert_true(S_ISFIFO(info.st_mode));
+    assert_int_equal(s3r_file_write_all("/dev/null", "gone", 4, &err), S3R_OK);
+    assert_int_equal(lstat("/dev/null", &info), 0);
+    assert_true(S_ISCHR(info.st_mode));
+    test_expect_failure(s3r_file_write_all(folder, "x", 1, &err), &err, S3R_ERR_RUNTIME,
+                        ": expected a file, found a folder");
+}
+
+static s3r_status attempt_write(void *path, s3r_error *error)
+{
+    return s3r_file_write_all(path, "bytes", 5, error);
+}
+
+static void test_allocation_failures_are_survived(void **state)
+{
+    (void)state;
+    char path[512];
+    snprintf(path, sizeof path, "%s", test_path(test_folder(), "file"));
+    test_survives_alloc_faults(attempt_write, path);
+    expect_content(path, "bytes");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_replaces_or_leaves),
+        cmocka_unit_test(test_link_leads_to_the_file),
+        cmocka_unit_test(test_special_files_stay),
+        cmocka_unit_test(test_allocation_failures_are_survived),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
