@@ -173,12 +173,10 @@ static s3r_status run_router(const s3r_session *session, const s3r_path_list *pa
     s3r_router_request *requests = calloc(paths->count, sizeof *requests);
     if (!requests)
         return s3r_cli_fail(err, S3R_ERR_RESOURCE, "no memory for the requests");
-    for (size_t i = 0; i < paths->count; i++) {
-        const char *own = paths->masks ? paths->masks[i] : NULL;
+    for (size_t i = 0; i < paths->count; i++)
         requests[i] = (s3r_router_request){.path = paths->items[i],
-                                           .masks = own ? own : session->several,
+                                           .masks = paths->masks[i],
                                            .by_segment = r->job->is_by_segment};
-    }
     s3r_status status = s3r_router_transcribe(session->router, session->context, requests,
                                               paths->count, options, on_result, r, err);
     free(requests);
@@ -237,10 +235,11 @@ void s3r_audio_verb_identify(s3r_identify_options *out,
 static s3r_status note_bad_masks(const s3r_session *session, s3r_status status,
                                  s3r_error *err)
 {
-    if (status != S3R_OK || session->bad_masks == 0)
+    size_t bad = session->choices.bad;
+    if (status != S3R_OK || bad == 0)
         return status;
-    return s3r_cli_fail(err, S3R_ERR_PARTIAL, "%zu mask%s could not be used",
-                        session->bad_masks, session->bad_masks > 1 ? "s" : "");
+    return s3r_cli_fail(err, S3R_ERR_PARTIAL, "%zu mask%s could not be used", bad,
+                        bad > 1 ? "s" : "");
 }
 
 s3r_status s3r_audio_run(const s3r_command *command, const s3r_session *session,

@@ -99,7 +99,9 @@ static void print_expected(const json_t *object, int measure)
         least = fmin(least, json_number_value(value));
         most = fmax(most, json_number_value(value));
     }
-    if (most - least < 5e-5)
+    if (least > most)
+        printf("\nindependent masks of these sparsities: -\n");
+    else if (most - least < 5e-5)
         printf("\nindependent masks of these sparsities: %.4f\n", most);
     else
         printf("\nindependent masks of these sparsities: %.4f to %.4f\n", least, most);

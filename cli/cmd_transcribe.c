@@ -2,6 +2,7 @@
  * s3r transcribe: audio files in; a line of text a file out, or subtitles and word times.
  */
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "audio_run.h"
@@ -77,6 +78,25 @@ static s3r_status run_stream(const s3r_command *command, s3r_error *err)
     return status;
 }
 
+/* The masks of each path, as its request has them. */
+static s3r_status resolve_masks(s3r_session *session, s3r_path_list *paths,
+                                bool is_by_segment, s3r_error *err)
+{
+    s3r_status status = S3R_OK;
+    if (!paths->masks)
+        paths->masks = calloc(paths->count, sizeof *paths->masks);
+    if (!paths->masks)
+        return s3r_cli_fail(err, S3R_ERR_RESOURCE, "no memory for the masks");
+    for (size_t i = 0; status == S3R_OK && i < paths->count; i++) {
+        if (paths->masks[i])
+            status = s3r_mask_choices_resolve(&session->choices, paths->masks[i],
+                                              is_by_segment, &paths->masks[i], err);
+        else
+            paths->masks[i] = session->several;
+    }
+    return status;
+}
+
 static s3r_status run_transcribe(const s3r_command *command, s3r_error *err)
 {
     const transcribe_options *options = command->options;
@@ -97,11 +117,15 @@ static s3r_status run_transcribe(const s3r_command *command, s3r_error *err)
     if (status == S3R_OK && options->audio.masks)
         status = s3r_path_list_part_masks(&paths, command, err);
     session_options.allows_several = true;
-    session_options.is_by_file = paths.masks != NULL || options->is_by_segment;
+    session_options.is_by_file = paths.masks != NULL;
+    session_options.is_by_segment = options->is_by_segment;
     if (status == S3R_OK)
         status = s3r_session_open(&session, command, &session_options, err);
+    if (status == S3R_OK && session.several)
+        status = resolve_masks(&session, &paths, options->is_by_segment, err);
     if (status == S3R_OK)
         status = s3r_transcript_output_set(&output, &options->transcript, paths.items,
+                                           options->is_by_segment ? NULL : paths.masks,
                                            paths.count, options->audio.files_from,
                                            session.several != NULL, err);
     s3r_audio_job job = {

@@ -139,7 +139,7 @@ s3r_status s3r_path_list_part_masks(s3r_path_list *list, const s3r_command *comm
         *tab = '\0';
         list->masks[i] = tab + 1;
     }
-    return S3R_OK;
+    return check(list, command, err); /* now that paths are paths */
 }
 
 void s3r_path_list_release(s3r_path_list *list)

@@ -8,10 +8,11 @@
 
 typedef struct s3r_path_list {
     const char **items;
-    size_t count;       /* at least 1 */
-    char *text;         /* of the list file, cut into lines; NULL without one */
-    const char **masks; /* [count] what a line of the list has behind its last tab, NULL
-                           where there is none; NULL when no line has one */
+    size_t count; /* at least 1 */
+    char *text;   /* of the list file, cut into lines; NULL without one */
+    const char *
+        *masks; /* [count] of each path; first what a line of the list has behind its
+                   last tab, NULL where there is none; NULL when no line has one */
 } s3r_path_list;
 
 /*

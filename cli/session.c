@@ -3,7 +3,6 @@
  */
 #include "session.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 s3r_status s3r_session_find_model(const s3r_command *command, const char *name,
@@ -23,62 +22,12 @@ static bool is_several(const char *names)
            strcmp(names, "auto") == 0 || strncmp(names, "auto:", 5) == 0;
 }
 
-/* Adds a name to a list with commas; false without memory. */
-static bool add_name(char **list, const char *name)
-{
-    size_t used = strlen(*list);
-    char *longer = realloc(*list, used + strlen(name) + 2);
-    if (!longer)
-        return false;
-    *list = longer;
-    if (used > 0 && longer[used - 1] != ':')
-        longer[used++] = ',';
-    strcpy(longer + used, name);
-    return true;
-}
-
-static char *copy_text(const char *text)
-{
-    char *copy = malloc(strlen(text) + 1);
-    return copy ? strcpy(copy, text) : NULL;
-}
-
-/* The masks with a vocabulary that can be opened, as a list behind `prefix`; what cannot
- * be opened is named once, here, and not for every file. */
-static s3r_status list_masks(s3r_session *session, const s3r_command *command,
-                             const char *folder, const char *prefix, s3r_error *err)
-{
-    s3r_router_mask mask;
-    s3r_error reason;
-    const s3r_model *model;
-    size_t good = 0;
-    bool has_memory = (session->several = copy_text(prefix)) != NULL;
-    for (size_t i = 0; has_memory && s3r_router_get_mask(session->router, i, &mask);
-         i++) {
-        if (mask.task && strcmp(mask.task, "ctc") != 0)
-            continue;
-        if (s3r_router_get_model(session->router, session->context, mask.name, &model,
-                                 &reason) == S3R_OK) {
-            has_memory = add_name(&session->several, mask.name);
-            good++;
-            continue;
-        }
-        s3r_print_error(command->terminal, "%s", reason.message);
-        session->bad_masks++;
-    }
-    if (!has_memory)
-        return s3r_cli_fail(err, S3R_ERR_RESOURCE, "no memory for a list of masks");
-    if (good == 0)
-        return s3r_cli_fail(err, S3R_ERR_MODEL,
-                            "%s: expected masks with a vocabulary, found none", folder);
-    return S3R_OK;
-}
-
 static s3r_status open_masks(s3r_session *session, const s3r_command *command,
                              const s3r_session_options *options, s3r_error *err)
 {
     const char *names = options->language ? options->language : "auto";
-    bool wants_several = options->is_by_file || is_several(names);
+    bool wants_several =
+        options->is_by_file || options->is_by_segment || is_several(names);
     if (wants_several && !options->allows_several)
         return s3r_cli_fail(err, S3R_ERR_USAGE,
                             "--masks: expected --language with the name of one mask, "
@@ -90,16 +39,15 @@ static s3r_status open_masks(s3r_session *session, const s3r_command *command,
         s3r_router_open(&session->router, session->opened, options->masks, err);
     if (status != S3R_OK)
         return status;
-    if (strcmp(names, "all") == 0)
-        return list_masks(session, command, options->masks, "", err);
-    if (strcmp(names, "auto") == 0)
-        return list_masks(session, command, options->masks, "auto:", err);
     if (!wants_several)
         return s3r_router_get_model(session->router, session->context, names,
                                     &session->model, err);
-    session->several = copy_text(names);
-    return session->several ? S3R_OK
-                            : s3r_cli_fail(err, S3R_ERR_RESOURCE, "no memory for a name");
+    status = s3r_mask_choices_init(&session->choices, session->router, session->context,
+                                   command->terminal, err);
+    if (status != S3R_OK)
+        return status;
+    return s3r_mask_choices_resolve(&session->choices, names, options->is_by_segment,
+                                    &session->several, err);
 }
 
 s3r_status s3r_session_open(s3r_session *session, const s3r_command *command,
@@ -150,7 +98,7 @@ s3r_status s3r_session_open_context(s3r_session *session, const s3r_command *com
 
 void s3r_session_close(s3r_session *session)
 {
-    free(session->several);
+    s3r_mask_choices_release(&session->choices);
     s3r_router_close(session->router);
     s3r_model_close(session->opened);
     s3r_context_destroy(session->context);

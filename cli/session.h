@@ -7,7 +7,7 @@
 #include <s3r/context.h>
 #include <s3r/router.h>
 
-#include "verb.h"
+#include "mask_choice.h"
 
 typedef struct s3r_session_options {
     const char *model;    /* as s3r_model_find takes it; NULL: the shipped one */
@@ -16,6 +16,7 @@ typedef struct s3r_session_options {
     const char *masks;    /* a folder of them, of which language names one; NULL = none */
     bool allows_several;  /* language may name several masks, all or auto */
     bool is_by_file;      /* files may name masks themselves */
+    bool is_by_segment;   /* of the masks one is picked a segment */
     size_t threads;       /* 0 = as the command says */
     bool is_bf16;
 } s3r_session_options;
@@ -25,8 +26,8 @@ typedef struct s3r_session {
     const s3r_model *model; /* with its mask; with several masks the backbone */
     s3r_model *opened;
     s3r_router *router; /* NULL without a folder of masks */
-    char *several;      /* of s3r_router_request; NULL: there is one mask at most */
-    size_t bad_masks;   /* of "all" and "auto": they were named and are left out */
+    s3r_mask_choices choices;
+    const char *several; /* masks of a request (choices); NULL: there is one at most */
 } s3r_session;
 
 /* Finds the model of that name (s3r_model_find) and says which it is when the command

@@ -49,8 +49,9 @@ static s3r_status read_formats(s3r_transcript_output *out, const char *text,
 
 s3r_status s3r_transcript_output_set(s3r_transcript_output *out,
                                      const s3r_transcript_verb_options *options,
-                                     const char *const *paths, size_t path_count,
-                                     bool is_list, bool has_masks, s3r_error *err)
+                                     const char *const *paths, const char *const *masks,
+                                     size_t path_count, bool is_list, bool has_masks,
+                                     s3r_error *err)
 {
     size_t count;
     *out = (s3r_transcript_output){.folder = options->folder,
@@ -84,7 +85,7 @@ s3r_status s3r_transcript_output_set(s3r_transcript_output *out,
                             "-o: expected a folder, found the format \"%s\" (--format %s "
                             "-o DIR; the folder of that name is ./%s)",
                             out->folder, out->folder, out->folder);
-    return paths ? s3r_transcript_check_names(paths, path_count, err) : S3R_OK;
+    return paths ? s3r_transcript_check_names(paths, masks, path_count, err) : S3R_OK;
 }
 
 /* The text alone, or path, tab and text, or path, tab, mask, tab and text.  NULL without

@@ -27,8 +27,9 @@ typedef struct s3r_transcript_output {
 } s3r_transcript_output;
 
 /*
- * paths may be NULL when the names of outputs are known to differ; has_masks: results are
- * of several masks.
+ * paths may be NULL when the names of outputs are known to differ; masks: those of the
+ * paths when each may have several results (s3r_transcript_check_names), or NULL;
+ * has_masks: results say of which mask they are.
  *
  * S3R_ERR_USAGE: an unknown format, several formats without a folder, subtitles of
  * several inputs on stdout, a folder that is named as a format (whisper.cpp's -osrt), two
@@ -36,8 +37,9 @@ typedef struct s3r_transcript_output {
  */
 s3r_status s3r_transcript_output_set(s3r_transcript_output *out,
                                      const s3r_transcript_verb_options *options,
-                                     const char *const *paths, size_t path_count,
-                                     bool is_list, bool has_masks, s3r_error *err);
+                                     const char *const *paths, const char *const *masks,
+                                     size_t path_count, bool is_list, bool has_masks,
+                                     s3r_error *err);
 
 /* An s3r_audio_line_fn whose context is the s3r_transcript_output. */
 s3r_status s3r_transcript_output_line(void *context, const s3r_result *result,

@@ -1,9 +1,8 @@
 /*
  * One backbone, many languages, a thread a request: route_threads BACKBONE MASKS
- * MASK=FILE...
- *
- * MASKS is a folder of mask files; MASK a name in it, names with commas, all or auto.
- * Build: cc route_threads.c -o route_threads $(pkg-config --cflags --libs s3r) -lpthread
+ * MASK=FILE... MASKS is a folder of mask files; MASK a name in it, names with commas, all
+ * or auto. Build: cc route_threads.c -o route_threads $(pkg-config --cflags --libs s3r)
+ * -lpthread
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -51,16 +50,18 @@ int main(int argc, char **argv)
 {
     static request requests[MAX_REQUESTS];
     pthread_t threads[MAX_REQUESTS];
-    s3r_error err = {S3R_ERR_USAGE, "usage: route_threads BACKBONE MASKS MASK=FILE..."};
+    s3r_error err = {S3R_ERR_USAGE,
+                     "usage: route_threads BACKBONE MASKS MASK=FILE... (64)"};
     s3r_context *context = NULL;
     s3r_model *backbone = NULL;
     s3r_router *router = NULL;
     int count = 0;
-    if (argc < 4 || s3r_context_create(&context, NULL, &err) != S3R_OK ||
+    if (argc < 4 || argc > 3 + MAX_REQUESTS ||
+        s3r_context_create(&context, NULL, &err) != S3R_OK ||
         s3r_model_open(&backbone, context, argv[1], NULL, &err) != S3R_OK ||
         s3r_router_open(&router, backbone, argv[2], &err) != S3R_OK)
         fprintf(stderr, "route_threads: %s\n", err.message);
-    for (int i = 3; router && i < argc && count < MAX_REQUESTS; i++) {
+    for (int i = 3; router && i < argc; i++) {
         char *file = strchr(argv[i], '=');
         requests[count].router = router;
         requests[count].what.path = file ? file + 1 : "";

@@ -235,13 +235,16 @@ def _text(value):
 
 
 def _path(value):
-    """Bytes of a string or path for C; None stays."""
-    if value is None:
-        return None
-    encoded = os.fsencode(value)
+    """Bytes of a string or path for C."""
+    encoded = os.fsencode(value)  # TypeError also for None
     if b"\0" in encoded:
         raise ValueError(f"{value!r}: expected no NUL character")
     return encoded
+
+
+def _path_or_none(value):
+    """The same where C takes NULL."""
+    return None if value is None else _path(value)
 
 
 def _from_struct(kind, struct):
@@ -334,7 +337,7 @@ class Context:
         self._options = _context_options()
         _lib.context_options_init(byref(self._options))
         self._options.thread_count = threads
-        self._options.cpu_level = _path(cpu)
+        self._options.cpu_level = _path_or_none(cpu)
         self._idle, self._pid = [], os.getpid()  # append and pop are atomic
         first = self._create()
         self.threads = _lib.context_threads(first.pointer)
@@ -464,10 +467,10 @@ class Model(_Closable):
         options, pointer = _model_options(), c_void_p()
         _lib.model_options_init(byref(options))
         options.is_bf16 = dtype == "bf16"
-        options.language, options.mask_path = _path(language), _path(mask)
+        options.language, options.mask_path = _path_or_none(language), _path_or_none(mask)
         self._context = _context_or_default(context)
         with self._context._borrow() as using:
-            _call(_lib.model_open, byref(pointer), using, _path(path), byref(options))
+            _call(_lib.model_open, byref(pointer), using, _path_or_none(path), byref(options))
         self._handle = _Handle(pointer, _lib.model_close)
 
     @classmethod
@@ -664,7 +667,7 @@ def _make_options(given):
     for name, value in given.items():
         if name not in known:
             raise TypeError(f"transcribe: expected some of {', '.join(known)}, found {name}")
-        setattr(options, name, _path(value) if known[name] is c_char_p else value)
+        setattr(options, name, _path_or_none(value) if known[name] is c_char_p else value)
     return options
 
 

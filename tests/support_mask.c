@@ -155,7 +155,8 @@ static bool add_facts(mask_maker *m, const char *hash)
         options->language ? options->language : "und", "vocabulary",
         make_vocabulary(options->labels), "normalize", (int)m->config->do_normalize,
         "sample_rate", (json_int_t)m->config->sample_rate, "matrices", m->matrices,
-        "recipe", "none\n", "seed", 1, "license", "CC0-1.0", "created_by", "a test",
+        "recipe", "none\n", "seed", 1, "license",
+        options->license ? options->license : "CC0-1.0", "created_by", "a test",
         "metrics", "wer", 0.5);
     m->content->facts = facts;
     if (facts && options->identifies_languages) {

@@ -20,6 +20,7 @@ typedef struct test_mask_options {
     double sparsity;
     size_t first_block;   /* masks and low-rank updates are of the blocks from here on */
     const char *language; /* "und" when NULL */
+    const char *license;  /* "CC0-1.0" when NULL */
     size_t labels;        /* 2 .. 26 + 2 */
     bool identifies_languages; /* task "lid": the labels are languages "l0", "l1", ... */
     uint64_t seed;

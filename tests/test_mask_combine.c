@@ -148,6 +148,40 @@ static void test_provenance(void **state)
     s3r_mask_file_close(&z);
 }
 
+static void expect_license(const char *expected, const char *const *licenses,
+                           size_t count)
+{
+    const char *paths[3];
+    s3r_mask_file z;
+    for (size_t i = 0; i < count; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "license%zu.s3m", i);
+        paths[i] = test_path(folder, name);
+        const test_mask_options options = {.has_masks = true,
+                                           .sparsity = 0.3,
+                                           .labels = 7,
+                                           .license = licenses[i],
+                                           .seed = i};
+        must(test_mask_write(paths[i], MODEL, &options, &err));
+    }
+    must(combine("vote", paths, count, NULL, NULL));
+    must(s3r_mask_file_open(&z, out, &err));
+    assert_string_equal(json_string_value(json_object_get(z.facts, "license")), expected);
+    s3r_mask_file_close(&z);
+}
+
+static void test_licenses(void **state)
+{
+    (void)state;
+    expect_license("AGPL-3.0-only AND GPL-3.0-only",
+                   (const char *const[]){"AGPL-3.0-only", "GPL-3.0-only"}, 2);
+    expect_license("MIT AND CC0-1.0",
+                   (const char *const[]){"MIT AND CC0-1.0", "CC0-1.0", "MIT"}, 3);
+    expect_license("(CC-BY-NC-4.0 OR MIT) AND GPL-3.0-only AND MIT",
+                   (const char *const[]){"CC-BY-NC-4.0 OR MIT", "GPL-3.0-only", "MIT"},
+                   3);
+}
+
 /* The compact form of an operand changes nothing, its content hash included. */
 static void test_compact_operand(void **state)
 {
@@ -440,17 +474,12 @@ static void test_without_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bits),
-        cmocka_unit_test(test_provenance),
-        cmocka_unit_test(test_heads),
-        cmocka_unit_test(test_language_heads),
-        cmocka_unit_test(test_compact_operand),
-        cmocka_unit_test(test_random),
-        cmocka_unit_test(test_absent_matrices),
-        cmocka_unit_test(test_compare),
-        cmocka_unit_test(test_misfits),
-        cmocka_unit_test(test_two_shapes),
-        cmocka_unit_test(test_without_memory),
+        cmocka_unit_test(test_bits),           cmocka_unit_test(test_provenance),
+        cmocka_unit_test(test_licenses),       cmocka_unit_test(test_heads),
+        cmocka_unit_test(test_language_heads), cmocka_unit_test(test_compact_operand),
+        cmocka_unit_test(test_random),         cmocka_unit_test(test_absent_matrices),
+        cmocka_unit_test(test_compare),        cmocka_unit_test(test_misfits),
+        cmocka_unit_test(test_two_shapes),     cmocka_unit_test(test_without_memory),
     };
     set_up();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -244,6 +244,18 @@ static void test_usage(void **state)
     test_expect_failure(s3r_router_transcribe(router, api.context, &request, 1, &options,
                                               test_take_heard, NULL, &err),
                         &err, S3R_ERR_USAGE, "expected one mask a file");
+    const s3r_router_request by_segment = {
+        .path = test_router_files()[1], .masks = "a", .by_segment = true};
+    test_expect_failure(s3r_router_transcribe(router, api.context, &by_segment, 1,
+                                              &options, test_take_heard, NULL, &err),
+                        &err, S3R_ERR_USAGE, "expected one array a file");
+    s3r_router_close(router);
+    assert_int_equal(
+        s3r_router_open(&router, NULL, test_router_masks(TEST_ROUTER_MODEL), &err),
+        S3R_OK);
+    test_expect_failure(s3r_router_transcribe(router, api.context, &request, 1, NULL,
+                                              test_take_heard, NULL, &err),
+                        &err, S3R_ERR_USAGE, "expected a router with a backbone");
     s3r_router_close(router);
     test_api_close(&api);
 }

@@ -335,7 +335,8 @@ static void test_output_in_the_way(void **state)
     options.emissions_folder = out;
     assert_int_equal(transcribe(&api, list, 2, &options), S3R_ERR_PARTIAL);
     assert_int_equal(results.items[0].status, S3R_ERR_RUNTIME);
-    assert_non_null(strstr(results.items[0].message, "out/a.npy: cannot rename: "));
+    assert_non_null(
+        strstr(results.items[0].message, "out/a.npy: expected a file, found a folder"));
     assert_int_equal(results.items[1].status, S3R_OK);
     assert_int_equal(test_folder_entries(out), 2);
     test_api_close(&api);

@@ -352,9 +352,16 @@ static void test_files(void **state)
                      S3R_ERR_RUNTIME);
     static const char *const distinct[] = {"a.wav", "x/b.wav", "-"};
     static const char *const same[] = {"a.wav", "x/b.wav", "y/a.flac"};
-    assert_int_equal(s3r_transcript_check_names(distinct, 3, &err), S3R_OK);
-    assert_int_equal(s3r_transcript_check_names(same, 3, &err), S3R_ERR_USAGE);
+    static const char *const masked[] = {"a.wav", "b.wav", "a.cs.wav"};
+    static const char *const masks[] = {"nl,cs", NULL, "cs"};
+    static const char *const dotted[] = {"nl,b.c", NULL, "b,c"};
+    assert_int_equal(s3r_transcript_check_names(distinct, NULL, 3, &err), S3R_OK);
+    assert_int_equal(s3r_transcript_check_names(same, NULL, 3, &err), S3R_ERR_USAGE);
     assert_string_equal(err.message, "a.wav and y/a.flac would both be written to a");
+    assert_int_equal(s3r_transcript_check_names(masked, NULL, 3, &err), S3R_OK);
+    assert_int_equal(s3r_transcript_check_names(masked, dotted, 3, &err), S3R_OK);
+    assert_int_equal(s3r_transcript_check_names(masked, masks, 3, &err), S3R_ERR_USAGE);
+    assert_string_equal(err.message, "a.wav and a.cs.wav would both be written to a.cs");
 }
 
 static s3r_status render_all(void *context, s3r_error *error)

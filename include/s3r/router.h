@@ -25,7 +25,7 @@ typedef struct s3r_router s3r_router;
  *
  *   backbone  stays open as long as the router, may be in use by other threads; a mask
  *             that it was opened with plays no part. NULL: the masks can be listed and
- * not opened
+ *             not opened
  *
  * S3R_ERR_USAGE: no folder, or one without mask files; S3R_ERR_RESOURCE.
  */
@@ -70,10 +70,14 @@ typedef struct s3r_router_request {
      * "cs,nl"      several: a result each, in this order
      * "all"        all masks with a vocabulary, by name
      * "auto"       of all masks the one of the language that is spoken, when the folder
-     *              has a mask that tells (task "lid"; the first by name): the likeliest
-     *              that is the language, or else the name, of a mask. Without one, or
-     * when no mask has a language that it knows, the mask that is surest: the highest
-     * mean probability of the frames that are no blanks "auto:cs,nl" of these
+     *              has a mask that tells (task "lid"; the first by name that can be
+     *              opened): the likeliest that is the language, or else the name, of a
+     *              mask
+     * "auto:cs,nl" of these
+     *
+     * Without a mask that tells, or when no mask has a language that it knows, the surest
+     * is taken: that with the highest mean probability of the frames that are no blanks.
+     * Masks that cannot be opened are not taken as long as one can.
      */
     const char *masks;
     /* One result: each stretch of speech in the mask that "auto" would take there.
@@ -88,7 +92,8 @@ typedef struct s3r_router_request {
  * come by request and, within it, by mask, and have `mask` set.  What fails, a file, a
  * mask or the name of one, fails its own results alone: S3R_ERR_PARTIAL then.
  *
- * options: no decoder, no features, and emissions only where every request has one mask.
+ * options: no decoder, no features, and emissions only where every request has one mask
+ * and none is by segment. S3R_ERR_USAGE: other options, a router without a backbone.
  * One call at a time a context; any number of contexts at once.
  */
 S3R_API s3r_status s3r_router_transcribe(s3r_router *router, s3r_context *context,

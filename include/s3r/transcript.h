@@ -71,9 +71,15 @@ S3R_API s3r_status s3r_transcript_save(const s3r_result *result, const char *fol
                                        const s3r_transcript_options *options,
                                        s3r_error *err);
 
-/* Two paths whose outputs would have one NAME: S3R_ERR_USAGE names them.
- * S3R_ERR_RESOURCE. */
-S3R_API s3r_status s3r_transcript_check_names(const char *const *paths, size_t count,
+/*
+ * Two paths whose outputs would have one NAME: S3R_ERR_USAGE names them.
+ * S3R_ERR_RESOURCE.
+ *
+ *   masks  NULL, or [count] names of masks as in s3r_router_request: with several each
+ * has an output NAME.MASK; with NULL, one name or "auto:" there is one output
+ */
+S3R_API s3r_status s3r_transcript_check_names(const char *const *paths,
+                                              const char *const *masks, size_t count,
                                               s3r_error *err);
 
 #ifdef __cplusplus

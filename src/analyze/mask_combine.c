@@ -48,14 +48,43 @@ static json_t *describe_file(const s3r_mask_file *file)
                      file->content_hash, "language", language ? language : json_null());
 }
 
+#define AND " AND "
+
+/* Whether the terms of an expression, which AND parts, are among those that are there. */
+static bool has_term(const char *there, const char *term, size_t length)
+{
+    for (const char *at = there; at;) {
+        const char *end = strstr(at, AND);
+        size_t own = end ? (size_t)(end - at) : strlen(at);
+        if (own == length && memcmp(at, term, length) == 0)
+            return true;
+        at = end ? end + strlen(AND) : NULL;
+    }
+    return false;
+}
+
+/* Adds those of its terms that are new.  One with an OR is one term, in brackets since
+ * AND binds tighter. */
 static void add_license(combiner *c, const s3r_mask_file *file)
 {
     const char *license = json_string_value(json_object_get(file->facts, "license"));
-    if (!license || !license[0] || (c->license.text && strstr(c->license.text, license)))
-        return;
-    if (c->license.text)
-        s3r_buffer_add_string(&c->license, " AND ");
-    s3r_buffer_add_string(&c->license, license);
+    bool has_or = license && strstr(license, " OR ");
+    bool is_bracketed = has_or && license[0] != '(';
+    s3r_text_buffer term = {0};
+    for (const char *at = license; at && *at;) {
+        const char *end = has_or ? NULL : strstr(at, AND);
+        term.length = 0;
+        s3r_buffer_add_string(&term, is_bracketed ? "(" : NULL);
+        s3r_buffer_add_bytes(&term, at, end ? (size_t)(end - at) : strlen(at));
+        s3r_buffer_add_string(&term, is_bracketed ? ")" : NULL);
+        c->license.has_failed = c->license.has_failed || term.has_failed;
+        if (!term.has_failed && !has_term(c->license.text, term.text, term.length)) {
+            s3r_buffer_add_string(&c->license, c->license.text ? AND : NULL);
+            s3r_buffer_add_string(&c->license, term.text);
+        }
+        at = end ? end + strlen(AND) : NULL;
+    }
+    s3r_buffer_release(&term);
 }
 
 static s3r_status finish(combiner *c, const char *out_path, s3r_combine_result *result,
@@ -261,6 +290,11 @@ static s3r_status draw_one(combiner *c, const char *name, size_t rows, size_t co
 static s3r_status draw_like(combiner *c, uint64_t seed, s3r_error *err)
 {
     const s3r_mask_operand *like = &c->operands.items[0];
+    if (like->count == 0)
+        return s3r_fail(err, S3R_ERR_USAGE,
+                        "%s: expected masks, found none (method "
+                        "\"%s\")",
+                        like->file.path, like->file.method);
     c->result.masks = s3r_alloc(like->count, sizeof *c->result.masks);
     if (!c->result.masks)
         return s3r_fail_memory(err, "the masks", like->count * sizeof *c->result.masks);

@@ -69,6 +69,9 @@ static s3r_mask_overlap sum_block(const s3r_mask_operand *a, const s3r_mask_oper
     return sum;
 }
 
+/* More blocks than any model has: others have no line. */
+#define BLOCKS_MAX 1024u
+
 /* Of each matrix, and how many blocks the matrices name. */
 static bool add_matrices(json_t *matrices, s3r_mask_overlap *all, unsigned long *blocks,
                          const s3r_mask_operand *a, const s3r_mask_operand *b)
@@ -86,7 +89,7 @@ static bool add_matrices(json_t *matrices, s3r_mask_overlap *all, unsigned long 
         s3r_mask_overlap_add(&one, &a->masks[i].mask, other);
         add_overlap(all, &one);
         is_complete = append(matrices, &one, "name", json_string(name)) && is_complete;
-        if (block_of(name, &block) && block < a->count)
+        if (block_of(name, &block) && block < BLOCKS_MAX)
             *blocks = S3R_MAX(*blocks, block + 1);
     }
     return is_complete;

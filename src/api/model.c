@@ -195,9 +195,13 @@ static void count_tensors(const s3r_model *model, s3r_model_info *info)
     info->tensor_count = s3r_checkpoint_tensor_count(model->checkpoint);
     for (size_t i = 0; i < info->tensor_count; i++) {
         const s3r_tensor *tensor = s3r_checkpoint_tensor(model->checkpoint, i);
-        size_t elements = s3r_tensor_elements(tensor);
-        info->parameter_count += elements;
+        size_t elements = s3r_tensor_elements(tensor), length = strlen(tensor->name);
+        size_t suffix = strlen(S3R_WEIGHT_SCALES_NAME);
         info->stored_bytes += tensor->size_bytes;
+        if (length >= suffix &&
+            strcmp(tensor->name + length - suffix, S3R_WEIGHT_SCALES_NAME) == 0)
+            continue; /* how int8 is stored, not what was learned */
+        info->parameter_count += elements;
         if (s3r_tensor_name_canonical(tensor->name, name, sizeof name) ==
                 S3R_TENSOR_PARAMETER &&
             strncmp(name, "lm_head.", 8) != 0)

@@ -3,6 +3,7 @@
  */
 #include "api/output_name.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +19,17 @@ char *s3r_output_name(const char *path)
     return s3r_strndup(name, dot && dot != name ? (size_t)(dot - name) : strlen(name));
 }
 
+char *s3r_output_name_of_mask(const char *path, const char *mask, size_t length)
+{
+    char *name = s3r_output_name(path);
+    size_t bytes = name ? strlen(name) + length + sizeof "." : 0;
+    char *longer = name ? s3r_alloc(bytes, 1) : NULL;
+    if (longer)
+        snprintf(longer, bytes, "%s.%.*s", name, (int)length, mask);
+    s3r_free(name);
+    return longer;
+}
+
 typedef struct output_name {
     char *name;
     size_t index; /* of its input */
@@ -30,17 +42,46 @@ static int compare_names(const void *a, const void *b)
     return order ? order : (x->index > y->index) - (x->index < y->index);
 }
 
-static s3r_status check_distinct(const char *const *paths, size_t count,
-                                 const char *extension, output_name *names,
-                                 s3r_error *err)
+/* Masks that a text names for outputs of their own; 1 where the output is of the input.
+ */
+static size_t count_parts(const char *masks)
 {
+    size_t count = 1;
+    if (masks && strncmp(masks, "auto:", 5) == 0)
+        return 1;
+    for (const char *at = masks; at && *at; at++)
+        count += *at == ',';
+    return count;
+}
+
+static s3r_status add_names(output_name *names, const char *path, const char *masks,
+                            size_t index, s3r_error *err)
+{
+    size_t count = count_parts(masks);
     for (size_t i = 0; i < count; i++) {
-        names[i] = (output_name){s3r_output_name(paths[i]), i};
+        size_t length = masks ? strcspn(masks, ",") : 0;
+        names[i].index = index;
+        names[i].name = count == 1 ? s3r_output_name(path)
+                                   : s3r_output_name_of_mask(path, masks, length);
         if (!names[i].name)
-            return s3r_fail_memory(err, "a name", strlen(paths[i]));
+            return s3r_fail_memory(err, "a name", strlen(path) + length);
+        masks = masks ? masks + length + 1 : NULL;
     }
-    qsort(names, count, sizeof *names, compare_names);
-    for (size_t i = 1; i < count; i++)
+    return S3R_OK;
+}
+
+static s3r_status check_distinct(const char *const *paths, const char *const *masks,
+                                 size_t count, const char *extension, output_name *names,
+                                 size_t total, s3r_error *err)
+{
+    size_t used = 0;
+    for (size_t i = 0; i < count; i++) {
+        const char *own = masks ? masks[i] : NULL;
+        S3R_TRY(add_names(names + used, paths[i], own, i, err));
+        used += count_parts(own);
+    }
+    qsort(names, total, sizeof *names, compare_names);
+    for (size_t i = 1; i < total; i++)
         if (strcmp(names[i - 1].name, names[i].name) == 0)
             return s3r_fail(err, S3R_ERR_USAGE, "%s and %s would both be written to %s%s",
                             paths[names[i - 1].index], paths[names[i].index],
@@ -48,14 +89,17 @@ static s3r_status check_distinct(const char *const *paths, size_t count,
     return S3R_OK;
 }
 
-s3r_status s3r_output_names_check(const char *const *paths, size_t count,
-                                  const char *extension, s3r_error *err)
+s3r_status s3r_output_names_check(const char *const *paths, const char *const *masks,
+                                  size_t count, const char *extension, s3r_error *err)
 {
-    output_name *names = s3r_alloc(count, sizeof *names);
-    if (!names)
-        return s3r_fail_memory(err, "names", count * sizeof *names);
-    s3r_status status = check_distinct(paths, count, extension, names, err);
+    size_t total = 0;
     for (size_t i = 0; i < count; i++)
+        total += count_parts(masks ? masks[i] : NULL);
+    output_name *names = s3r_alloc(total, sizeof *names);
+    if (!names)
+        return s3r_fail_memory(err, "names", total * sizeof *names);
+    s3r_status status = check_distinct(paths, masks, count, extension, names, total, err);
+    for (size_t i = 0; i < total; i++)
         s3r_free(names[i].name);
     s3r_free(names);
     return status;

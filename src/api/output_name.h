@@ -9,10 +9,18 @@
 /* The last part of a path without its extension, "stdin" for "-" (s3r_free).  NULL
  * without memory. */
 char *s3r_output_name(const char *path);
+/* The same with "." and the first `length` bytes of mask behind it: of an input with
+ * results of several masks. */
+char *s3r_output_name_of_mask(const char *path, const char *mask, size_t length);
 
-/* Outputs of two inputs must not go to one file.  S3R_ERR_USAGE names both inputs and the
- * file, which would be NAME and extension (".npy"); S3R_ERR_RESOURCE. */
-s3r_status s3r_output_names_check(const char *const *paths, size_t count,
-                                  const char *extension, s3r_error *err);
+/*
+ * Two outputs must not go to one file.  S3R_ERR_USAGE names the inputs and the file,
+ * which would be NAME and extension (".npy"); S3R_ERR_RESOURCE.
+ *
+ *   masks  NULL, or [count] the names of an input's masks as in s3r_router_request: with
+ *          several each has an output; with NULL, one name or "auto:" there is one
+ */
+s3r_status s3r_output_names_check(const char *const *paths, const char *const *masks,
+                                  size_t count, const char *extension, s3r_error *err);
 
 #endif

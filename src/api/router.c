@@ -124,7 +124,7 @@ static void list_names(const s3r_router *router, const char *language,
             continue;
         size_t length = strlen(entry->name);
         if (used + length + sizeof ", ..." > LIST_BYTES) {
-            snprintf(text + used, LIST_BYTES - used, ", ...");
+            snprintf(text + used, LIST_BYTES - used, "%s...", used ? ", " : "");
             return;
         }
         used += (size_t)snprintf(text + used, LIST_BYTES - used, "%s%s", used ? ", " : "",
@@ -184,6 +184,10 @@ static s3r_status open_locked(s3r_router *router, s3r_context *context,
         return S3R_OK;
     if (!router->backbone)
         return s3r_fail(err, S3R_ERR_USAGE, "%s: expected a router with a backbone",
+                        entry->path);
+    if (strchr(entry->name, ','))
+        return s3r_fail(err, S3R_ERR_USAGE,
+                        "%s: expected a name without a comma, which parts names",
                         entry->path);
     S3R_TRY(s3r_model_open_mask(&model, context, router->backbone, entry->path, err));
     atomic_store(&entry->model, model);

@@ -1,6 +1,7 @@
 /*
  * Requests that name masks, as requests that have models.
  */
+#include <math.h>
 #include <string.h>
 
 #include "api/router_handle.h"
@@ -61,16 +62,20 @@ static void add_all(const mask_routing *routing, mask_choice *choice)
             add_lane(routing, choice, &router->entries[i]);
 }
 
-/* The first mask of the task "lid", by name, tells which language is spoken. */
+/* The first mask of the task "lid", by name, that can be opened tells which language is
+ * spoken. */
 static s3r_status find_identifier(const mask_routing *routing, mask_choice *choice,
                                   s3r_error *err)
 {
     s3r_router *router = routing->router;
     for (size_t i = 0; i < router->count; i++) {
         const char *task = s3r_router_entry_fact(&router->entries[i], "task");
-        if (task && strcmp(task, S3R_TASK_LID) == 0)
-            return s3r_router_entry_open(router, routing->context, &router->entries[i],
-                                         &choice->identifier, err);
+        if (!task || strcmp(task, S3R_TASK_LID) != 0)
+            continue;
+        s3r_status status = s3r_router_entry_open(
+            router, routing->context, &router->entries[i], &choice->identifier, err);
+        if (status == S3R_OK || status == S3R_ERR_RESOURCE)
+            return status;
     }
     return S3R_OK;
 }
@@ -192,16 +197,24 @@ static s3r_status check_options(const s3r_router *router,
                                 const s3r_router_request *requests, size_t count,
                                 const s3r_transcribe_options *options, s3r_error *err)
 {
+    if (!router->backbone)
+        return s3r_fail(err, S3R_ERR_USAGE, "%s: expected a router with a backbone",
+                        router->folder);
     if (options->decoder || options->features_folder)
         return s3r_fail(err, S3R_ERR_USAGE,
                         "%s: expected no decoder and no features, which are of one mask",
                         router->folder);
-    for (size_t i = 0; i < count && options->emissions_folder; i++)
+    for (size_t i = 0; i < count && options->emissions_folder; i++) {
+        if (requests[i].by_segment)
+            return s3r_fail(err, S3R_ERR_USAGE,
+                            "emissions: expected one array a file, found %s by segment",
+                            requests[i].path);
         if (strchr(requests[i].masks, ',') || strcmp(requests[i].masks, ALL) == 0 ||
             strcmp(requests[i].masks, AUTO) == 0)
             return s3r_fail(err, S3R_ERR_USAGE,
                             "emissions: expected one mask a file, found \"%s\" for %s",
                             requests[i].masks, requests[i].path);
+    }
     return S3R_OK;
 }
 
@@ -220,6 +233,28 @@ static s3r_status open_outputs(const s3r_router_request *requests, size_t count,
     return status;
 }
 
+/* The progress of a part of the requests as that of all. */
+typedef struct run_progress {
+    const s3r_transcribe_options *options;
+    double before_s, total_s; /* of files: the parts that are done, all */
+} run_progress;
+
+static bool report_part(void *context, double done_s, double total_s)
+{
+    const run_progress *run = context;
+    (void)total_s;
+    return run->options->progress(run->options->progress_context, run->before_s + done_s,
+                                  run->total_s);
+}
+
+static double seconds_of(const s3r_router_request *requests, size_t count)
+{
+    double seconds = 0;
+    for (size_t i = 0; i < count; i++)
+        seconds += fmax(s3r_audio_probe_seconds(requests[i].path), 0.0);
+    return seconds;
+}
+
 /* Requests by segment one by one, those between them together. */
 static s3r_status run_requests(const mask_routing *routing,
                                const s3r_router_request *requests, size_t count,
@@ -229,21 +264,32 @@ static s3r_status run_requests(const mask_routing *routing,
     s3r_status status = S3R_OK;
     const s3r_model *base = routing->router->backbone;
     size_t failed = 0;
+    s3r_transcribe_options own = *options;
+    run_progress progress = {options, 0, 0};
+    if (options->progress) {
+        progress.total_s = seconds_of(requests, count);
+        own.progress = report_part;
+        own.progress_context = &progress;
+    }
     for (size_t first = 0, end; first < count; first = end) {
         size_t more = 0;
         for (end = first; end < count && !requests[end].by_segment;)
             end++;
         if (end == first) {
+            if (options->progress && !report_part(&progress, 0, 0))
+                return s3r_fail(err, S3R_ERR_RUNTIME, "interrupted");
             status = s3r_transcribe_by_segment(routing->context, base,
-                                               &routing->requests[end++], options, result,
+                                               &routing->requests[end++], &own, result,
                                                result_context, &more, err);
         } else {
             status = s3r_transcribe_requests(routing->context, base,
-                                             routing->requests + first, end - first,
-                                             options, result, result_context, &more, err);
+                                             routing->requests + first, end - first, &own,
+                                             result, result_context, &more, err);
         }
         if (status != S3R_OK)
             return status;
+        if (options->progress)
+            progress.before_s += seconds_of(requests + first, end - first);
         failed += more;
     }
     return s3r_transcribe_end(failed, count, err);

@@ -68,7 +68,7 @@ static s3r_status check_output_names(const char *const *paths, size_t count,
         return s3r_fail(err, S3R_ERR_USAGE,
                         "emissions and features: expected two folders, found %s for both",
                         features);
-    return s3r_output_names_check(paths, count, ".npy", err);
+    return s3r_output_names_check(paths, NULL, count, ".npy", err);
 }
 
 static s3r_status make_folders(const s3r_transcribe_options *options, s3r_error *err)

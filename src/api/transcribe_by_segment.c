@@ -32,22 +32,31 @@ typedef struct merged {
 
 /* ---- pieces ---- */
 
-/* Joins neighbours while the piece is short and they are near; returns how many are left.
- * A short last one joins the piece before it. */
+static bool is_near(const s3r_voice_segment *one, const s3r_voice_segment *next,
+                    double rate)
+{
+    return (double)(next->start - one->end) <= WIDEST_S * rate;
+}
+
+static bool is_short(const s3r_voice_segment *piece, double rate)
+{
+    return (double)(piece->end - piece->start) < SHORTEST_S * rate;
+}
+
+/* A short piece joins what follows near it, or else what is near before it; returns how
+ * many are left. */
 static size_t join_pieces(s3r_voice_segment *items, size_t count, double rate)
 {
     size_t kept = 0;
     for (size_t i = 0; i < count; i++) {
+        const s3r_voice_segment *piece = &items[i];
         s3r_voice_segment *last = kept > 0 ? &items[kept - 1] : NULL;
-        bool is_near = last && (double)(items[i].start - last->end) <= WIDEST_S * rate;
-        bool is_short =
-            last && ((double)(last->end - last->start) < SHORTEST_S * rate ||
-                     (i + 1 == count &&
-                      (double)(items[i].end - items[i].start) < SHORTEST_S * rate));
-        if (is_near && is_short)
-            last->end = items[i].end;
+        bool may_follow = i + 1 < count && is_near(piece, piece + 1, rate);
+        if (last && is_near(last, piece, rate) &&
+            (is_short(last, rate) || (is_short(piece, rate) && !may_follow)))
+            last->end = piece->end;
         else
-            items[kept++] = items[i];
+            items[kept++] = *piece;
     }
     return kept;
 }
@@ -190,6 +199,21 @@ static s3r_status report(const merged *all, const s3r_heard_file *file,
 
 /* ---- a recording ---- */
 
+/* The progress of the pieces as that of the recording. */
+typedef struct file_progress {
+    const s3r_transcribe_options *options;
+    double file_s;
+} file_progress;
+
+static bool report_pieces(void *context, double done_s, double total_s)
+{
+    const file_progress *file = context;
+    const s3r_transcribe_options *options = file->options;
+    double part = total_s > 0 ? done_s / total_s : 0;
+    return !options->progress || options->progress(options->progress_context,
+                                                   file->file_s * part, file->file_s);
+}
+
 static s3r_status run_pieces(merged *all, s3r_context *context,
                              const s3r_transcribe_request *whole, const s3r_audio *audio,
                              size_t count, const s3r_transcribe_options *options,
@@ -197,7 +221,10 @@ static s3r_status run_pieces(merged *all, s3r_context *context,
 {
     size_t failed;
     s3r_transcribe_options own = *options;
-    own.progress = NULL;
+    file_progress progress = {options, (double)audio->sample_count /
+                                           (double)all->base->config.sample_rate};
+    own.progress = report_pieces;
+    own.progress_context = &progress;
     own.voice_only = false;
     s3r_transcribe_request *requests = s3r_alloc(count, sizeof *requests);
     s3r_audio *pieces = s3r_alloc(count, sizeof *pieces);

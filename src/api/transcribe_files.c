@@ -314,13 +314,9 @@ static s3r_status name_part(char **out, const s3r_file_job *job, s3r_error *err)
     *out = NULL;
     if (job->part_count < 2)
         return S3R_OK;
-    char *name = s3r_output_name(job->file->path);
-    size_t bytes = name ? strlen(name) + strlen(job->mask) + sizeof "." : 0;
-    *out = s3r_alloc(bytes, 1);
-    if (name && *out)
-        snprintf(*out, bytes, "%s.%s", name, job->mask);
-    s3r_free(name);
-    return name && *out ? S3R_OK : s3r_fail_memory(err, "the name of a result", bytes);
+    size_t length = strlen(job->mask);
+    *out = s3r_output_name_of_mask(job->file->path, job->mask, length);
+    return *out ? S3R_OK : s3r_fail_memory(err, "the name of a result", length);
 }
 
 s3r_status s3r_file_job_finish(s3r_file_job *job, s3r_result_fn result,

@@ -15,6 +15,8 @@ typedef struct chooser {
     const s3r_heard_file *files;
     size_t count;
     const s3r_transcribe_options *options;
+    bool (*goes_on)(void *);
+    void *goes_on_context;
     const s3r_model *identifier; /* that runs */
     s3r_language_pool *pools;    /* [count] */
     size_t *running;             /* [count] file of each utterance that runs */
@@ -43,6 +45,8 @@ static s3r_status run_identifier(chooser *c, s3r_error *err)
         c->context, model, c->options->window_s, c->options->context_s);
     inference.hidden = take_hidden;
     inference.sink_context = c;
+    inference.goes_on = c->goes_on;
+    inference.goes_on_context = c->goes_on_context;
     size_t count = 0;
     for (size_t i = 0; i < c->count; i++) {
         const s3r_heard_file *file = &c->files[i];
@@ -106,8 +110,9 @@ static s3r_status choose_all(chooser *c, size_t *chosen, s3r_error *err)
 
 s3r_status s3r_choose_lanes(s3r_context *context, const s3r_transcribe_request *requests,
                             const s3r_heard_file *files, size_t count,
-                            const s3r_transcribe_options *options, size_t *chosen,
-                            s3r_error *err)
+                            const s3r_transcribe_options *options,
+                            bool (*goes_on)(void *), void *goes_on_context,
+                            size_t *chosen, s3r_error *err)
 {
     bool has_any = false;
     for (size_t i = 0; i < count; i++) {
@@ -121,6 +126,8 @@ s3r_status s3r_choose_lanes(s3r_context *context, const s3r_transcribe_request *
                  .files = files,
                  .count = count,
                  .options = options,
+                 .goes_on = goes_on,
+                 .goes_on_context = goes_on_context,
                  .pools = s3r_alloc(count, sizeof *c.pools),
                  .running = s3r_alloc(count, sizeof *c.running),
                  .waves = s3r_alloc(count, sizeof *c.waves),

@@ -417,9 +417,9 @@ static s3r_status run_requests(transcribe_run *run, s3r_result_fn result,
             return s3r_fail(err, S3R_ERR_RUNTIME, "interrupted");
         set_files(run, first);
         s3r_pool_run(pool, run->file_count, load_file, run);
-        s3r_status status =
-            s3r_choose_lanes(run->context, &run->requests[first], run->files,
-                             run->file_count, run->options, run->chosen, err);
+        s3r_status status = s3r_choose_lanes(run->context, &run->requests[first],
+                                             run->files, run->file_count, run->options,
+                                             report_progress, run, run->chosen, err);
         if (status == S3R_OK) {
             set_jobs(run);
             s3r_pool_run(pool, run->job_count, start_job, run);

@@ -137,10 +137,10 @@ s3r_status s3r_transcript_save(const s3r_result *result, const char *folder,
     return status;
 }
 
-s3r_status s3r_transcript_check_names(const char *const *paths, size_t count,
-                                      s3r_error *err)
+s3r_status s3r_transcript_check_names(const char *const *paths, const char *const *masks,
+                                      size_t count, s3r_error *err)
 {
-    return s3r_output_names_check(paths, count, "", err);
+    return s3r_output_names_check(paths, masks, count, "", err);
 }
 
 /* ---- text ---- */

@@ -15,7 +15,6 @@
 #include "model/name_fold.h"
 
 #define SHAPE_BYTES 128u
-#define SCALES_NAME ".weight_scale"
 
 /* ---- the table ---- */
 
@@ -142,7 +141,7 @@ static size_t dim_of(char letter, const s3r_model_config *c, size_t number)
          shape, applies)
 /* Behind their matrix. */
 #define SCALES(name, member, shape)                                                      \
-    BLOCK(name SCALES_NAME, S3R_WEIGHT_SCALES, member, shape, is_int8)
+    BLOCK(name S3R_WEIGHT_SCALES_NAME, S3R_WEIGHT_SCALES, member, shape, is_int8)
 
 static const s3r_weight_rule rules[] = {
     CONV("conv.weight", S3R_WEIGHT_CONV, weight, "oik", NULL),
@@ -365,7 +364,7 @@ const s3r_tensor *s3r_weight_plan_scales(const s3r_weight_plan *plan,
 void s3r_weight_scales_name(char out[S3R_TENSOR_NAME_BYTES], const char *matrix)
 {
     size_t stem = strlen(matrix) - strlen(".weight");
-    snprintf(out, S3R_TENSOR_NAME_BYTES, "%.*s" SCALES_NAME, (int)stem, matrix);
+    snprintf(out, S3R_TENSOR_NAME_BYTES, "%.*s" S3R_WEIGHT_SCALES_NAME, (int)stem, matrix);
 }
 
 /* What a tensor may be stored as. */

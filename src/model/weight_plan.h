@@ -71,6 +71,7 @@ bool s3r_weight_rule_is_quantizable(const s3r_weight_rule *rule);
 const s3r_tensor *s3r_weight_plan_scales(const s3r_weight_plan *plan,
                                          const s3r_weight_entry *matrix);
 /* The canonical name of the scales of such a matrix. */
+#define S3R_WEIGHT_SCALES_NAME ".weight_scale" /* instead of ".weight" */
 void s3r_weight_scales_name(char out[S3R_TENSOR_NAME_BYTES], const char *matrix);
 /* Every weight that a model of config can have, optional ones too; tensor is NULL.
  * S3R_ERR_RESOURCE. */

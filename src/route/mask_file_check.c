@@ -460,13 +460,17 @@ s3r_status s3r_mask_file_check(s3r_mask_file *file, s3r_error *err)
     S3R_TRY(check_facts(file, err));
     S3R_TRY(file->has_head ? check_head(file, err) : check_no_head(file, err));
     size_t matrices = s3r_mask_file_matrix_count(file);
+    if (matrices > MAX_TENSORS)
+        return s3r_fail(err, S3R_ERR_MODEL,
+                        "%s: expected at most %u masked matrices, found %zu", file->path,
+                        MAX_TENSORS, matrices);
+    if (file->is_compact)
+        S3R_TRY(check_compact(file, err));
     for (size_t i = 0; i < matrices; i++) {
         S3R_TRY(check_name(file, i, err));
         if (!file->is_compact)
             S3R_TRY(check_mask(file, i, err));
     }
-    if (file->is_compact)
-        S3R_TRY(check_compact(file, err));
     for (size_t i = 0; i < container->tensor_count; i++)
         S3R_TRY(check_tensor(file, &container->tensors[i], err));
     return S3R_OK;

@@ -89,6 +89,15 @@ stdout_has '"method": "masks_all_weights"'
 # 1 / 19 + 1 / 16 of 19 models, and the heads.
 stdout_has '"saved": 0\.8[0-9]+'
 
+# A mask of the uppermost block alone: its number is not below the count of matrices.
+"$S3R_TOOLS/make_tiny_mask" "$S3R_DATA/../../models/s3r-small" "$work/upper.s3m" mask-ffn 1 7 ||
+    exit 1
+expect 0 mask sim "$work/upper.s3m" "$work/upper.s3m"
+stdout_has '^block 7 '
+expect 2 mask random --like "$work/bias.s3m" -o "$work/x3.s3m"
+stderr_has 'bias.s3m: expected masks, found none \(method "bias"\)$'
+[ ! -e "$work/x3.s3m" ] || fail "a mask file without masks"
+
 # What does not go together.
 expect 3 mask and "$work/1.s3m" "$work/other.s3m" -o "$work/x2.s3m"
 stderr_has 'other.s3m: made for another backbone than .*1.s3m: expected wav2vec2 [0-9a-f]{64}, found hubert [0-9a-f]{64}$'

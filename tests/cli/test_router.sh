@@ -94,3 +94,46 @@ stdout_has '"mask":"(lora)?"'
 stdout_has '"segments":\['
 expect 2 transcribe -m "$tiny" --by-segment "$clip"
 stderr_has '^s3r: --by-segment: expected --masks$'
+
+# A pick from names leaves out what is damaged, and says so once; so does a list of files.
+head -c 3000 "$masks/lora.s3m" >"$masks/cut.s3m"
+for names in auto auto:lora,cut; do
+    expect 6 transcribe -m "$tiny" -M "$masks" -l $names "$clip" "$work/two.g722"
+    [ "$(grep -c 'cut\.s3m: ' "$work/stderr")" -eq 1 ] || fail "$names: not named once"
+    stderr_has '1 mask could not be used$'
+done
+expect 6 transcribe -m "$tiny" -M "$masks" -l lora,cut --by-segment "$clip"
+stderr_has 'cut\.s3m: '
+printf '%s\tauto:cut,bias\n%s\tall\n' "$clip" "$work/two.g722" >"$work/list"
+expect 6 transcribe -m "$tiny" -M "$masks" -l lora --files-from "$work/list"
+stdout_is "$clip	bias	$bias
+$work/two.g722	bias	$bias
+$work/two.g722	lora	$lora
+$work/two.g722	mask	$mask"
+[ "$(grep -c 'cut\.s3m: ' "$work/stderr")" -eq 1 ] || fail "a list: not named once"
+rm "$masks/cut.s3m"
+
+# A comma parts names, so a file that has one is left out.
+cp "$masks/lora.s3m" "$masks/lo,ra.s3m"
+expect 6 transcribe -m "$tiny" -M "$masks" -l all "$clip"
+stdout_is "bias	$bias
+lora	$lora
+mask	$mask"
+stderr_has 'lo,ra\.s3m: expected a name without a comma'
+rm "$masks/lo,ra.s3m"
+
+# Two results would be one file.
+cp "$clip" "$work/two.lora.g722"
+printf '%s\tlora,mask\n%s\tbias\n' "$work/two.g722" "$work/two.lora.g722" >"$work/list"
+expect 2 transcribe -m "$tiny" -M "$masks" -l lora -o "$work/same" --files-from "$work/list"
+stderr_has 'two\.g722 and .*two\.lora\.g722 would both be written to two\.lora$'
+[ ! -e "$work/same" ] || fail "something was written"
+
+# Emissions are of a file, not of its pieces.
+expect 2 transcribe -m "$tiny" -M "$masks" -l lora --by-segment --emissions "$work/em" "$clip"
+stderr_has 'emissions: expected one array a file, found .* by segment$'
+
+# Standard input cannot be listed, also with a mask.
+printf -- '-\tlora\n' >"$work/list"
+expect 2 transcribe -m "$tiny" -M "$masks" -l bias --files-from "$work/list"
+stderr_has 'standard input \(-\) cannot be listed$'

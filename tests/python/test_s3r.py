@@ -224,6 +224,21 @@ class Models(WithModels):
             self.assertEqual((copied.status, str(copied)), (status, str(caught.exception)))
         with self.assertRaisesRegex(ValueError, "expected 'f32' or 'bf16', found 'f16'"):
             s3r.Model(self.tiny, dtype="f16")
+        with self.assertRaisesRegex(s3r.Error, "expected a router with a backbone") as caught:
+            list(s3r.Router(None, self.masks).transcribe([(CLIPS[0], "lora")]))
+        self.assertEqual(caught.exception.status, s3r.Status.USAGE)
+
+    def test_none_is_no_path(self):
+        with s3r.Model(self.tiny) as model, s3r.Router(model, self.masks) as router:
+            for make in (lambda: list(router.transcribe([(CLIPS[0], None)])),
+                         lambda: list(router.transcribe([(None, "lora")])),
+                         lambda: router[None],
+                         lambda: s3r.Router(model, None),
+                         lambda: list(model.transcribe([None])),
+                         lambda: model.open_mask(None),
+                         lambda: s3r.mask_info(None)):
+                with self.assertRaises(TypeError):
+                    make()
 
     def test_mask_info(self):
         info = s3r.mask_info(self.masks / "mask.s3m")
