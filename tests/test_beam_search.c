@@ -413,6 +413,43 @@ static void decode(const world *w, const float *rows, size_t frames, size_t most
     s3r_beam_destroy(beam);
 }
 
+/* Whether the labels of a word spell it. */
+static bool is_spelled(const world *w, const s3r_decoded *item, const s3r_word_span *word)
+{
+    char letters[FRAMES + 1] = "";
+    for (size_t i = 0; i < word->span_count; i++)
+        letters[i] = label_texts[item->spans[word->first_span + i].label][0];
+    bool is_known = false;
+    for (size_t i = 0; i < S3R_ARRAY_LEN(spellings); i++) {
+        bool is_same = strcmp(spellings[i].spelled, letters) == 0;
+        is_known = is_known || is_same;
+        if (w->has_lexicon && is_same && strcmp(spellings[i].word, word->text) == 0)
+            return true;
+    }
+    return (!w->has_lexicon || !is_known) && strcmp(letters, word->text) == 0;
+}
+
+/* The words make the text, and every letter is one of a word. */
+static void check_words(const world *w, const s3r_decoded *item)
+{
+    char text[TEXT_BYTES] = "";
+    size_t letters = 0, at = 0;
+    for (size_t i = 0; i < item->words.count; i++) {
+        const s3r_word_span *word = &item->words.items[i];
+        strcat(strcat(text, i > 0 ? " " : ""), word->text);
+        assert_true(word->first_span >= at && word->span_count > 0);
+        assert_true(is_spelled(w, item, word));
+        at = word->first_span + word->span_count;
+        assert_int_equal(word->start_frame, item->spans[word->first_span].start_frame);
+        assert_int_equal(word->end_frame, item->spans[at - 1].end_frame);
+        letters += word->span_count;
+    }
+    assert_string_equal(text, item->text);
+    for (size_t i = 0; i < item->span_count; i++)
+        letters -= item->spans[i].label != w->vocabulary.delimiter_id;
+    assert_int_equal(letters, 0);
+}
+
 static void compare_one(unsigned features, uint64_t seed, brute *b)
 {
     world w;
@@ -437,6 +474,7 @@ static void compare_one(unsigned features, uint64_t seed, brute *b)
                      "\"%s\" %.6f",
                      features, (size_t)seed, i, b->texts[i].text, b->texts[i].score,
                      found.items[i].text, found.items[i].score);
+        check_words(&w, &found.items[i]);
     }
     s3r_decodings_release(&found);
     close_world(&w);
@@ -613,6 +651,33 @@ static void test_cut_word(void **state)
     close_world(&w);
 }
 
+/* Probabilities, not scores, are of the temperature. */
+static void test_temperature(void **state)
+{
+    (void)state;
+    world w;
+    s3r_beam *beam;
+    s3r_decodings found;
+    /* 0.8 and 0.05 four times; their square roots are 4 : 1 */
+    float row[5] = {0.05f, 0.05f, 0.8f, 0.05f, 0.05f};
+    for (size_t i = 0; i < 5; i++)
+        row[i] = logf(row[i]);
+    open_world(&w, 0);
+    for (int temperature = 1; temperature <= 2; temperature++) {
+        assert_int_equal(s3r_beam_create(&beam, &w.search, NULL), S3R_OK);
+        s3r_beam_set_temperature(beam, temperature);
+        assert_int_equal(s3r_beam_add(beam, row, 1, 5, NULL), S3R_OK);
+        assert_int_equal(s3r_beam_finish(beam, 1, &found, NULL), S3R_OK);
+        assert_string_equal(found.items[0].text, "a");
+        assert_float_equal((float)found.items[0].emission, logf(0.8f), 1e-6f);
+        assert_float_equal(found.items[0].probabilities[0],
+                           temperature == 1 ? 0.8f : 0.5f, 1e-6f);
+        s3r_decodings_release(&found);
+        s3r_beam_destroy(beam);
+    }
+    close_world(&w);
+}
+
 static void test_refused(void **state)
 {
     (void)state;
@@ -686,10 +751,11 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_brute_force), cmocka_unit_test(test_parts),
-        cmocka_unit_test(test_pieces),      cmocka_unit_test(test_greedy),
-        cmocka_unit_test(test_empty),       cmocka_unit_test(test_cut_word),
-        cmocka_unit_test(test_refused),     cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_brute_force),   cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_pieces),        cmocka_unit_test(test_greedy),
+        cmocka_unit_test(test_empty),         cmocka_unit_test(test_cut_word),
+        cmocka_unit_test(test_temperature),   cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

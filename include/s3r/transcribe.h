@@ -36,7 +36,8 @@ typedef struct s3r_label {
 
 /*
  * A word: labels [first_label, first_label + label_count) of the result, between word
- * delimiters; in a vocabulary without delimiter the whole text is one word.
+ * delimiters; in a vocabulary without delimiter the whole text is one word.  With a
+ * lexicon: its words, as it writes them, on the labels that spell them.
  */
 typedef struct s3r_word {
     const char *text; /* UTF-8, never empty */

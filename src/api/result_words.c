@@ -28,16 +28,14 @@ static s3r_status find_words(s3r_words *out, const s3r_vocabulary *vocabulary,
     return status;
 }
 
-s3r_status s3r_words_make(s3r_words *out, const s3r_vocabulary *vocabulary,
-                          const s3r_label *labels, size_t label_count, s3r_error *err)
+static s3r_status make_items(s3r_words *out, const s3r_word_list *list,
+                             const s3r_label *labels, s3r_error *err)
 {
-    *out = (s3r_words){0};
-    S3R_TRY(find_words(out, vocabulary, labels, label_count, err));
-    out->items = s3r_alloc(out->spans.count, sizeof *out->items);
+    out->items = s3r_alloc(list->count, sizeof *out->items);
     if (!out->items)
-        return s3r_fail_memory(err, "words", out->spans.count * sizeof *out->items);
-    for (; out->count < out->spans.count; out->count++) {
-        const s3r_word_span *span = &out->spans.items[out->count];
+        return s3r_fail_memory(err, "words", list->count * sizeof *out->items);
+    for (; out->count < list->count; out->count++) {
+        const s3r_word_span *span = &list->items[out->count];
         out->items[out->count] =
             (s3r_word){.text = span->text,
                        .first_label = span->first_span,
@@ -50,6 +48,20 @@ s3r_status s3r_words_make(s3r_words *out, const s3r_vocabulary *vocabulary,
     return S3R_OK;
 }
 
+s3r_status s3r_words_make(s3r_words *out, const s3r_vocabulary *vocabulary,
+                          const s3r_label *labels, size_t label_count, s3r_error *err)
+{
+    *out = (s3r_words){0};
+    S3R_TRY(find_words(out, vocabulary, labels, label_count, err));
+    return make_items(out, &out->spans, labels, err);
+}
+
+s3r_status s3r_words_of_list(s3r_words *out, const s3r_word_list *list,
+                             const s3r_label *labels, s3r_error *err)
+{
+    *out = (s3r_words){0};
+    return make_items(out, list, labels, err);
+}
 void s3r_words_release(s3r_words *words)
 {
     s3r_free(words->items);

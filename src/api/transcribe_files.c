@@ -107,7 +107,8 @@ static s3r_status start_job(s3r_file_job *job, const s3r_transcribe_options *opt
     if (options->voice_only && job->best_ids)
         S3R_TRY(s3r_voice_gate_find(&job->gate, job->model, &file->audio, frames, err));
     if (options->decoder && job->best_ids)
-        S3R_TRY(s3r_job_search_start(&job->search, options->decoder, err));
+        S3R_TRY(s3r_job_search_start(&job->search, options->decoder, options->temperature,
+                                     err));
     if (options->emissions_folder)
         S3R_TRY(open_array(&job->emissions, options->emissions_folder, file->path, -1,
                            frames, config->vocab_size, err));
@@ -256,8 +257,8 @@ static s3r_status decode(const s3r_file_job *job, decoded *out, s3r_error *err)
     if (job->search.beam) {
         S3R_TRY(s3r_job_search_labels(&job->search, vocabulary, &out->text, &out->labels,
                                       &out->label_count, err));
-        return s3r_words_make(&out->words, vocabulary, out->labels, out->label_count,
-                              err);
+        return s3r_words_of_list(&out->words, &job->search.found.items[0].words,
+                                 out->labels, err);
     }
     out->spans = s3r_alloc(frames, sizeof *out->spans);
     if (!out->spans)

@@ -18,10 +18,12 @@ s3r_status s3r_job_search_check(const s3r_decoder *decoder, const s3r_model *mod
 }
 
 s3r_status s3r_job_search_start(s3r_job_search *search, const s3r_decoder *decoder,
-                                s3r_error *err)
+                                double temperature, s3r_error *err)
 {
     search->decoder = decoder;
-    return s3r_beam_create(&search->beam, &decoder->search, err);
+    S3R_TRY(s3r_beam_create(&search->beam, &decoder->search, err));
+    s3r_beam_set_temperature(search->beam, temperature);
+    return S3R_OK;
 }
 
 s3r_status s3r_job_search_take(s3r_job_search *search, const float *rows, size_t count,

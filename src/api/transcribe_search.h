@@ -22,8 +22,9 @@ typedef struct s3r_job_search {
 s3r_status s3r_job_search_check(const s3r_decoder *decoder, const s3r_model *model,
                                 s3r_error *err);
 
+/* temperature: of the probabilities of labels. */
 s3r_status s3r_job_search_start(s3r_job_search *search, const s3r_decoder *decoder,
-                                s3r_error *err);
+                                double temperature, s3r_error *err);
 /* The next frames, [count, labels], rows stride floats apart. */
 s3r_status s3r_job_search_take(s3r_job_search *search, const float *rows, size_t count,
                                size_t stride, s3r_error *err);

@@ -41,8 +41,8 @@ s3r_status s3r_folder_create(const char *path, s3r_error *err);
  * Atomic writer: bytes go to "PATH.tmp-PID-N"; commit syncs and renames it to PATH. abort
  * removes it and leaves what was there before.  A failed write is remembered, so that a
  * sequence of writes needs one check at commit.  Where PATH is a link, the file that it
- * leads to is replaced; a device or a pipe is written to as it is, which cannot be undone.
- * S3R_ERR_RUNTIME, also for a folder and for a link to nothing; S3R_ERR_RESOURCE.
+ * leads to is replaced; a device or a pipe is written to as it is, which cannot be
+ * undone. S3R_ERR_RUNTIME, also for a folder and for a link to nothing; S3R_ERR_RESOURCE.
  */
 typedef struct s3r_file_writer s3r_file_writer;
 s3r_status s3r_file_writer_open(s3r_file_writer **out, const char *path, s3r_error *err);

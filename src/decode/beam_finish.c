@@ -4,8 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "base/text_buffer.h"
 #include "decode/beam_hypothesis.h"
+#include "decode/beam_words.h"
 
 /* A hypothesis at the end of the audio. */
 typedef struct final_hypothesis {
@@ -20,13 +20,19 @@ typedef struct final_list {
     size_t count, capacity;
 } final_list;
 
+static void release_decoded(s3r_decoded *decoded)
+{
+    s3r_free(decoded->text);
+    s3r_free(decoded->spans);
+    s3r_free(decoded->probabilities);
+    s3r_word_list_release(&decoded->words);
+    *decoded = (s3r_decoded){0};
+}
+
 void s3r_decodings_release(s3r_decodings *decodings)
 {
-    for (size_t i = 0; decodings->items && i < decodings->count; i++) {
-        s3r_free(decodings->items[i].text);
-        s3r_free(decodings->items[i].spans);
-        s3r_free(decodings->items[i].probabilities);
-    }
+    for (size_t i = 0; decodings->items && i < decodings->count; i++)
+        release_decoded(&decodings->items[i]);
     s3r_free(decodings->items);
     *decodings = (s3r_decodings){0};
 }
@@ -140,46 +146,6 @@ static s3r_status read_trace(const s3r_beam *beam, s3r_decoded *out, uint32_t fr
     return S3R_OK;
 }
 
-/* Where the spans of the word at `at` end. */
-static size_t word_end(const s3r_beam *beam, const s3r_decoded *out, size_t at)
-{
-    while (at < out->span_count &&
-           out->spans[at].label != beam->search->vocabulary->delimiter_id)
-        at++;
-    return at;
-}
-
-/* Words of the lexicon as it writes them, unknown ones by their labels. */
-static s3r_status write_words(const s3r_beam *beam, s3r_decoded *out, uint32_t history,
-                              s3r_error *err)
-{
-    const s3r_history *histories = beam->tree.histories;
-    const s3r_vocabulary *vocabulary = beam->search->vocabulary;
-    size_t left = histories[history].word_count, at = 0;
-    uint32_t *symbols = s3r_alloc(left, sizeof *symbols);
-    s3r_text_buffer text = {0};
-    if (!symbols)
-        return s3r_fail_memory(err, "words", left * sizeof *symbols);
-    for (uint32_t i = history; left > 0; i = histories[i].parent)
-        if ((histories[i].symbol & S3R_SYMBOL_KIND) == S3R_SYMBOL_WORD ||
-            histories[i].symbol == S3R_SYMBOL_UNKNOWN)
-            symbols[--left] = histories[i].symbol;
-    for (size_t i = 0; i < histories[history].word_count; i++) {
-        size_t end = word_end(beam, out, at);
-        s3r_buffer_add_string(&text, i > 0 ? " " : "");
-        if (symbols[i] != S3R_SYMBOL_UNKNOWN)
-            s3r_buffer_add_string(&text,
-                                  s3r_word_table_word(&beam->search->lexicon->words,
-                                                      symbols[i] & ~S3R_SYMBOL_KIND));
-        for (; symbols[i] == S3R_SYMBOL_UNKNOWN && at < end; at++)
-            s3r_buffer_add_string(&text, vocabulary->printed[out->spans[at].label]);
-        at = S3R_MIN(end + 1, out->span_count);
-    }
-    s3r_free(symbols);
-    s3r_buffer_add_string(&text, "");
-    return s3r_buffer_take(&text, &out->text, "a text", err);
-}
-
 /* Leaves the labels of a word that was given up out, where it can be told from others. */
 static void cut_last_word(const s3r_beam *beam, s3r_decoded *out)
 {
@@ -202,7 +168,9 @@ static s3r_status make_result(const s3r_beam *beam, s3r_decoded *out,
     if (final->is_cut)
         cut_last_word(beam, out);
     if (beam->search->lexicon)
-        return write_words(beam, out, final->history, err);
+        return s3r_decoded_write_words(beam, out, final->history, err);
+    S3R_TRY(s3r_vocabulary_words(beam->search->vocabulary, &out->words, out->spans,
+                                 out->span_count, err));
     return s3r_vocabulary_text(beam->search->vocabulary, &out->text, out->spans,
                                out->span_count, err);
 }
@@ -218,15 +186,6 @@ static bool is_said(const s3r_decodings *out)
     return false;
 }
 
-static void drop_last(s3r_decodings *out)
-{
-    s3r_decoded *last = &out->items[--out->count];
-    s3r_free(last->text);
-    s3r_free(last->spans);
-    s3r_free(last->probabilities);
-    *last = (s3r_decoded){0};
-}
-
 static s3r_status make_results(const s3r_beam *beam, const final_list *list, size_t most,
                                s3r_decodings *out, s3r_error *err)
 {
@@ -237,7 +196,7 @@ static s3r_status make_results(const s3r_beam *beam, const final_list *list, siz
     for (size_t i = 0; i < list->count && out->count < wanted; i++) {
         S3R_TRY(make_result(beam, &out->items[out->count++], &list->items[i], err));
         if (is_said(out))
-            drop_last(out);
+            release_decoded(&out->items[--out->count]);
     }
     return S3R_OK;
 }

@@ -37,10 +37,12 @@ struct s3r_beam {
     size_t candidate_count, candidate_capacity;
     uint32_t *slots; /* (history, node, last) -> candidate + 1; 0 = free */
     size_t slot_count;
-    double best;      /* score of the candidates so far */
-    float *frame;     /* [labels] of the current frame */
-    bool *may_begin;  /* [labels] in the token beam */
-    uint32_t *ranked; /* [labels] scratch of the token beam */
+    double best;        /* score of the candidates so far */
+    float *frame;       /* [labels] of the current frame */
+    double temperature; /* of probabilities */
+    double log_sum;     /* of the frame at the temperature */
+    bool *may_begin;    /* [labels] in the token beam */
+    uint32_t *ranked;   /* [labels] scratch of the token beam */
     uint32_t frames;
 };
 

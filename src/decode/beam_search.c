@@ -49,6 +49,7 @@ s3r_status s3r_beam_create(s3r_beam **out, const s3r_search *search, s3r_error *
         s3r_beam_destroy(beam);
         return status;
     }
+    beam->temperature = 1;
     beam->count = 1;
     beam->hypotheses[0] = (s3r_hypothesis_state){.last = search->vocabulary->blank_id};
     *out = beam;
@@ -356,7 +357,8 @@ static s3r_status adopt(s3r_beam *beam, s3r_hypothesis_state *to,
     to->is_open = c->begins_label || c->extends_label;
     if (!to->is_open)
         return S3R_OK;
-    double probability = exp((double)beam->frame[c->last]);
+    double probability =
+        exp((double)beam->frame[c->last] / beam->temperature - beam->log_sum);
     to->end = beam->frames + 1;
     to->probability = c->extends_label ? from->probability + probability : probability;
     if (c->extends_label)
@@ -419,6 +421,25 @@ static s3r_status run_frame(s3r_beam *beam, s3r_error *err)
 
 /* ---- frames ---- */
 
+void s3r_beam_set_temperature(s3r_beam *beam, double temperature)
+{
+    beam->temperature = temperature;
+}
+
+/* What probabilities at the temperature are divided by, as a logarithm; 0 at 1. */
+static double log_sum_of(const s3r_beam *beam)
+{
+    size_t labels = beam->search->label_count;
+    double sum = 0, most = -INFINITY;
+    if (beam->temperature == 1)
+        return 0;
+    for (size_t i = 0; i < labels; i++)
+        most = fmax(most, (double)beam->frame[i]);
+    for (size_t i = 0; i < labels; i++)
+        sum += exp(((double)beam->frame[i] - most) / beam->temperature);
+    return most / beam->temperature + log(sum);
+}
+
 /* Marks the likeliest labels; of equals the first. */
 static void choose_labels(s3r_beam *beam)
 {
@@ -457,6 +478,7 @@ s3r_status s3r_beam_add(s3r_beam *beam, const float *log_probs, size_t count,
                                 beam->frames, (double)row[j]);
             beam->frame[j] = fmaxf(row[j], LEAST_LOG_PROB);
         }
+        beam->log_sum = log_sum_of(beam);
         choose_labels(beam);
         S3R_TRY(run_frame(beam, err));
     }

@@ -24,6 +24,10 @@ typedef struct s3r_beam s3r_beam;
 s3r_status s3r_beam_create(s3r_beam **out, const s3r_search *search, s3r_error *err);
 void s3r_beam_destroy(s3r_beam *beam); /* NULL is allowed */
 
+/* Before the first frame: the temperature > 0 of the probabilities of results (not of the
+ * scores); 1 at first. */
+void s3r_beam_set_temperature(s3r_beam *beam, double temperature);
+
 /* The next frames, [count, labels] of natural log-probabilities, rows stride floats
  * apart.  S3R_ERR_DATA: a number that is NaN or +infinity; S3R_ERR_RESOURCE. */
 s3r_status s3r_beam_add(s3r_beam *beam, const float *log_probs, size_t count,
@@ -37,8 +41,10 @@ typedef struct s3r_decoded {
     size_t word_count;
     s3r_label_span *spans; /* labels of the best path, blanks left out; delimiters only
                               between words and at the end */
-    float *probabilities;  /* [span_count] of each label, mean over its frames */
+    float *probabilities;  /* [span_count] of each label at the temperature, mean over its
+                              frames */
     size_t span_count;
+    s3r_word_list words; /* of the text, as it has them, on the spans */
 } s3r_decoded;
 
 typedef struct s3r_decodings {

@@ -364,7 +364,8 @@ const s3r_tensor *s3r_weight_plan_scales(const s3r_weight_plan *plan,
 void s3r_weight_scales_name(char out[S3R_TENSOR_NAME_BYTES], const char *matrix)
 {
     size_t stem = strlen(matrix) - strlen(".weight");
-    snprintf(out, S3R_TENSOR_NAME_BYTES, "%.*s" S3R_WEIGHT_SCALES_NAME, (int)stem, matrix);
+    snprintf(out, S3R_TENSOR_NAME_BYTES, "%.*s" S3R_WEIGHT_SCALES_NAME, (int)stem,
+             matrix);
 }
 
 /* What a tensor may be stored as. */
