@@ -10,6 +10,7 @@
 #include "interrupt.h"
 #include "line_text.h"
 #include "session.h"
+#include "text_file.h"
 #include "transcript_output.h"
 
 typedef struct align_options {
@@ -33,39 +34,6 @@ typedef struct align_run {
 } align_run;
 
 /* ---- texts ---- */
-
-/* The whole of a file with a NUL (malloc). */
-static s3r_status read_text(char **text, const char *path, s3r_error *err)
-{
-    FILE *file = fopen(path, "rb");
-    size_t size = 0, capacity = 1 << 16;
-    char *bytes = file ? malloc(capacity) : NULL;
-    if (!file)
-        return s3r_cli_fail(err, S3R_ERR_DATA, "%s: cannot open the text", path);
-    while (bytes) {
-        size += fread(bytes + size, 1, capacity - 1 - size, file);
-        if (size + 1 < capacity)
-            break;
-        char *grown = realloc(bytes, 2 * capacity);
-        if (!grown)
-            free(bytes);
-        bytes = grown;
-        capacity *= 2;
-    }
-    bool has_failed = ferror(file) != 0;
-    fclose(file);
-    if (!bytes)
-        return s3r_cli_fail(err, S3R_ERR_RESOURCE, "%s: no memory for the text", path);
-    bytes[size] = '\0';
-    if (has_failed || memchr(bytes, '\0', size)) {
-        free(bytes);
-        return s3r_cli_fail(err, S3R_ERR_DATA, "%s: %s", path,
-                            has_failed ? "cannot read the text"
-                                       : "expected a text, found a zero byte");
-    }
-    *text = bytes;
-    return S3R_OK;
-}
 
 static s3r_status check_inputs(const s3r_command *command, s3r_error *err)
 {
@@ -189,7 +157,7 @@ static s3r_status run_align(const s3r_command *command, s3r_error *err)
         status = s3r_transcript_output_set(&run.output, &options->transcript, NULL, NULL,
                                            several, false, false, err);
     if (status == S3R_OK && options->text)
-        status = read_text(&text, options->text, err);
+        status = s3r_text_file_read(&text, options->text, "the text", err);
     if (status == S3R_OK)
         status = s3r_session_open(&session, command, &session_options, err);
     if (status == S3R_OK)

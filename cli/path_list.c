@@ -3,58 +3,17 @@
  */
 #include "path_list.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define FIRST_BYTES 65536
+#include "text_file.h"
 
-/* The whole stream with a NUL behind it; NULL without memory or on a read error. */
-static char *read_text(FILE *file, size_t *size)
-{
-    size_t capacity = FIRST_BYTES;
-    char *text = malloc(capacity);
-    *size = 0;
-    while (text) {
-        *size += fread(text + *size, 1, capacity - *size - 1, file);
-        if (*size < capacity - 1)
-            break;
-        char *larger = realloc(text, capacity * 2);
-        if (!larger)
-            free(text);
-        text = larger;
-        capacity *= 2;
-    }
-    if (text && ferror(file)) {
-        free(text);
-        return NULL;
-    }
-    if (text)
-        text[*size] = '\0';
-    return text;
-}
-
-static s3r_status read_list(s3r_path_list *list, const char *path, size_t *size,
-                            s3r_error *err)
+static s3r_status read_list(s3r_path_list *list, const char *path, s3r_error *err)
 {
     if (strcmp(path, "-") == 0)
         return s3r_cli_fail(err, S3R_ERR_USAGE,
                             "--files-from: expected a file, found \"-\"");
-    FILE *file = fopen(path, "rb");
-    if (!file)
-        return s3r_cli_fail(err, S3R_ERR_DATA, "%s: cannot open the list: %s", path,
-                            strerror(errno));
-    errno = 0;
-    list->text = read_text(file, size);
-    int reason = errno;
-    fclose(file);
-    if (!list->text)
-        return s3r_cli_fail(err, S3R_ERR_DATA, "%s: cannot read the list: %s", path,
-                            strerror(reason ? reason : ENOMEM));
-    if (strlen(list->text) != *size)
-        return s3r_cli_fail(err, S3R_ERR_DATA, "%s: the list contains a NUL byte", path);
-    return S3R_OK;
+    return s3r_text_file_read(&list->text, path, "the list", err);
 }
 
 /* The next line, its end replaced by a NUL; NULL at the end. */
@@ -96,16 +55,16 @@ static s3r_status check(const s3r_path_list *list, const s3r_command *command,
 s3r_status s3r_path_list_make(s3r_path_list *list, const s3r_command *command,
                               const char *files_from, s3r_error *err)
 {
-    size_t size = 0, capacity = command->positional_count + 1;
+    size_t capacity = command->positional_count + 1;
     char *line = NULL;
     *list = (s3r_path_list){0};
     if (files_from) {
-        s3r_status status = read_list(list, files_from, &size, err);
+        s3r_status status = read_list(list, files_from, err);
         if (status != S3R_OK)
             return status;
     }
-    for (size_t i = 0; i < size; i++)
-        capacity += list->text[i] == '\n';
+    for (const char *at = list->text; at && *at; at++)
+        capacity += *at == '\n';
     list->items = calloc(capacity + 1, sizeof *list->items);
     if (!list->items)
         return s3r_cli_fail(err, S3R_ERR_RESOURCE, "%s: no memory", command->verb->name);

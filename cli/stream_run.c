@@ -83,15 +83,6 @@ static s3r_status on_update(void *context, const s3r_stream_update *update)
     return status;
 }
 
-static bool has_header(const unsigned char *bytes, size_t size)
-{
-    static const char *const magics[] = {"RIFF", "fLaC", "OggS", "ID3", "FORM", ".snd"};
-    for (size_t i = 0; i < sizeof magics / sizeof magics[0]; i++)
-        if (size >= strlen(magics[i]) && memcmp(bytes, magics[i], strlen(magics[i])) == 0)
-            return true;
-    return false;
-}
-
 /* Whole samples of bytes; returns how many bytes they were. */
 static size_t to_samples(float *samples, const unsigned char *bytes, size_t size)
 {
@@ -115,16 +106,18 @@ static s3r_status pump(s3r_stream *stream, s3r_error *err)
         if (size < 0)
             return s3r_cli_fail(err, S3R_ERR_DATA, "standard input: %s", strerror(errno));
         held += (size_t)size;
-        if (is_first && has_header(bytes, held))
+        if (is_first && size > 0 && held < S3R_STREAM_HEAD_BYTES)
+            continue;
+        if (is_first && s3r_stream_is_file(bytes, held))
             return s3r_cli_fail(err, S3R_ERR_USAGE,
                                 "--stream: expected raw samples (16 bit little-endian, "
                                 "mono), found a file with a header");
         is_first = false;
-        if (size == 0 && held > 0)
+        if (size == 0 && held % 2 != 0)
             return s3r_cli_fail(err, S3R_ERR_DATA,
                                 "standard input: expected 16-bit samples, found an odd "
                                 "number of bytes");
-        if (size == 0)
+        if (size == 0 && held == 0)
             return S3R_OK;
         size_t used = to_samples(samples, bytes, held);
         s3r_status status = s3r_stream_write(stream, samples, used / 2, err);

@@ -697,7 +697,8 @@ static void test_refused(void **state)
         size_t beam;
         const char *said;
     } cases[] = {{-1, 0, 1, 1, "an LM weight of at least 0"},
-                 {1, INFINITY, 1, 1, "weights: expected finite"},
+                 {1, INFINITY, 1, 1, "weights: expected numbers from"},
+                 {1e305, 0, 1, 1, "weights: expected numbers from"},
                  {1, 0, 0, 1, "beam threshold: expected more than 0"},
                  {1, 0, (double)NAN, 1, "beam threshold"},
                  {1, 0, 1, 0, "beam: expected 1 to 1000000, found 0"}};

@@ -62,6 +62,11 @@ S3R_API s3r_status s3r_stream_open(s3r_stream **out, s3r_context *context,
                                    s3r_stream_fn update, void *update_context,
                                    s3r_error *err);
 
+/* Whether the first bytes of an input are those of an audio file, which as samples would
+ * be noise.  S3R_STREAM_HEAD_BYTES tell.  Thread-safe. */
+#define S3R_STREAM_HEAD_BYTES 4096u
+S3R_API bool s3r_stream_is_file(const void *bytes, size_t size);
+
 /*
  * More samples, mono, full scale 1; updates come for the chunks that they complete. After
  * a failure the stream can only be closed.  S3R_ERR_DATA (samples or results that are not

@@ -185,9 +185,11 @@ static void set_confidence(s3r_align_job *job)
     job->confidence = fmin(sum / (double)job->frames, 1);
 }
 
+/* A word without labels lies where the word before it ends; before the first that has
+ * some, where that one begins. */
 static void set_words(s3r_align_job *job, double doubt)
 {
-    size_t at = 0;
+    size_t at = job->text.count > 0 ? job->spans[0].start_frame : 0;
     for (size_t i = 0; i < job->text.word_count; i++) {
         const s3r_encoded_word *given = &job->text.words[i];
         size_t first = given->first_label, count = given->label_count;

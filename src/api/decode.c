@@ -273,10 +273,10 @@ void s3r_decoder_get_info(const s3r_decoder *decoder, s3r_decoder_info *info)
 s3r_status s3r_decoder_set_weights(s3r_decoder *decoder, double lm_weight,
                                    double word_score, s3r_error *err)
 {
-    if (!(lm_weight >= 0) || !isfinite(lm_weight) || !isfinite(word_score))
+    if (!s3r_search_weights_are_valid(lm_weight, word_score))
         return s3r_fail(err, S3R_ERR_USAGE,
-                        "weights: expected finite numbers, and an LM weight of at least "
-                        "0, found %g and %g",
+                        "weights: expected numbers from -1000000 to 1000000, and an LM "
+                        "weight of at least 0, found %g and %g",
                         lm_weight, word_score);
     s3r_search_set_weights(&decoder->search, lm_weight, word_score);
     return S3R_OK;

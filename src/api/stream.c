@@ -13,7 +13,9 @@
 #include "api/handles.h"
 #include "api/options_check.h"
 #include "api/result_words.h"
+#include "audio/audio_magic.h"
 #include "audio/audio_resample.h"
+#include "base/text_buffer.h"
 #include "tasks/calibration.h"
 #include "tasks/ctc_inference.h"
 
@@ -54,8 +56,7 @@ struct s3r_stream {
     open_label *labels;
     size_t label_count, label_capacity;
     uint32_t last_id;
-    bool is_last_open;   /* the last label is that of the last frame */
-    size_t blank_frames; /* in a row at the end */
+    bool is_last_open; /* the last label is that of the last frame */
 };
 
 /* ---- opening ---- */
@@ -140,6 +141,11 @@ void s3r_stream_close(s3r_stream *stream)
     s3r_free(stream);
 }
 
+bool s3r_stream_is_file(const void *bytes, size_t size)
+{
+    return s3r_audio_has_magic(bytes, size);
+}
+
 /* ---- labels ---- */
 
 static s3r_status begin_label(s3r_stream *stream, uint32_t id, size_t frame,
@@ -169,7 +175,6 @@ static s3r_status take_frame(s3r_stream *stream, uint32_t id, double probability
             S3R_TRY(begin_label(stream, id, frame, err));
     }
     stream->last_id = id;
-    stream->blank_frames = is_printed ? 0 : stream->blank_frames + 1;
     if (stream->is_last_open) {
         open_label *label = &stream->labels[stream->label_count - 1];
         label->end_frame = frame + 1;
@@ -204,18 +209,87 @@ static s3r_status take_log_probs(void *context, const s3r_frame_rows *rows,
 
 /* ---- updates ---- */
 
+/* Whether a word ends between a label and what begins at `frame`, without a delimiter. */
+static bool is_pause(const s3r_stream *stream, size_t label, size_t frame)
+{
+    return frame - stream->labels[label].end_frame >=
+           to_frames(stream->model, WORD_PAUSE_S);
+}
+
 /* How many of the labels belong to complete words. */
 static size_t count_complete(const s3r_stream *stream, bool is_end)
 {
     const s3r_vocabulary *vocabulary = &stream->model->vocabulary;
-    size_t pause = to_frames(stream->model, WORD_PAUSE_S), count = stream->label_count;
-    bool is_paused =
-        vocabulary->delimiter_id == S3R_NO_LABEL && stream->blank_frames >= pause;
-    if (is_end || is_paused)
+    size_t count = stream->label_count, next = stream->kept;
+    if (is_end)
         return count;
+    if (vocabulary->delimiter_id == S3R_NO_LABEL) {
+        for (; count > 0 && !is_pause(stream, count - 1, next); count--)
+            next = stream->labels[count - 1].start_frame;
+        return count;
+    }
     while (count > 0 && stream->labels[count - 1].id != vocabulary->delimiter_id)
         count--;
     return count;
+}
+
+/* The first labels as words that pauses part; their texts are in `names`, each with a NUL
+ * behind it. */
+static s3r_status part_at_pauses(const s3r_stream *stream, const s3r_label_span *spans,
+                                 size_t count, s3r_word_list *out, s3r_text_buffer *names,
+                                 s3r_error *err)
+{
+    for (size_t first = 0, end; first < count; first = end) {
+        char *text;
+        for (end = first + 1;
+             end < count && !is_pause(stream, end - 1, spans[end].start_frame);)
+            end++;
+        S3R_TRY(s3r_vocabulary_text(&stream->model->vocabulary, &text, spans + first,
+                                    end - first, err));
+        if (text[0]) {
+            s3r_buffer_add_bytes(names, text, strlen(text) + 1);
+            out->items[out->count++] =
+                (s3r_word_span){.first_span = first,
+                                .span_count = end - first,
+                                .start_frame = spans[first].start_frame,
+                                .end_frame = spans[end - 1].end_frame};
+        }
+        s3r_free(text);
+    }
+    return S3R_OK;
+}
+
+static s3r_status words_between_pauses(const s3r_stream *stream, s3r_words *out,
+                                       const s3r_label *labels,
+                                       const s3r_label_span *spans, size_t count,
+                                       s3r_error *err)
+{
+    s3r_word_list list = {.items = s3r_alloc(count, sizeof *list.items)};
+    s3r_text_buffer names = {0};
+    s3r_status status = list.items ? S3R_OK : s3r_fail_memory(err, "words", count);
+    if (status == S3R_OK)
+        status = part_at_pauses(stream, spans, count, &list, &names, err);
+    s3r_buffer_add_string(&names, "");
+    if (status == S3R_OK)
+        status = s3r_buffer_take(&names, &list.text, "words", err);
+    const char *at = list.text;
+    for (size_t i = 0; status == S3R_OK && i < list.count; i++, at += strlen(at) + 1)
+        list.items[i].text = at;
+    if (status == S3R_OK)
+        status = s3r_words_of_list(out, &list, labels, err);
+    out->spans = list;
+    s3r_buffer_release(&names);
+    return status;
+}
+
+static s3r_status make_words(const s3r_stream *stream, s3r_words *out,
+                             const s3r_label *labels, const s3r_label_span *spans,
+                             size_t count, s3r_error *err)
+{
+    const s3r_vocabulary *vocabulary = &stream->model->vocabulary;
+    if (vocabulary->delimiter_id == S3R_NO_LABEL)
+        return words_between_pauses(stream, out, labels, spans, count, err);
+    return s3r_words_make(out, vocabulary, labels, count, err);
 }
 
 static s3r_status tell(s3r_stream *stream, const s3r_words *words, const char *tail,
@@ -258,7 +332,7 @@ static s3r_status send_update(s3r_stream *stream, bool is_end, s3r_error *err)
                                 .confidence = (float)(label->probability / frames)};
     }
     if (status == S3R_OK)
-        status = s3r_words_make(&words, vocabulary, labels, complete, err);
+        status = make_words(stream, &words, labels, spans, complete, err);
     if (status == S3R_OK)
         status = s3r_vocabulary_text(vocabulary, &tail, spans + complete,
                                      count - complete, err);

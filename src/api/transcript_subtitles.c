@@ -30,6 +30,13 @@ static void add_units(s3r_text_buffer *out, const s3r_cues *cues, const s3r_cue 
     }
 }
 
+/* Any number of dashes and then ">", of which one dash may stay. */
+static bool begins_arrow(const char *text)
+{
+    size_t dashes = strspn(text, "-");
+    return dashes >= 2 && text[dashes] == '>';
+}
+
 static void add_escaped(s3r_text_buffer *out, const char *text, cue_style style)
 {
     for (; *text; text++) {
@@ -37,7 +44,7 @@ static void add_escaped(s3r_text_buffer *out, const char *text, cue_style style)
             s3r_buffer_add_string(out, *text == '&'   ? "&amp;"
                                        : *text == '<' ? "&lt;"
                                                       : "&gt;");
-        else if (style != CUE_SRT || strncmp(text, "-->", 3) != 0)
+        else if (style != CUE_SRT || !begins_arrow(text))
             s3r_buffer_add_bytes(out, text, 1);
     }
 }

@@ -24,6 +24,7 @@
 
 #define STREAM_BLOCK_BYTES 8192u
 #define G722_BLOCK_BYTES   2048u
+#define SPOOLED_RATE       (48000.0 * 4) /* bytes a second of a stream, at most */
 
 void s3r_audio_options_init(s3r_audio_options *options)
 {
@@ -154,6 +155,15 @@ static s3r_status load_raw(s3r_audio *out, int fd, const char *label,
     return status;
 }
 
+/* Encoded bytes of the longest audio that is wanted, in a format that wastes space; a
+ * stream without an end must not fill the disk. */
+static uint64_t most_bytes(const s3r_audio_options *options)
+{
+    double seconds = (double)options->max_sample_count / options->sample_rate_hz;
+    return options->max_sample_count > 0 ? (uint64_t)(seconds * SPOOLED_RATE)
+                                         : UINT64_MAX;
+}
+
 /* Keeps the whole encoded stream, then decodes it as a file. */
 static s3r_status load_spooled(s3r_audio *out, int fd, const char *label,
                                unsigned char *bytes, size_t size,
@@ -165,6 +175,13 @@ static s3r_status load_spooled(s3r_audio *out, int fd, const char *label,
     s3r_audio_spool_init(&spool, options->memory_limit_bytes);
     while (status == S3R_OK && size > 0) {
         status = s3r_audio_spool_append(&spool, bytes, size, err);
+        if (status == S3R_OK && spool.size_bytes > most_bytes(options))
+            status =
+                s3r_fail(err, S3R_ERR_DATA,
+                         "%s: too long: found more than %llu bytes, expected at "
+                         "most %.0f s of audio",
+                         label, (unsigned long long)most_bytes(options),
+                         (double)options->max_sample_count / options->sample_rate_hz);
         size = s3r_audio_stream_read(fd, bytes, STREAM_BLOCK_BYTES, &reason);
     }
     if (status == S3R_OK && reason != 0)

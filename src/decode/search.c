@@ -22,6 +22,17 @@ void s3r_search_release(s3r_search *search)
     search->ahead = NULL;
 }
 
+/* So that a score of hours of words is a number. */
+static bool is_weight(double value)
+{
+    return value >= -1e6 && value <= 1e6;
+}
+
+bool s3r_search_weights_are_valid(double lm_weight, double word_score)
+{
+    return lm_weight >= 0 && is_weight(lm_weight) && is_weight(word_score);
+}
+
 static s3r_status check(const s3r_search *search, s3r_error *err)
 {
     const s3r_search_options *o = &search->options;
@@ -32,11 +43,11 @@ static s3r_status check(const s3r_search *search, s3r_error *err)
     if (!(o->threshold > 0))
         return s3r_fail(err, S3R_ERR_USAGE,
                         "beam threshold: expected more than 0, found %g", o->threshold);
-    if (!(o->lm_weight >= 0) || !isfinite(o->lm_weight) || !isfinite(o->word_score) ||
-        !isfinite(o->unknown_score))
+    if (!s3r_search_weights_are_valid(o->lm_weight, o->word_score) ||
+        !is_weight(o->unknown_score))
         return s3r_fail(err, S3R_ERR_USAGE,
-                        "weights: expected finite numbers, and an LM weight of at least "
-                        "0, found %g, %g and %g",
+                        "weights: expected numbers from -1000000 to 1000000, and an LM "
+                        "weight of at least 0, found %g, %g and %g",
                         o->lm_weight, o->word_score, o->unknown_score);
     bool wants_delimiter = o->allows_unknown && search->lexicon;
     if (!search->lexicon && search->lm && !search->lm->has_characters)

@@ -49,6 +49,9 @@ typedef struct s3r_search {
     double most_gain; /* that one label can add beside its own probability */
 } s3r_search;
 
+/* -1000000 to 1000000, an LM weight at least 0: sums of any audio are numbers then. */
+bool s3r_search_weights_are_valid(double lm_weight, double word_score);
+
 /* Fills the private part.  S3R_ERR_USAGE: options out of range, or unknown words or words
  * of a language model without a delimiter; S3R_ERR_RESOURCE. */
 s3r_status s3r_search_prepare(s3r_search *search, s3r_error *err);

@@ -37,7 +37,8 @@ typedef struct encoder {
     size_t word_count;
     bool is_in_word;
     /* What has no label, for the message. */
-    size_t missing_count;
+    size_t missing_count; /* different ones in `missing` */
+    bool is_missing_full;
     char missing[2048];
 } encoder;
 
@@ -113,13 +114,16 @@ static void note_missing(encoder *state, const char *text, size_t length, bool i
     else /* a lone mark, or what a terminal could take as a command */
         size = snprintf(one, sizeof one, "U+%04X", (unsigned)character);
     const char *known = strstr(state->missing, one);
-    if (size <= 0 || known)
-        return;
     size_t used = strlen(state->missing);
+    if (size <= 0 || known || state->is_missing_full)
+        return;
+    /* Others could not be told from those that are not listed. */
+    state->is_missing_full = used + (size_t)size + sizeof ", " > sizeof state->missing;
+    if (state->is_missing_full)
+        return;
     state->missing_count++;
-    if (used + (size_t)size + 3 <= sizeof state->missing)
-        snprintf(state->missing + used, sizeof state->missing - used, "%s%s",
-                 used > 0 ? ", " : "", one);
+    snprintf(state->missing + used, sizeof state->missing - used, "%s%s",
+             used > 0 ? ", " : "", one);
 }
 
 static const indexed_label *longest_match(const label_index *index, const char *text,
@@ -294,12 +298,13 @@ static s3r_status encode(encoder *state, const char *text, s3r_arena *arena,
     encode_tokens(state, folded);
     if (state->missing_count == 0 || state->policy != S3R_MISSING_REFUSE)
         return S3R_OK;
-    return s3r_fail(err, S3R_ERR_DATA,
-                    "%zu %s without a label in %s: %s; s3r vocab build writes texts that "
-                    "fit its labels: DIR/NAME.%s.jsonl",
-                    state->missing_count,
-                    vocabulary->is_phonemes ? "phones" : "characters", vocabulary->path,
-                    state->missing, vocabulary->is_phonemes ? "phones" : "text");
+    return s3r_fail(
+        err, S3R_ERR_DATA,
+        "%s%zu %s without a label in %s: %s; s3r vocab build writes texts that "
+        "fit its labels: DIR/NAME.%s.jsonl",
+        state->is_missing_full ? "more than " : "", state->missing_count,
+        vocabulary->is_phonemes ? "phones" : "characters", vocabulary->path,
+        state->missing, vocabulary->is_phonemes ? "phones" : "text");
 }
 
 s3r_status s3r_vocabulary_encode(const s3r_vocabulary *vocabulary, const char *text,

@@ -45,7 +45,7 @@ typedef struct s3r_encoded_text {
     size_t count;
     s3r_encoded_word *words;
     size_t word_count;
-    size_t missing_count; /* different ones without a label */
+    size_t missing_count; /* different ones without a label, as far as they are listed */
     const char *missing;  /* the first of them, as messages name them; "" */
 } s3r_encoded_text;
 

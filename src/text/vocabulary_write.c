@@ -33,17 +33,23 @@ static json_t *named_or_null(const s3r_vocabulary *vocabulary, const char *label
     return is_there ? json_string(label) : json_null();
 }
 
-static json_t *make_labels(const s3r_vocabulary *vocabulary)
+static s3r_status add_labels(json_t *labels, const s3r_vocabulary *vocabulary,
+                             s3r_error *err)
 {
-    json_t *labels = json_object();
-    for (uint32_t i = 0; labels && i < vocabulary->count; i++) {
-        if (json_object_set_new(labels, written_label(vocabulary, i), json_integer(i)) !=
-            0) {
-            json_decref(labels);
-            return NULL;
-        }
+    for (uint32_t i = 0; i < vocabulary->count; i++) {
+        const char *label = written_label(vocabulary, i);
+        const json_t *before = json_object_get(labels, label);
+        if (before)
+            return s3r_fail(
+                err, S3R_ERR_MODEL,
+                "%s: label \"%s\" has the ids %lld and %u, which a vocab.json "
+                "cannot say",
+                vocabulary->path, label, (long long)json_integer_value(before),
+                (unsigned)i);
+        if (json_object_set_new(labels, label, json_integer(i)) != 0)
+            return s3r_fail_memory(err, "a vocabulary", vocabulary->count);
     }
-    return labels;
+    return S3R_OK;
 }
 
 static json_t *make_special(const s3r_vocabulary *vocabulary)
@@ -91,10 +97,10 @@ static json_t *make_tokenizer(const s3r_vocabulary *vocabulary, const json_t *sp
 s3r_status s3r_vocabulary_save(const s3r_vocabulary *vocabulary, const char *folder,
                                s3r_error *err)
 {
-    json_t *labels = make_labels(vocabulary), *special = make_special(vocabulary);
+    json_t *labels = json_object(), *special = make_special(vocabulary);
     json_t *tokenizer = special ? make_tokenizer(vocabulary, special) : NULL;
     s3r_status status = labels && tokenizer
-                            ? S3R_OK
+                            ? add_labels(labels, vocabulary, err)
                             : s3r_fail_memory(err, "a vocabulary", vocabulary->count);
     if (status == S3R_OK)
         status = s3r_json_write(labels, folder, "vocab.json", 0, err);

@@ -31,6 +31,19 @@ expect 0 align -m "$model" --text "$work/text" --missing star -f json "$work/one
 stdout_has '"word":"heat,".*"first_label":4,"label_count":5,'
 stdout_has '\{"label":"\*",'
 
+# A word without letters before the first that has some lies where that one begins.
+expect 0 align -q -m "$model" --missing skip --literal '12 tea' "$work/one.g722"
+[ "$(sed -n 's/^one 1 \([0-9.]*\) .*/\1/p' "$work/stdout" | uniq | wc -l)" -eq 1 ] ||
+    fail "12 begins elsewhere than tea"
+
+# A byte order mark is no letter, and no arrow is left in a cue.
+printf '\357\273\277The tea\r\n' >"$work/marked.txt"
+expect 0 align -q -m "$model" --text "$work/marked.txt" "$work/one.g722"
+cmp -s "$work/expected" "$work/stdout" || fail "another result with a byte order mark"
+expect 0 align -q -m "$model" --missing skip --literal 'tea ---> at' -f srt "$work/one.g722"
+[ "$(grep -c -e '-->' "$work/stdout")" -eq "$(grep -c -e '[0-9] --> [0-9]' "$work/stdout")" ] ||
+    fail "an arrow in a cue"
+
 # Doubtful words are named.
 expect 0 align -m "$model" --doubt 0 --literal 'tea at' "$work/one.g722"
 stderr_has '^s3r: .*one\.g722: "tea" at [0-9.]+ s may not be in the audio \(score -[0-9.]+\)$'
@@ -65,10 +78,10 @@ expect 2 align -m "$model" --manifest "$work/m.jsonl" -f srt
 stderr_has 'expected -o DIR$'
 expect 2 align -m "$model" --literal tea --missing drop "$work/one.g722"
 expect 4 align -m "$model" --text "$work/none" "$work/one.g722"
-stderr_has 'none: cannot open the text$'
+stderr_has 'none: cannot open the text: '
 printf 'a\000b' >"$work/binary"
 expect 4 align -m "$model" --text "$work/binary" "$work/one.g722"
-stderr_has 'binary: expected a text, found a zero byte$'
+stderr_has 'binary: the text: expected text, found a zero byte$'
 expect 4 align -m "$model" --literal "$(printf 'tea %.0s' 1 2 3 4)" "$work/small.wav"
 stderr_has 'small\.wav: the text is longer than the audio: its 15 labels need at least 15 frames, found 12$'
 expect 4 align -m "$model" --literal tea nothing.wav

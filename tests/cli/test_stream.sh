@@ -52,6 +52,14 @@ stderr_has '^s3r: standard input: expected 16-bit samples, found an odd number o
 wav "$work/raw" 16000 4000
 stream 2
 stderr_has 'found a file with a header$'
+# Also when its first bytes come one by one, and of a kind that cannot be streamed.
+found=0
+(head -c 2 "$work/raw"; sleep 0.2; tail -c +3 "$work/raw") |
+    "$S3R" transcribe --stream -m "$model" >"$work/stdout" 2>"$work/stderr" || found=$?
+[ "$found" -eq 2 ] || fail "exit code $found for a header in two pieces"
+(printf '\0\0\0\040ftypisom'; samples 4000) >"$work/raw"
+stream 2
+stderr_has 'found a file with a header$'
 stream 2 --raw-rate 0
 stderr_has 'raw-rate: expected a rate in Hz, found 0$'
 stream 2 --raw-rate 100

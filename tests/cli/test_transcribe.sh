@@ -29,7 +29,7 @@ for option in --threads=1 --jobs=2 -j3 --batch=0.1 --batch=1000 --no-ffmpeg; do
         "$work/short.wav"
     cmp -s "$work/many" "$work/stdout" || fail "other lines"
 done
-printf '%s\n\n%s\r\n%s' "$clip" "$work/one.wav" "$work/short.wav" >"$work/list"
+printf '\357\273\277%s\n\n%s\r\n%s' "$clip" "$work/one.wav" "$work/short.wav" >"$work/list"
 expect 0 transcribe -m "$model" --files-from "$work/list" "$work/two.wav"
 cmp -s "$work/many" "$work/stdout" || fail "other lines"
 echo "$clip" >"$work/list"
