@@ -1,8 +1,6 @@
 /*
  * s3r pretrain: a backbone from unlabelled speech.
  */
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,48 +17,25 @@ static const s3r_setting_shorthand shorthands[] = {
     S3R_TRAIN_VERB_SHORTHANDS,
 };
 
-/* The folder of the fresh model; it is made once. *path is the caller's (free). */
-static s3r_status make_start(const pretrain_options *mine, char **path, s3r_error *err)
-{
-    size_t bytes = strlen(mine->out) + sizeof "/start/config.json";
-    char *config = malloc(bytes);
-    *path = malloc(bytes);
-    if (!*path || !config) {
-        free(config);
-        return s3r_cli_fail(err, S3R_ERR_RESOURCE, "no memory");
-    }
-    snprintf(*path, bytes, "%s/start", mine->out);
-    snprintf(config, bytes, "%s/start/config.json", mine->out);
-    FILE *file = fopen(config, "r");
-    free(config);
-    if (file) {
-        fclose(file);
-        return S3R_OK;
-    }
-    uint64_t seed = mine->common.seed ? strtoull(mine->common.seed, NULL, 10) : 1;
-    /* The family is that of the objective unless the shape says otherwise. */
-    const char **settings = calloc(mine->shape.count + 1, sizeof *settings);
-    if (!settings)
-        return s3r_cli_fail(err, S3R_ERR_RESOURCE, "no memory");
-    settings[0] = mine->objective == 0 ? "family=hubert" : "family=wav2vec2";
-    for (size_t i = 0; i < mine->shape.count; i++)
-        settings[i + 1] = mine->shape.items[i];
-    s3r_status status =
-        s3r_model_create(*path, settings, mine->shape.count + 1, seed, err);
-    free(settings);
-    return status;
-}
-
 static s3r_status run_with(const s3r_command *command, const s3r_setting_list *settings,
                            s3r_error *err)
 {
     static const char *const presets[] = {"hubert", "wav2vec2"};
+    static const char *const families[] = {"family=hubert", "family=wav2vec2"};
     const pretrain_options *mine = command->options;
     s3r_train_options options;
-    char *start = NULL;
-    s3r_status status = mine->model ? S3R_OK : make_start(mine, &start, err);
+    /* The family is that of the objective unless the shape says otherwise. */
+    const char **shape = calloc(mine->shape.count + 1, sizeof *shape);
+    if (!shape)
+        return s3r_cli_fail(err, S3R_ERR_RESOURCE, "no memory for the shape");
+    shape[0] = families[mine->objective];
+    for (size_t i = 0; i < mine->shape.count; i++)
+        shape[i + 1] = mine->shape.items[i];
     s3r_train_options_init(&options);
-    options.model = mine->model ? mine->model : start;
+    options.pretrains = true;
+    options.model = mine->model;
+    options.shape = shape;
+    options.shape_count = mine->shape.count + 1;
     options.train = mine->data;
     options.dev = mine->dev;
     options.train_labels = mine->labels;
@@ -70,9 +45,8 @@ static s3r_status run_with(const s3r_command *command, const s3r_setting_list *s
     options.preset = presets[mine->objective];
     options.overrides = settings->items;
     options.override_count = settings->count;
-    if (status == S3R_OK)
-        status = s3r_train_run(command, &options, &mine->common, "best", err);
-    free(start);
+    s3r_status status = s3r_train_run(command, &options, &mine->common, "best", err);
+    free(shape);
     return status;
 }
 
@@ -84,6 +58,10 @@ static s3r_status run_pretrain(const s3r_command *command, s3r_error *err)
         return s3r_cli_fail(err, S3R_ERR_USAGE,
                             "pretrain: expected --data FILE and -o "
                             "FOLDER (see s3r help pretrain)");
+    if (mine->objective == 1 && (mine->labels || mine->dev_labels))
+        return s3r_cli_fail(err, S3R_ERR_USAGE,
+                            "%s: clusters are for the objective hubert",
+                            mine->labels ? "--labels" : "--dev-labels");
     if (mine->model && mine->shape.count > 0)
         return s3r_cli_fail(err, S3R_ERR_USAGE,
                             "--shape is for a fresh model; %s has its shape",

@@ -293,10 +293,13 @@ s3r_status s3r_train_run(const s3r_command *command, const s3r_train_options *op
     s3r_train_options watched = *options;
     s3r_session session;
     char model[S3R_MODEL_PATH_BYTES];
-    s3r_status status = s3r_session_find_model(command, options->model, model, err);
+    s3r_status status = S3R_OK;
+    if (options->model || !options->pretrains) {
+        status = s3r_session_find_model(command, options->model, model, err);
+        watched.model = model;
+    }
     if (status != S3R_OK)
         return status;
-    watched.model = model;
     watched.watch = watch;
     watched.watch_context = &w;
     watched.may_resume = common->resume == 1;

@@ -324,6 +324,18 @@ static void test_spool_is_identical(void **state)
     s3r_audio_release(&heap);
 }
 
+/* A stream without an end is left when it is longer than the audio that is wanted. */
+static void test_endless_stream(void **state)
+{
+    (void)state;
+    s3r_audio_options options;
+    s3r_audio_options_init(&options);
+    options.max_sample_count = 2 * options.sample_rate_hz;
+    test_expect_audio_failure("/dev/zero", &options, S3R_ERR_DATA,
+                              "/dev/zero: too long: found more than 384000 bytes, "
+                              "expected at most 2 s of audio");
+}
+
 static void test_spool_without_folder(void **state)
 {
     (void)state;
@@ -393,6 +405,7 @@ int main(void)
         cmocka_unit_test(test_sample_cap),
         cmocka_unit_test(test_memory_equals_file),
         cmocka_unit_test(test_spool_is_identical),
+        cmocka_unit_test(test_endless_stream),
         cmocka_unit_test(test_spool_without_folder),
         cmocka_unit_test(test_every_allocation_may_fail),
     };

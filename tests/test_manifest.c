@@ -101,6 +101,8 @@ static void test_refuses(void **state)
         {"{}", "line 1: \"audio_filepath\": expected a path, found no such key"},
         {"{\"path\":\"a.wav\"}", "\"audio_filepath\": expected a path, found path"},
         {"{\"audio_filepath\":\"\"}", "expected a path, found an empty string"},
+        {"{\"audio_filepath\":\"a\",\"id\":\"\"}",
+         "\"id\": expected a name, found an empty string"},
         {"{\"audio_filepath\":7}",
          "\"audio_filepath\": expected a string, found a number"},
         {A ",\"text\":[]}", "\"text\": expected a string, found an array"},

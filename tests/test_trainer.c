@@ -253,7 +253,12 @@ static void test_refused(void **state)
     test_run_init(&run, folder, 1, busy);
     test_run_set(&run, "optimizer.lr=2e-2");
     run.options.may_resume = true;
-    expect_refused(&run, S3R_ERR_USAGE, "lr: 0.02");
+    expect_refused(&run, S3R_ERR_USAGE, "optimizer.lr: expected 0.01, found 0.02");
+
+    test_run_init(&run, folder, 1, busy);
+    test_run_set(&run, "eval.every=7");
+    run.options.may_resume = true;
+    expect_refused(&run, S3R_ERR_USAGE, "eval.every: expected ");
 
     test_run_init(&run, folder, 1, busy);
     test_run_set(&run, "seed=5");

@@ -71,7 +71,7 @@ static void test_read_lines(void **state)
 {
     (void)state;
     s3r_transcripts t;
-    assert_int_equal(parse(&t, "one (a)\r\n\ntwo\n", NULL), S3R_OK);
+    assert_int_equal(parse(&t, "\xef\xbb\xbfone (a)\r\n\ntwo\n", NULL), S3R_OK);
     assert_false(t.has_ids);
     assert_int_equal(t.count, 3);
     assert_string_equal(t.items[0].text, "one (a)");

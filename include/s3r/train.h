@@ -17,8 +17,13 @@ extern "C" {
 #endif
 
 typedef struct s3r_train_options {
-    size_t struct_size;      /* set by _init */
-    const char *model;       /* the backbone, as s3r_model_open takes it */
+    size_t struct_size; /* set by _init */
+    const char *model;  /* the backbone, as s3r_model_open takes it */
+    bool pretrains; /* the method is pretrain, and must be; default false: it must not */
+    /* Pretraining: without a model one is made in FOLDER/start, of the run's seed and
+     * this shape, as s3r_model_create takes it; [shape_count]. */
+    const char *const *shape;
+    size_t shape_count;
     const char *vocabulary;  /* folder with a vocabulary; NULL = the backbone's own; with
                                 the setting task=lid always NULL */
     const char *train, *dev; /* manifests; dev may be NULL: then the last mask is taken */
@@ -45,7 +50,8 @@ S3R_API void s3r_train_options_init(s3r_train_options *options);
  * goes on.  The result depends on options and data alone, not on threads, interruptions
  * or time.
  *
- * S3R_ERR_USAGE: settings, or a folder that holds another run; S3R_ERR_MODEL;
+ * S3R_ERR_USAGE: settings, or a folder that holds another run or files that a run would
+ * overwrite; S3R_ERR_MODEL;
  * S3R_ERR_DATA: unreadable audio, characters outside the vocabulary, languages that are
  * missing, unknown or fewer than two; S3R_ERR_RESOURCE: it
  * would not fit; S3R_ERR_DIVERGED: NaN persists; S3R_ERR_RUNTIME: disk full, and the last

@@ -385,6 +385,25 @@ static s3r_status split(const s3r_manifest *manifest, const double *durations,
     return status;
 }
 
+static bool is_one_file(const char *a, const char *b)
+{
+    return a && b && (strcmp(a, b) == 0 || s3r_path_is_same(a, b));
+}
+
+/* Each file would overwrite the other, or what is split. */
+static s3r_status check_outputs(const char *path, const s3r_split_data_options *options,
+                                s3r_error *err)
+{
+    bool takes_input =
+        is_one_file(path, options->out) || is_one_file(path, options->rest);
+    if (takes_input || is_one_file(options->out, options->rest))
+        return s3r_fail(err, S3R_ERR_USAGE,
+                        "data split: expected another file for %s, found %s twice",
+                        takes_input ? "the result" : "the rest",
+                        takes_input ? path : options->out);
+    return S3R_OK;
+}
+
 s3r_status s3r_data_split(s3r_context *context, const char *path,
                           const s3r_split_data_options *options, size_t *clip_count,
                           double *seconds, s3r_error *err)
@@ -398,6 +417,7 @@ s3r_status s3r_data_split(s3r_context *context, const char *path,
                         "data options: expected minutes above 0 and a file to write, "
                         "found %g and %s",
                         options->minutes, options->out ? options->out : "none");
+    S3R_TRY(check_outputs(path, options, err));
     S3R_TRY(s3r_manifest_open(&manifest, path, err));
     s3r_status status = measure(&manifest, context->pool, &durations, err);
     if (status == S3R_OK)

@@ -215,14 +215,23 @@ static s3r_status check_options(const s3r_kmeans_options *options, s3r_error *er
     if (!options->data || options->data_count == 0 || !options->folder)
         return s3r_fail(err, S3R_ERR_USAGE,
                         "k-means: expected manifests and a folder, found none");
-    if (options->seed > INT64_MAX || !(options->sample_minutes >= 0) ||
-        !(options->batch_s > 0) || options->restarts < 1 || options->clusters < 1 ||
-        options->clusters > S3R_KMEANS_MAX_CLUSTERS)
+    if (options->clusters < 1 || options->clusters > S3R_KMEANS_MAX_CLUSTERS)
         return s3r_fail(err, S3R_ERR_USAGE,
-                        "k-means: expected 1 to %u clusters, minutes from 0 on, at least "
-                        "one start and a seed below 2^63, found %zu, %g, %zu and %llu",
-                        S3R_KMEANS_MAX_CLUSTERS, options->clusters,
-                        options->sample_minutes, options->restarts,
+                        "k-means: expected 1 to %u clusters, found %zu",
+                        S3R_KMEANS_MAX_CLUSTERS, options->clusters);
+    if (!(options->sample_minutes >= 0))
+        return s3r_fail(err, S3R_ERR_USAGE,
+                        "k-means: expected minutes from 0 on, found %g",
+                        options->sample_minutes);
+    if (!(options->batch_s > 0))
+        return s3r_fail(err, S3R_ERR_USAGE,
+                        "k-means: expected batches of more than 0 seconds, found %g",
+                        options->batch_s);
+    if (options->restarts < 1)
+        return s3r_fail(err, S3R_ERR_USAGE, "k-means: expected at least one start");
+    if (options->seed > INT64_MAX)
+        return s3r_fail(err, S3R_ERR_USAGE,
+                        "k-means: expected a seed below 2^63, found %llu",
                         (unsigned long long)options->seed);
     if (options->model && options->model->has_route)
         return s3r_fail(err, S3R_ERR_USAGE,

@@ -55,10 +55,39 @@ static s3r_status check_options(const s3r_train_options *options, s3r_error *err
     return S3R_OK;
 }
 
+static s3r_status read_shape(s3r_model_shape *shape, const char *const *settings,
+                             size_t setting_count, s3r_error *err)
+{
+    s3r_model_shape_init(shape);
+    for (size_t i = 0; i < setting_count; i++) {
+        const char *equals = strchr(settings[i], '=');
+        if (!equals)
+            return s3r_fail(err, S3R_ERR_USAGE,
+                            "shape: expected key=value, found \"%.200s\"", settings[i]);
+        char *key = s3r_strndup(settings[i], (size_t)(equals - settings[i]));
+        if (!key)
+            return s3r_fail_memory(err, "a shape", strlen(settings[i]));
+        s3r_status status = s3r_model_shape_set(shape, key, equals + 1, "shape", err);
+        s3r_free(key);
+        S3R_TRY(status);
+    }
+    return S3R_OK;
+}
+
+static s3r_status make_config(s3r_model_config *config, const char *const *settings,
+                              size_t setting_count, s3r_error *err)
+{
+    s3r_model_shape shape;
+    S3R_TRY(read_shape(&shape, settings, setting_count, err));
+    return s3r_model_shape_config(&shape, "shape", config, err);
+}
+
 static s3r_status open_trainer(s3r_trainer **trainer, s3r_context *context,
                                const s3r_train_options *options, bool is_plan,
                                s3r_error *err)
 {
+    s3r_model_config config;
+    s3r_fresh_start fresh = {&config, options->shape, options->shape_count, 0};
     S3R_TRY(check_options(options, err));
     s3r_trainer_options inner = {.model = options->model,
                                  .vocabulary = options->vocabulary,
@@ -75,6 +104,18 @@ static s3r_status open_trainer(s3r_trainer **trainer, s3r_context *context,
                                  .watch = options->watch,
                                  .watch_context = options->watch_context};
     S3R_TRY(read_settings(&inner.config, options, err));
+    if (options->pretrains != (inner.config.method == S3R_METHOD_PRETRAIN))
+        return s3r_fail(err, S3R_ERR_USAGE,
+                        options->pretrains
+                            ? "method: expected pretrain, found another (s3r train)"
+                            : "method: expected one for labelled speech, found pretrain "
+                              "(s3r pretrain)");
+    if (!options->model) {
+        if (!options->pretrains)
+            return s3r_fail(err, S3R_ERR_USAGE, "training needs a backbone (--model)");
+        S3R_TRY(make_config(&config, options->shape, options->shape_count, err));
+        inner.fresh = &fresh;
+    }
     return s3r_trainer_open(trainer, &inner, err);
 }
 
@@ -102,32 +143,11 @@ s3r_status s3r_train_plan(s3r_context *context, const s3r_train_options *options
     return status;
 }
 
-static s3r_status read_shape(s3r_model_shape *shape, const char *const *settings,
-                             size_t setting_count, s3r_error *err)
-{
-    s3r_model_shape_init(shape);
-    for (size_t i = 0; i < setting_count; i++) {
-        const char *equals = strchr(settings[i], '=');
-        if (!equals)
-            return s3r_fail(err, S3R_ERR_USAGE,
-                            "shape: expected key=value, found \"%.200s\"", settings[i]);
-        char *key = s3r_strndup(settings[i], (size_t)(equals - settings[i]));
-        if (!key)
-            return s3r_fail_memory(err, "a shape", strlen(settings[i]));
-        s3r_status status = s3r_model_shape_set(shape, key, equals + 1, "shape", err);
-        s3r_free(key);
-        S3R_TRY(status);
-    }
-    return S3R_OK;
-}
-
 s3r_status s3r_model_create(const char *folder, const char *const *settings,
                             size_t setting_count, uint64_t seed, s3r_error *err)
 {
-    s3r_model_shape shape;
     s3r_model_config config;
-    S3R_TRY(read_shape(&shape, settings, setting_count, err));
-    S3R_TRY(s3r_model_shape_config(&shape, "shape", &config, err));
+    S3R_TRY(make_config(&config, settings, setting_count, err));
     return s3r_model_init(&config, seed, NULL, folder, err);
 }
 

@@ -90,6 +90,9 @@ static s3r_status read_keys(const s3r_line_reader *reader, const json_t *object,
     *raw = (raw_line){.duration_s = -1};
     S3R_TRY(read_path(reader, object, raw, err));
     S3R_TRY(read_string(reader, object, "id", &raw->id, err));
+    if (raw->id && raw->id[0] == '\0')
+        return s3r_line_fail(reader, err,
+                             "\"id\": expected a name, found an empty string");
     S3R_TRY(read_string(reader, object, "text", &raw->text, err));
     S3R_TRY(read_string(reader, object, "lang", &raw->language, err));
     S3R_TRY(read_string(reader, object, "speaker", &raw->speaker, err));

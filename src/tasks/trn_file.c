@@ -238,6 +238,10 @@ static s3r_status read_lines(s3r_transcripts *transcripts, const char *bytes, si
                              const char *label, s3r_error *err)
 {
     size_t lines = 1;
+    if (size >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0) { /* a byte order mark */
+        bytes += 3;
+        size -= 3;
+    }
     for (size_t i = 0; i < size; i++) {
         lines += bytes[i] == '\n';
         if (bytes[i] == '\0')

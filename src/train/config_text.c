@@ -90,8 +90,7 @@ static s3r_status write_text(const s3r_train_config *config, bool is_recipe, cha
 {
     s3r_text_buffer buffer = {0};
     const char *section;
-    s3r_buffer_add_string(&buffer,
-                          "# Settings of a training run: s3r train -c THIS_FILE\n");
+    s3r_buffer_add_string(&buffer, S3R_TRAIN_CONFIG_HEAD "\n");
     add_section(&buffer, NULL, config, is_recipe);
     for (size_t i = 0; (section = s3r_config_section_at(i)) != NULL; i++) {
         if (!has_keys(section, config, is_recipe))

@@ -291,7 +291,7 @@ static bool read_value(const s3r_config_key *key, const char *text, stored_value
         value->is_on = choice == 1;
         return true;
     case S3R_CONFIG_SEED:
-        return read_whole(text, &value->seed);
+        return read_whole(text, &value->seed) && value->seed <= INT64_MAX;
     case S3R_CONFIG_COUNT_OR_MODEL:
         if (strcmp(text, "model") == 0) {
             value->count = SIZE_MAX;
@@ -467,7 +467,7 @@ void s3r_config_value_expected(const s3r_config_key *key, char *text, size_t tex
         expected_choice(key, text, text_bytes);
         break;
     case S3R_CONFIG_SEED:
-        snprintf(text, text_bytes, "a whole number below 2^64");
+        snprintf(text, text_bytes, "a whole number below 2^63");
         break;
     case S3R_CONFIG_COUNT:
         expected_range(key, "a whole number", text, text_bytes);

@@ -302,7 +302,30 @@ static const struct {
     {"adapter.", METHOD(ADAPTER)},
     {"lora.", METHOD(LORA)},
     {"pretrain.", METHOD(PRETRAIN)},
+    {"also.", ~METHOD(PRETRAIN)},
+    {"cache.", ~METHOD(PRETRAIN)}, /* it trains the extractor */
+    {"eval.metric=", ~METHOD(PRETRAIN)},
+    {"language=", ~METHOD(PRETRAIN)},
+    {"optimizer.head_lr=", ~METHOD(PRETRAIN)},
 };
+
+/* What another value of the same settings makes useless; NULL when nothing does. */
+static const char *find_obstacle(const s3r_train_config *config, const char *assignment)
+{
+    static const char *const marks[] = {"hubert: ", "wav2vec2: "}; /* of helps */
+    char name[64];
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(assignment, "="), assignment);
+    if (strcmp(name, "mask.init_scale") == 0 && config->mask.init != S3R_INIT_WMI)
+        return "mask.init is not wmi";
+    const s3r_config_key *key = s3r_config_key_at(s3r_config_key_find(name));
+    bool is_contrastive = config->pretrain.objective == S3R_OBJECTIVE_WAV2VEC2;
+    if (!key || config->method != S3R_METHOD_PRETRAIN)
+        return NULL;
+    const char *other = marks[!is_contrastive];
+    if (strncmp(key->help, other, strlen(other)) != 0)
+        return NULL;
+    return is_contrastive ? "the objective is wav2vec2" : "the objective is hubert";
+}
 
 static s3r_status check_used(const s3r_train_config *config, const char *assignment,
                              bool has_dev, s3r_error *err)
@@ -321,6 +344,10 @@ static s3r_status check_used(const s3r_train_config *config, const char *assignm
                         "another method)",
                         length, assignment, method);
     }
+    const char *obstacle = find_obstacle(config, assignment);
+    if (obstacle)
+        return s3r_fail(err, S3R_ERR_USAGE, "%.*s: of no use, since %s: leave it out",
+                        length, assignment, obstacle);
     if (config->task == S3R_TASK_CHOICE_LID &&
         strncmp(assignment, "eval.metric=", 12) == 0)
         return s3r_fail(
@@ -388,6 +415,10 @@ s3r_status s3r_train_config_check(const s3r_train_config *config, s3r_error *err
         return s3r_fail(err, S3R_ERR_USAGE,
                         "task: expected ctc with the method pretrain, which has no task, "
                         "found lid");
+    if (config->method == S3R_METHOD_PRETRAIN && config->augment.time_prob == 0)
+        return s3r_fail(err, S3R_ERR_USAGE,
+                        "augment.time_prob: expected more than 0 for pretraining, which "
+                        "learns from masked frames");
     if (config->batch.min_seconds > config->batch.max_seconds)
         return s3r_fail(err, S3R_ERR_USAGE,
                         "batch.min_seconds: expected at most batch.max_seconds = %.15g, "

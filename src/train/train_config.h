@@ -226,8 +226,9 @@ s3r_status s3r_train_config_check_used(const s3r_train_config *config,
  * their range, a task that the method does not have.  S3R_ERR_USAGE. */
 s3r_status s3r_train_config_check(const s3r_train_config *config, s3r_error *err);
 
-/* All keys as YAML with a comment each, in a new string (s3r_free).  Reading it back
- * gives the same struct.  S3R_ERR_RESOURCE. */
+/* All keys as YAML with a comment each, in a new string (s3r_free), the head first.
+ * Reading it back gives the same struct.  S3R_ERR_RESOURCE. */
+#define S3R_TRAIN_CONFIG_HEAD "# Settings of a training run: s3r train -c THIS_FILE"
 s3r_status s3r_train_config_text(const s3r_train_config *config, char **text,
                                  s3r_error *err);
 

@@ -60,7 +60,8 @@ static s3r_status run_items(dev_run *run, const s3r_evaluation_item *items,
                                  .config = &run->model->config,
                                  .weights = &run->model->weights,
                                  .vocabulary = &run->model->vocabulary,
-                                 /* As s3r eval does: both give the same numbers. */
+                                 /* As s3r eval does: both give the same numbers, but for
+                                    audio shorter than a frame, which dev leaves out. */
                                  .normalization = S3R_NORMALIZE_CASE,
                                  .wants_unit = {[S3R_UNIT_WORD] = true,
                                                 [S3R_UNIT_CHARACTER] = true,

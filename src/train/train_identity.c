@@ -134,39 +134,85 @@ bool s3r_train_identity_write(const s3r_train_identity *identity, json_t *facts)
 
 /* ---- comparing ---- */
 
-/* The first line in which two texts differ, of each; false when they are equal. */
-static bool find_difference(const char *a, const char *b, char line_a[LINE_BYTES],
-                            char line_b[LINE_BYTES])
+/* A walk over the settings of a recipe's text. */
+typedef struct setting_walk {
+    const char *rest;
+    char section[32];
+    char name[96],
+        value[LINE_BYTES]; /* of the setting it stands at: "mask.init", "ori" */
+} setting_walk;
+
+/* The next setting; false at the end. */
+static bool walk_on(setting_walk *walk)
 {
-    while (*a && *b) {
-        size_t length_a = strcspn(a, "\n"), length_b = strcspn(b, "\n");
-        if (length_a != length_b || memcmp(a, b, length_a) != 0) {
-            snprintf(line_a, LINE_BYTES, "%.*s",
-                     (int)S3R_MIN(length_a, (size_t)LINE_BYTES - 1), a);
-            snprintf(line_b, LINE_BYTES, "%.*s",
-                     (int)S3R_MIN(length_b, (size_t)LINE_BYTES - 1), b);
+    while (*walk->rest) {
+        const char *line = walk->rest;
+        size_t length = strcspn(line, "\n"), indent = strspn(line, " ");
+        walk->rest += length + (line[length] == '\n');
+        const char *colon = memchr(line, ':', length);
+        if (length == 0 || line[indent] == '#' || !colon)
+            continue;
+        int name = (int)(colon - line - (ptrdiff_t)indent);
+        const char *value = colon + 1 + strspn(colon + 1, " ");
+        bool is_section = indent == 0 && value >= line + length;
+        if (is_section) {
+            snprintf(walk->section, sizeof walk->section, "%.*s.", name, line);
+            continue;
+        }
+        snprintf(walk->name, sizeof walk->name, "%s%.*s", indent ? walk->section : "",
+                 name, line + indent);
+        snprintf(walk->value, sizeof walk->value, "%.*s",
+                 (int)S3R_MIN((size_t)(line + length - value), sizeof walk->value - 1),
+                 value);
+        return true;
+    }
+    return false;
+}
+
+/* The value of a setting in a text; false when it is not there. */
+static bool find_setting(const char *text, const char *name, char value[LINE_BYTES])
+{
+    setting_walk walk = {.rest = text};
+    while (walk_on(&walk))
+        if (strcmp(walk.name, name) == 0) {
+            memcpy(value, walk.value, LINE_BYTES);
             return true;
         }
-        a += length_a + (a[length_a] == '\n');
-        b += length_b + (b[length_b] == '\n');
+    return false;
+}
+
+/* The first setting of `a` that `b` has otherwise or not at all: its name and both
+ * values; false when there is none. */
+static bool find_difference(const char *a, const char *b, char name[96],
+                            char value_a[LINE_BYTES], char value_b[LINE_BYTES])
+{
+    setting_walk walk = {.rest = a};
+    while (walk_on(&walk)) {
+        bool is_there = find_setting(b, walk.name, value_b);
+        if (is_there && strcmp(walk.value, value_b) == 0)
+            continue;
+        if (!is_there)
+            strcpy(value_b, "nothing");
+        memcpy(name, walk.name, sizeof walk.name);
+        memcpy(value_a, walk.value, LINE_BYTES);
+        return true;
     }
-    snprintf(line_a, LINE_BYTES, "%.100s", *a ? a : "(end)");
-    snprintf(line_b, LINE_BYTES, "%.100s", *b ? b : "(end)");
-    return *a || *b;
+    return false;
 }
 
 static s3r_status check_settings(const s3r_train_identity *identity, const json_t *facts,
                                  const char *path, s3r_error *err)
 {
-    char then_line[LINE_BYTES] = "", now_line[LINE_BYTES] = "";
+    char name[96] = "settings", old[LINE_BYTES] = "nothing", new[LINE_BYTES] = "others";
     const char *then = json_string_value(json_object_get(facts, "settings"));
-    if (then && !find_difference(then, identity->settings, then_line, now_line))
+    if (then && strcmp(then, identity->settings) == 0)
         return S3R_OK;
+    if (then && !find_difference(then, identity->settings, name, old, new))
+        (void)find_difference(identity->settings, then, name, new, old);
     return s3r_fail(err, S3R_ERR_USAGE,
-                    "%s: cannot resume with other settings: expected \"%s\", found "
-                    "\"%s\" (start a new run folder, or give the settings it was made "
-                    "with)",
-                    path, then_line, now_line);
+                    "%s: cannot resume with other settings: %s: expected %s, found %s "
+                    "(start a new run folder, or give the settings it was made with)",
+                    path, name, old, new);
 }
 
 static s3r_status fail_key(const char *path, const char *key, const json_t *then,

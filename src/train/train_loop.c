@@ -280,9 +280,12 @@ static s3r_status run_step(s3r_trainer *trainer, s3r_run_log *log,
     double squares = s3r_trainable_square_sum(&trainer->trainable, trainer->pool);
     if (result->bad > 0 || !isfinite(squares))
         return s3r_trainer_skip_step(trainer, log, result, err);
-    s3r_trainer_update(trainer, state->step, state->updates + 1, result->units, squares);
+    if (result->units > 0) { /* else nothing was asked: no frame is masked */
+        s3r_trainer_update(trainer, state->step, state->updates + 1, result->units,
+                           squares);
+        state->updates++;
+    }
     state->step++;
-    state->updates++;
     state->skipped = 0;
     state->window_loss += result->loss;
     state->window_units += result->units;
@@ -325,6 +328,7 @@ static s3r_status run_steps(s3r_trainer *trainer, s3r_run_log *log, s3r_error *e
 /* The end: without dev the last result is the best. */
 static s3r_status finish(s3r_trainer *trainer, s3r_error *err)
 {
+    select_masks(trainer); /* those of the last update */
     if (!trainer->has_dev)
         S3R_TRY(trainer->task->save(trainer, "best", NULL, err));
     S3R_TRY(trainer->task->save(trainer, "last", NULL, err));

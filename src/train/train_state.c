@@ -12,11 +12,11 @@
 #include "base/folder_writer.h"
 #include "checkpoint/sealed_file.h"
 
-#define KIND        "s3r.checkpoint"
-#define VERSION     1u
-#define NAME_FORMAT "checkpoint-%08zu.s3c"
-#define SUFFIX      ".s3c"
-#define NAME_BYTES  (S3R_TENSOR_NAME_BYTES + 64)
+#define KIND       "s3r.checkpoint"
+#define VERSION    1u
+#define PREFIX     "checkpoint-"
+#define SUFFIX     ".s3c"
+#define NAME_BYTES (S3R_TENSOR_NAME_BYTES + 64)
 
 /* ---- tensors ---- */
 
@@ -80,6 +80,55 @@ static s3r_status list_make(tensor_list *list, const s3r_trainable *trainable,
         return S3R_OK;
     list_release(list);
     return s3r_fail_memory(err, "the checkpoint", capacity * sizeof(s3r_tensor));
+}
+
+/* ---- names ---- */
+
+/* The number of "PREFIX%08zuSUFFIX", as files of a run are named; false for others. */
+static bool read_name(const char *name, const char *prefix, const char *suffix,
+                      size_t *number)
+{
+    char own[64];
+    if (strncmp(name, prefix, strlen(prefix)) != 0)
+        return false;
+    *number = strtoull(name + strlen(prefix), NULL, 10);
+    snprintf(own, sizeof own, "%s%08zu%s", prefix, *number, suffix);
+    return strcmp(own, name) == 0;
+}
+
+/* Steps of the checkpoints of a folder, in order. */
+typedef struct checkpoint_list {
+    size_t *steps; /* [count] (s3r_free) */
+    size_t count;
+} checkpoint_list;
+
+static int compare_steps(const void *a, const void *b)
+{
+    size_t x = *(const size_t *)a, y = *(const size_t *)b;
+    return (x > y) - (x < y);
+}
+
+static s3r_status list_checkpoints(checkpoint_list *list, const char *folder,
+                                   s3r_error *err)
+{
+    s3r_folder_list files;
+    *list = (checkpoint_list){0};
+    S3R_TRY(s3r_folder_list_read(&files, folder, SUFFIX, S3R_ERR_RUNTIME, err));
+    list->steps = s3r_alloc(files.count, sizeof *list->steps);
+    for (size_t i = 0; list->steps && i < files.count; i++)
+        list->count +=
+            read_name(files.names[i], PREFIX, SUFFIX, &list->steps[list->count]);
+    size_t bytes = files.count * sizeof *list->steps;
+    s3r_folder_list_release(&files);
+    if (!list->steps)
+        return s3r_fail_memory(err, "checkpoints", bytes);
+    qsort(list->steps, list->count, sizeof *list->steps, compare_steps);
+    return S3R_OK;
+}
+
+static void name_checkpoint(char out[64], size_t step)
+{
+    snprintf(out, 64, PREFIX "%08zu" SUFFIX, step);
 }
 
 /* ---- facts ---- */
@@ -182,19 +231,12 @@ static s3r_status write_checkpoint(const s3r_train_state *state,
  * the best. */
 static bool is_outdated_result(const s3r_train_state *state, const char *name)
 {
-    static const char prefix[] = "step-";
-    char wanted[64];
-    size_t digits = strncmp(name, prefix, sizeof prefix - 1) == 0
-                        ? strspn(name + sizeof prefix - 1, "0123456789")
-                        : 0;
-    const char *end = digits ? name + sizeof prefix - 1 + digits : name;
-    if (digits == 0 || (*end && strcmp(end, ".s3m") != 0))
+    size_t step;
+    if (!read_name(name, "step-", ".s3m", &step) && !read_name(name, "step-", "", &step))
         return false;
-    for (size_t i = 0; i < state->best_count; i++) {
-        snprintf(wanted, sizeof wanted, "%s%08zu%s", prefix, state->best[i].step, end);
-        if (strcmp(name, wanted) == 0)
+    for (size_t i = 0; i < state->best_count; i++)
+        if (state->best[i].step == step)
             return false;
-    }
     return true;
 }
 
@@ -212,17 +254,23 @@ static s3r_status remove_result(const char *folder, const char *name, s3r_error 
     return S3R_OK;
 }
 
+/* Of the checkpoints the newest stay, with those that are newer than the one that was
+ * just written: a damaged one that the run did not go on from. */
 static s3r_status remove_outdated(const s3r_train_state *state, const char *folder,
                                   size_t keep, s3r_error *err)
 {
-    s3r_folder_list checkpoints, all;
-    s3r_status status =
-        s3r_folder_list_read(&checkpoints, folder, SUFFIX, S3R_ERR_RUNTIME, err);
-    if (status != S3R_OK)
-        return status;
-    for (size_t i = 0; i + keep < checkpoints.count && status == S3R_OK; i++)
-        status = remove_result(folder, checkpoints.names[i], err);
-    s3r_folder_list_release(&checkpoints);
+    char name[64];
+    s3r_folder_list all;
+    checkpoint_list checkpoints;
+    s3r_status status = list_checkpoints(&checkpoints, folder, err);
+    size_t written = 0;
+    while (written < checkpoints.count && checkpoints.steps[written] <= state->step)
+        written++;
+    for (size_t i = 0; i + keep < written && status == S3R_OK; i++) {
+        name_checkpoint(name, checkpoints.steps[i]);
+        status = remove_result(folder, name, err);
+    }
+    s3r_free(checkpoints.steps);
     if (status == S3R_OK)
         status = s3r_folder_list_read(&all, folder, "", S3R_ERR_RUNTIME, err);
     if (status != S3R_OK)
@@ -240,7 +288,7 @@ s3r_status s3r_train_state_save(const s3r_train_state *state,
                                 size_t keep, s3r_error *err)
 {
     char name[64];
-    snprintf(name, sizeof name, NAME_FORMAT, state->step);
+    name_checkpoint(name, state->step);
     char *path = s3r_path_join(folder, name);
     if (!path)
         return s3r_fail_memory(err, name, 0);
@@ -251,6 +299,15 @@ s3r_status s3r_train_state_save(const s3r_train_state *state,
 }
 
 /* ---- loading ---- */
+
+s3r_status s3r_train_state_is_there(bool *is_there, const char *folder, s3r_error *err)
+{
+    checkpoint_list list;
+    s3r_status status = list_checkpoints(&list, folder, err);
+    *is_there = list.count > 0;
+    s3r_free(list.steps);
+    return status;
+}
 
 static s3r_status restore(const s3r_trainable *trainable, const s3r_sealed_file *file,
                           const char *path, s3r_error *err)
@@ -298,14 +355,16 @@ static s3r_status load_file(s3r_train_state *state, const s3r_trainable *trainab
 
 static s3r_status load_newest(s3r_train_state *state, s3r_trainable *trainable,
                               const s3r_train_identity *identity, const char *folder,
-                              const s3r_folder_list *list, json_t **facts, char *warning,
+                              const checkpoint_list *list, json_t **facts, char *warning,
                               size_t warning_bytes, s3r_error *err)
 {
+    char name[64];
     s3r_error why = {S3R_OK, ""};
     for (size_t i = list->count; i-- > 0;) {
-        char *path = s3r_path_join(folder, list->names[i]);
+        name_checkpoint(name, list->steps[i]);
+        char *path = s3r_path_join(folder, name);
         if (!path)
-            return s3r_fail_memory(err, list->names[i], 0);
+            return s3r_fail_memory(err, name, 0);
         s3r_status status = load_file(state, trainable, identity, path, facts, &why);
         s3r_free(path);
         if (status == S3R_OK)
@@ -322,13 +381,14 @@ s3r_status s3r_train_state_load(s3r_train_state *state, s3r_trainable *trainable
                                 json_t **facts, char *warning, size_t warning_bytes,
                                 s3r_error *err)
 {
-    s3r_folder_list list;
+    checkpoint_list list;
     *facts = NULL;
     warning[0] = '\0';
-    S3R_TRY(s3r_folder_list_read(&list, folder, SUFFIX, S3R_ERR_RUNTIME, err));
-    s3r_status status = load_newest(state, trainable, identity, folder, &list, facts,
-                                    warning, warning_bytes, err);
-    s3r_folder_list_release(&list);
+    s3r_status status = list_checkpoints(&list, folder, err);
+    if (status == S3R_OK)
+        status = load_newest(state, trainable, identity, folder, &list, facts, warning,
+                             warning_bytes, err);
+    s3r_free(list.steps);
     return status;
 }
 

@@ -41,6 +41,10 @@ s3r_status s3r_train_state_save(const s3r_train_state *state,
                                 const s3r_train_identity *identity, const char *folder,
                                 size_t keep, s3r_error *err);
 
+/* Whether the folder has a checkpoint, sound or not. S3R_ERR_RUNTIME, S3R_ERR_RESOURCE.
+ */
+s3r_status s3r_train_state_is_there(bool *is_there, const char *folder, s3r_error *err);
+
 /*
  * Loads the newest checkpoint of the folder into state and trainable.  *facts receives
  * what it says (json_decref), for s3r_train_identity_check of the data; NULL when there

@@ -35,26 +35,59 @@ static bool tell_preparation(void *context, const char *text, size_t done, size_
 
 /* ---- the folder ---- */
 
+static s3r_status has_entry(bool *has_one, const char *folder, const char *name,
+                            s3r_error *err)
+{
+    char *path = s3r_path_join(folder, name);
+    if (!path)
+        return s3r_fail_memory(err, folder, 0);
+    *has_one = s3r_path_exists(path);
+    s3r_free(path);
+    return S3R_OK;
+}
+
+/* Whether the settings there, if any, are of a run (that came to no checkpoint). */
+static s3r_status has_own_settings(bool *is_own, const char *folder, s3r_error *err)
+{
+    s3r_file_map map;
+    char *path = s3r_path_join(folder, "config.yaml");
+    size_t length = strlen(S3R_TRAIN_CONFIG_HEAD);
+    if (!path)
+        return s3r_fail_memory(err, folder, 0);
+    *is_own = !s3r_path_exists(path);
+    if (!*is_own && s3r_file_map_open(&map, path, S3R_ERR_RUNTIME, NULL) == S3R_OK) {
+        *is_own =
+            map.size >= length && memcmp(map.data, S3R_TRAIN_CONFIG_HEAD, length) == 0;
+        s3r_file_map_close(&map);
+    }
+    s3r_free(path);
+    return S3R_OK;
+}
+
+/* A new run overwrites no other, and nobody's own files. */
 static s3r_status check_folder(const s3r_trainer_options *options, s3r_error *err)
 {
-    s3r_folder_list list;
-    if (options->is_plan || !s3r_path_is_folder(options->folder))
+    const char *folder = options->folder;
+    bool has_checkpoint, has_mask = false, has_model = false, has_card = false,
+                         is_own = true;
+    if (options->is_plan || options->may_resume || !s3r_path_is_folder(folder))
         return S3R_OK;
-    S3R_TRY(s3r_folder_list_read(&list, options->folder, ".s3c", S3R_ERR_RUNTIME, err));
-    size_t count = list.count;
-    s3r_folder_list_release(&list);
-    bool has_result = false;
-    char *best = s3r_path_join(options->folder, "best.s3m");
-    if (!best)
-        return s3r_fail_memory(err, options->folder, 0);
-    has_result = s3r_path_exists(best);
-    s3r_free(best);
-    if (options->may_resume || (count == 0 && !has_result))
-        return S3R_OK;
-    return s3r_fail(err, S3R_ERR_USAGE,
-                    "%s: holds a run already (%zu checkpoints): go on with --resume "
-                    "auto, or name another folder",
-                    options->folder, count);
+    S3R_TRY(s3r_train_state_is_there(&has_checkpoint, folder, err));
+    S3R_TRY(has_entry(&has_mask, folder, "best.s3m", err));
+    S3R_TRY(has_entry(&has_model, folder, "best/config.json", err));
+    if (has_checkpoint || has_mask || has_model)
+        return s3r_fail(err, S3R_ERR_USAGE,
+                        "%s: holds a run already (%s): go on with --resume auto, or name "
+                        "another folder",
+                        folder, has_checkpoint ? "checkpoints" : "a result");
+    S3R_TRY(has_entry(&has_card, folder, "README.md", err));
+    S3R_TRY(has_own_settings(&is_own, folder, err));
+    if (has_card || !is_own)
+        return s3r_fail(err, S3R_ERR_USAGE,
+                        "%s: holds a %s that is no run's, which a run would overwrite: "
+                        "name another folder",
+                        folder, has_card ? "README.md" : "config.yaml");
+    return S3R_OK;
 }
 
 /* Two runs in one folder would mix. */
@@ -223,15 +256,50 @@ static s3r_status identify_data(s3r_trainer *trainer, s3r_error *err)
                                     trainer->folder, err);
 }
 
+/* ---- the model ---- */
+
+/* A fresh one is written while nobody else can write it. */
+static s3r_status find_model(s3r_trainer *trainer, char **path, s3r_error *err)
+{
+    const s3r_trainer_options *options = &trainer->options;
+    if (!options->fresh) {
+        *path = s3r_strdup(options->model);
+        return *path ? S3R_OK : s3r_fail_memory(err, options->model, 0);
+    }
+    s3r_fresh_start fresh = *options->fresh;
+    fresh.seed = trainer->config.seed;
+    if (options->is_plan)
+        return s3r_fresh_start_lend(path, &fresh, s3r_trainer_temporary_folder(), err);
+    S3R_TRY(lock_folder(trainer, err));
+    bool is_begun = false;
+    if (options->may_resume)
+        S3R_TRY(s3r_train_state_is_there(&is_begun, trainer->folder, err));
+    return s3r_fresh_start_make(path, &fresh, trainer->folder, is_begun, err);
+}
+
+static s3r_status open_model(s3r_trainer *trainer, s3r_error *err)
+{
+    char *path = NULL;
+    s3r_status status = find_model(trainer, &path, err);
+    if (status == S3R_OK) {
+        const s3r_train_model_source source = {.path = path,
+                                               .vocabulary_folder =
+                                                   trainer->options.vocabulary,
+                                               .pool = trainer->options.pool,
+                                               .kernels = trainer->options.kernels};
+        status = s3r_train_model_open(&trainer->model, &source, &trainer->config, err);
+    }
+    if (path && trainer->options.fresh && trainer->options.is_plan)
+        s3r_folder_remove(path); /* it is mapped */
+    s3r_free(path);
+    return status;
+}
+
 /* ---- all ---- */
 
 static s3r_status open_parts(s3r_trainer *trainer, s3r_error *err)
 {
     const s3r_trainer_options *options = &trainer->options;
-    const s3r_train_model_source source = {.path = options->model,
-                                           .vocabulary_folder = options->vocabulary,
-                                           .pool = options->pool,
-                                           .kernels = options->kernels};
     S3R_TRY(check_folder(options, err));
     trainer->folder = s3r_strdup(options->folder);
     if (!trainer->folder)
@@ -242,12 +310,12 @@ static s3r_status open_parts(s3r_trainer *trainer, s3r_error *err)
     s3r_tape_init(&trainer->tape, options->pool, options->kernels);
     trainer->has_tape = true;
     trainer->tape.is_bf16 = trainer->config.precision == S3R_PRECISION_BF16;
-    S3R_TRY(s3r_train_model_open(&trainer->model, &source, &trainer->config, err));
+    S3R_TRY(open_model(trainer, err));
     if (trainer->task->open)
         S3R_TRY(trainer->task->open(trainer, err));
     S3R_TRY(s3r_trainable_make(&trainer->trainable, &trainer->model, options->pool,
                                &trainer->config, limit, err));
-    if (!options->is_plan)
+    if (!options->is_plan && !trainer->lock)
         S3R_TRY(lock_folder(trainer, err));
     if (!options->is_plan)
         S3R_TRY(remove_leftovers(trainer->folder, err));

@@ -7,6 +7,7 @@
 #ifndef S3R_TRAIN_TRAINER_H
 #define S3R_TRAIN_TRAINER_H
 
+#include "train/fresh_start.h"
 #include "s3r/train_event.h"
 #include "train/train_config.h"
 #include "ops/tape.h"
@@ -15,6 +16,7 @@ typedef struct s3r_trainer s3r_trainer;
 
 typedef struct s3r_trainer_options {
     const char *model;                     /* folder or file of the backbone */
+    const s3r_fresh_start *fresh;          /* instead of model; seed: that of config */
     const char *vocabulary;                /* folder; NULL = the backbone's */
     const char *train, *dev;               /* manifests; dev may be NULL */
     const char *train_labels, *dev_labels; /* of frames, for pretraining with clusters */

@@ -158,6 +158,13 @@ expect 0 data split "$work/out/train.jsonl" --minutes 0.005 --seed 3 -o "$work/s
 cmp -s "$work/some.jsonl" "$work/again.jsonl" || fail "one seed, two draws"
 expect 4 data split "$work/out/train.jsonl" --name 10m -o "$work/some.jsonl"
 stderr_has 'train.jsonl: expected 10\.00 minutes, found 0\.0[0-9]'
+cp "$work/out/train.jsonl" "$work/whole.jsonl"
+expect 2 data split "$work/out/train.jsonl" --minutes 1 -o "$work/x.jsonl" \
+    --rest "$work/x.jsonl"
+stderr_has 'expected another file for the rest, found .*x\.jsonl twice$'
+expect 2 data split "$work/out/train.jsonl" --minutes 1 -o "$work/out/../out/train.jsonl"
+stderr_has 'expected another file for the result, found .*train\.jsonl twice$'
+cmp -s "$work/out/train.jsonl" "$work/whole.jsonl" || fail "the manifest was replaced"
 expect 2 data split "$work/out/train.jsonl" -o "$work/some.jsonl"
 stderr_is 's3r: data split: expected --minutes above 0 or --name, found 0'
 expect 2 data split "$work/out/train.jsonl" --name 1h --minutes 3 -o "$work/some.jsonl"

@@ -59,11 +59,36 @@ expect 0 train -q -m "$work/one/best" --vocab "$work/vocabulary" --train "$data"
     -o "$work/adapted" --steps 2
 stdout_is "$work/adapted/best.s3m"
 
-# The forecast leaves no checkpoint.
+# The forecast leaves nothing.
 # shellcheck disable=SC2086
 pretrain 0 --plan $clusters -o "$work/plan"
 stdout_has '^time a step'
-[ -z "$(find "$work/plan" -name '*.s3c')" ] || fail "a forecast wrote a checkpoint"
+[ ! -e "$work/plan" ] || fail "a forecast left something"
+
+# The fresh model is that of the shape and the seed, wherever the seed is said; a run that
+# came to no checkpoint leaves no other.
+pretrain 3 --labels "$work/nowhere.labels" -o "$work/four"
+# shellcheck disable=SC2086
+pretrain 0 -q $clusters -o "$work/four" seed=9 --shape hidden_size=16
+# shellcheck disable=SC2086
+pretrain 0 -q $clusters -o "$work/five" --seed 9 --shape hidden_size=16
+same "$work/four/start/model.safetensors" "$work/five/start/model.safetensors"
+grep -q '"hidden_size": 16' "$work/four/best/config.json" || fail "another shape"
+# shellcheck disable=SC2086
+pretrain 2 -q --resume auto $clusters -o "$work/four" seed=9
+stderr_has 'start: the run began with another model: expected .*found .*hidden_size=16'
+rm "$work"/four/*.s3c
+# shellcheck disable=SC2086
+pretrain 2 -q $clusters -o "$work/four" seed=9 --shape hidden_size=16
+stderr_has 'holds a run already \(a result\)'
+# shellcheck disable=SC2086
+pretrain 2 $clusters -o "$work/none4" augment.time_prob=0
+stderr_has 'augment.time_prob: expected more than 0 for pretraining'
+pretrain 2 --objective wav2vec2 $clusters -o "$work/none5"
+stderr_has '^s3r: --labels: clusters are for the objective hubert$'
+# shellcheck disable=SC2086
+pretrain 2 $clusters -o "$work/none6" pretrain.negatives=5
+stderr_has 'pretrain.negatives: of no use, since the objective is hubert'
 
 # Errors.
 pretrain 2 -o "$work/none"

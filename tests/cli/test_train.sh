@@ -31,6 +31,40 @@ expect 0 train -m "$tiny" --train "$data" --dev "$data" -o "$work/again" \
 cmp "$work/run/best.s3m" "$work/again/best.s3m" || fail "best.s3m differs"
 cmp "$work/run/last.s3m" "$work/again/last.s3m" || fail "last.s3m differs"
 
+# Without dev the result is what the last update made, also when nothing is left to do.
+expect 0 train -q -m "$tiny" --train "$data" -o "$work/last" --steps 5 schedule.kind=constant \
+    --lr 1e-2
+cp "$work/last/best.s3m" "$work/first.s3m"
+expect 0 train -q -m "$tiny" --train "$data" -o "$work/last" --steps 5 schedule.kind=constant \
+    --lr 1e-2 --resume auto
+cmp "$work/first.s3m" "$work/last/best.s3m" || fail "another result of a finished run"
+
+# What is no run's stays.
+mkdir -p "$work/mine/step-2023"
+echo mine | tee "$work/mine/step-2023/notes" "$work/mine/step-7.s3m" \
+    "$work/mine/step-7.s3c" >/dev/null
+expect 0 train -q -m "$tiny" --train "$data" --dev "$data" -o "$work/mine" --steps 2 \
+    checkpoint.keep=1 checkpoint.every=1
+for name in step-2023/notes step-7.s3m step-7.s3c; do
+    [ "$(cat "$work/mine/$name")" = mine ] || fail "$name is gone"
+done
+for name in README.md config.yaml; do
+    mkdir "$work/own-$name"
+    echo mine >"$work/own-$name/$name"
+    expect 2 train -q -m "$tiny" --train "$data" -o "$work/own-$name" --steps 2
+    stderr_has "holds a $name that is no run's"
+    [ "$(cat "$work/own-$name/$name")" = mine ] || fail "$name was replaced"
+done
+# A run goes on from its own last checkpoint, whatever lies beside it.
+cp "$work/mine/checkpoint-00000002.s3c" "$work/mine/old-copy.s3c"
+expect 0 train -m "$tiny" --train "$data" --dev "$data" -o "$work/mine" --steps 2 \
+    checkpoint.keep=1 checkpoint.every=1 --resume auto
+[ -s "$work/mine/old-copy.s3c" ] || fail "a copy is gone"
+expect 2 train -m "$tiny" --train "$data" -o "$work/pre" --preset hubert --steps 2
+stderr_has 'found pretrain \(s3r pretrain\)$'
+expect 2 train -m "$tiny" --train "$data" -o "$work/pre" mask.init_scale=3
+stderr_has 'mask.init_scale: of no use, since mask.init is not wmi'
+
 # The result as JSON; of a run that only goes on to its end nothing was evaluated.
 expect 0 train -m "$tiny" --train "$data" --dev "$data" -o "$work/json" --steps 2 --json
 stdout_has "^\\{\"result\":\"$work/json/best\\.s3m\",\"finished\":true,\"step\":2,\"metric_name\":\"wer\",\"metric\":[0-9.]+,\"metric_step\":2\\}\$"
