@@ -61,10 +61,18 @@ S3R_ALWAYS_INLINE void half_f32(size_t rows, size_t k, const float *a, size_t a_
 S3R_ALWAYS_INLINE void widen_rows(size_t rows, size_t k, const uint16_t *a,
                                   size_t a_stride, float *wide)
 {
+    const __m256i high = _mm256_set1_epi32((int)0xffff0000u);
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     for (size_t i = 0; i < rows; i++, a += a_stride, wide += WIDE_STEPS / 2) {
-        for (size_t p = 0; p < k; p += 2) {
-            wide[p / 2] = s3r_bf16_to_f32(a[p + 1]);
-            wide[WIDE_EVEN + p / 2] = s3r_bf16_to_f32(a[p]);
+        for (size_t p = 0; p < k; p += 16) {
+            int left = (int)((k - p + 1) / 2); /* pairs: others are not read */
+            __m256i wanted = _mm256_cmpgt_epi32(_mm256_set1_epi32(left), lane);
+            __m256i pairs =
+                _mm256_maskload_epi32((const int *)(const void *)(a + p), wanted);
+            __m256i even = _mm256_slli_epi32(pairs, 16);
+            _mm256_storeu_ps(wide + p / 2,
+                             _mm256_castsi256_ps(_mm256_and_si256(pairs, high)));
+            _mm256_storeu_ps(wide + WIDE_EVEN + p / 2, _mm256_castsi256_ps(even));
         }
     }
 }
