@@ -30,7 +30,8 @@ typedef struct s3r_dropout_mask {
  * order of k for each element.
  *
  *   a       row i starts at a + i * a_stride (elements); rows may overlap
- *   panel   fp32 [k][32], or bf16 [k/2][32][2] (pairs of k together; k is even)
+ *   panel   fp32 [k][32], or bf16 [k rounded up to 2 / 2][32][2] (pairs of k together)
+ *   k       any; of bf16, where it is odd, element k of each row of A is read, too
  *   c       fp32, row stride c_stride; accumulate: the chains continue from C
  *   rows    1..tile_rows; cols 1..32, the panel is zero beyond them
  */
@@ -47,10 +48,12 @@ typedef void (*s3r_tile_bf16_fn)(size_t rows, size_t cols, size_t k, const uint1
  * of int8; this is the usual dynamic quantisation).
  *
  *   a         row i starts at a + i * a_stride, each value plus 128; up to 3 bytes behind
- * k are read a_scales  [rows] what one step of a row's values is worth panel     int8 [k
- * rounded up to 4 / 4][32][4], zero beyond k and cols, then for each column -128 times
- * the sum of its values as int32 [32] b_scales  [cols] k         at most
- * S3R_INT8_STEPS_MAX, rows and cols as above
+ *             k are read
+ *   a_scales  [rows] what one step of a row's values is worth
+ *   panel     int8 [k rounded up to 4 / 4][32][4], zero beyond k and cols, then for each
+ *             column -128 times the sum of its values as int32 [32]
+ *   b_scales  [cols]
+ *   k         at most S3R_INT8_STEPS_MAX, rows and cols as above
  */
 typedef struct s3r_tile_int8 {
     size_t rows, cols, k;
