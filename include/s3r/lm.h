@@ -66,8 +66,10 @@ typedef struct s3r_lm_build_report {
  * Estimates a model with modified Kneser-Ney smoothing, the same as KenLM's lmplz.
  *
  *   texts   [count] paths: manifests (NAME.jsonl), else text with a sentence a line,
- * plain or gzip; "-" is standard input out     NAME.s3l is written as our own file,
- * anything else as ARPA, NAME.gz as gzip; replaced atomically report  may be NULL
+ *           plain or gzip; "-" is standard input
+ *   out     NAME.s3l is written as our own file, anything else as ARPA, NAME.gz as gzip;
+ *           replaced atomically
+ *   report  may be NULL
  *
  * The texts' words are held in memory: about 40 bytes a word at the peak.
  * S3R_ERR_USAGE: options; S3R_ERR_DATA: a text that cannot be read, has none of UTF-8 or

@@ -70,8 +70,8 @@ S3R_API s3r_status s3r_train_plan(s3r_context *context, const s3r_train_options 
 /*
  * Writes a model with random weights as a Hugging Face folder, for pretraining.
  *
- *   settings  [setting_count] "key=value" of its shape: s3r_model_shape_setting names
- * them folder    new or empty
+ *   settings  [setting_count] "key=value" of its shape, see s3r_model_shape_setting
+ *   folder    new or empty
  *
  * One seed gives the same bits.  S3R_ERR_USAGE, S3R_ERR_RUNTIME, S3R_ERR_RESOURCE.
  */

@@ -1,9 +1,12 @@
 /*
  * N-gram models as ARPA files: the text format that all tools of the field exchange.
  *
- *   \data\            ngram 1=COUNT ...     \1-grams:    LOG10PROB <tab> WORDS [<tab>
- * BACKOFF]
- *   ...               \end\
+ *     \data\
+ *     ngram 1=COUNT ...
+ *     \1-grams:
+ *     LOG10PROB <tab> WORDS [<tab> BACKOFF]
+ *     ...
+ *     \end\
  *
  * A back-off that is missing is 0.  (spec 3.5)
  */
