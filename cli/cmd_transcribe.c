@@ -83,6 +83,7 @@ static s3r_status resolve_masks(s3r_session *session, s3r_path_list *paths,
                                 bool is_by_segment, s3r_error *err)
 {
     s3r_status status = S3R_OK;
+    const char *usual = NULL;
     if (!paths->masks)
         paths->masks = calloc(paths->count, sizeof *paths->masks);
     if (!paths->masks)
@@ -91,8 +92,11 @@ static s3r_status resolve_masks(s3r_session *session, s3r_path_list *paths,
         if (paths->masks[i])
             status = s3r_mask_choices_resolve(&session->choices, paths->masks[i],
                                               is_by_segment, &paths->masks[i], err);
-        else
-            paths->masks[i] = session->several;
+        else if (!usual)
+            status = s3r_mask_choices_resolve(&session->choices, session->several,
+                                              is_by_segment, &usual, err);
+        if (!paths->masks[i])
+            paths->masks[i] = usual;
     }
     return status;
 }

@@ -42,12 +42,9 @@ static s3r_status open_masks(s3r_session *session, const s3r_command *command,
     if (!wants_several)
         return s3r_router_get_model(session->router, session->context, names,
                                     &session->model, err);
-    status = s3r_mask_choices_init(&session->choices, session->router, session->context,
-                                   command->terminal, err);
-    if (status != S3R_OK)
-        return status;
-    return s3r_mask_choices_resolve(&session->choices, names, options->is_by_segment,
-                                    &session->several, err);
+    session->several = names;
+    return s3r_mask_choices_init(&session->choices, session->router, session->context,
+                                 command->terminal, err);
 }
 
 s3r_status s3r_session_open(s3r_session *session, const s3r_command *command,

@@ -27,7 +27,8 @@ typedef struct s3r_session {
     s3r_model *opened;
     s3r_router *router; /* NULL without a folder of masks */
     s3r_mask_choices choices;
-    const char *several; /* masks of a request (choices); NULL: there is one at most */
+    const char
+        *several; /* for s3r_mask_choices_resolve; NULL: there is one mask at most */
 } s3r_session;
 
 /* Finds the model of that name (s3r_model_find) and says which it is when the command

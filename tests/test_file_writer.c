@@ -86,6 +86,24 @@ static void test_special_files_stay(void **state)
                         ": expected a file, found a folder");
 }
 
+/* /dev/stdout and the like are written to where they stand, whatever they lead to. */
+static void test_descriptors(void **state)
+{
+    (void)state;
+    const char *path = test_path(test_folder(), "log");
+    char name[32];
+    FILE *log = fopen(path, "wb");
+    assert_non_null(log);
+    assert_int_equal(fwrite("before ", 1, 7, log), 7);
+    assert_int_equal(fflush(log), 0);
+    snprintf(name, sizeof name, "/dev/fd/%d", fileno(log));
+    assert_int_equal(s3r_file_write_all(name, "during ", 7, &err), S3R_OK);
+    assert_int_equal(fseek(log, 0, SEEK_END), 0);
+    assert_int_equal(fwrite("after", 1, 5, log), 5);
+    fclose(log);
+    expect_content(path, "before during after");
+}
+
 static s3r_status attempt_write(void *path, s3r_error *error)
 {
     return s3r_file_write_all(path, "bytes", 5, error);
@@ -106,6 +124,7 @@ int main(void)
         cmocka_unit_test(test_replaces_or_leaves),
         cmocka_unit_test(test_link_leads_to_the_file),
         cmocka_unit_test(test_special_files_stay),
+        cmocka_unit_test(test_descriptors),
         cmocka_unit_test(test_allocation_failures_are_survived),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

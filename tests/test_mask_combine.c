@@ -180,6 +180,14 @@ static void test_licenses(void **state)
     expect_license("(CC-BY-NC-4.0 OR MIT) AND GPL-3.0-only AND MIT",
                    (const char *const[]){"CC-BY-NC-4.0 OR MIT", "GPL-3.0-only", "MIT"},
                    3);
+    expect_license(
+        "GPL-3.0-only AND ((MIT AND CC0-1.0) OR Apache-2.0)",
+        (const char *const[]){"GPL-3.0-only", "(MIT AND CC0-1.0) OR Apache-2.0"}, 2);
+    expect_license("(A OR B) AND C",
+                   (const char *const[]){"(A OR B) AND C", "(A OR B) AND C", "A OR B"},
+                   3);
+    expect_license("(A AND B) AND (A AND C)",
+                   (const char *const[]){"(A AND B)", "(A AND C)"}, 2);
 }
 
 /* The compact form of an operand changes nothing, its content hash included. */

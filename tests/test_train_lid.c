@@ -279,7 +279,7 @@ static void test_resumed_with_others(void **state)
     test_run_release(&run);
     init(&run, "others", TEST_SPEECH, NULL, 1, "task=ctc");
     run.options.may_resume = true;
-    expect_refused(&run, S3R_ERR_USAGE, "expected \"task: lid");
+    expect_refused(&run, S3R_ERR_USAGE, "task: expected lid, found ctc");
     init(&run, "others", three(), NULL, 1, "");
     run.options.may_resume = true;
     expect_refused(&run, S3R_ERR_USAGE, "\"vocab_size\": expected 2, found 3");

@@ -76,7 +76,8 @@ S3R_API s3r_status s3r_transcript_save(const s3r_result *result, const char *fol
  * S3R_ERR_RESOURCE.
  *
  *   masks  NULL, or [count] names of masks as in s3r_router_request: with several each
- *          has an output NAME.MASK; with NULL, one name or "auto:" there is one output
+ *          has an output NAME.MASK; with NULL, one name or "auto" there is one output.
+ *          "all" is S3R_ERR_USAGE: it names none
  */
 S3R_API s3r_status s3r_transcript_check_names(const char *const *paths,
                                               const char *const *masks, size_t count,

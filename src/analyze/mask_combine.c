@@ -48,19 +48,42 @@ static json_t *describe_file(const s3r_mask_file *file)
                      file->content_hash, "language", language ? language : json_null());
 }
 
-#define AND " AND "
+/* ---- licences ---- */
 
-/* Whether the terms of an expression, which AND parts, are among those that are there. */
-static bool has_term(const char *there, const char *term, size_t length)
+/* Where the next `word` stands outside of brackets; the end without one. */
+static const char *find_outside(const char *text, const char *word)
 {
-    for (const char *at = there; at;) {
-        const char *end = strstr(at, AND);
-        size_t own = end ? (size_t)(end - at) : strlen(at);
-        if (own == length && memcmp(at, term, length) == 0)
+    size_t depth = 0, length = strlen(word);
+    for (; *text; text++) {
+        if (depth == 0 && strncmp(text, word, length) == 0)
+            return text;
+        depth += *text == '(';
+        depth -= *text == ')' && depth > 0;
+    }
+    return text;
+}
+
+#define AND " AND "
+#define OR  " OR "
+
+/* Whether a term is among those of an expression, which AND parts. */
+static bool has_term(const char *expression, const char *term, size_t length)
+{
+    for (const char *at = expression; at;) {
+        const char *end = find_outside(at, AND);
+        if ((size_t)(end - at) == length && memcmp(at, term, length) == 0)
             return true;
-        at = end ? end + strlen(AND) : NULL;
+        at = *end ? end + strlen(AND) : NULL;
     }
     return false;
+}
+
+static void add_term(combiner *c, const char *term, size_t length)
+{
+    if (has_term(c->license.text, term, length))
+        return;
+    s3r_buffer_add_string(&c->license, c->license.text ? AND : NULL);
+    s3r_buffer_add_bytes(&c->license, term, length);
 }
 
 /* Adds those of its terms that are new.  One with an OR is one term, in brackets since
@@ -68,23 +91,20 @@ static bool has_term(const char *there, const char *term, size_t length)
 static void add_license(combiner *c, const s3r_mask_file *file)
 {
     const char *license = json_string_value(json_object_get(file->facts, "license"));
-    bool has_or = license && strstr(license, " OR ");
-    bool is_bracketed = has_or && license[0] != '(';
-    s3r_text_buffer term = {0};
-    for (const char *at = license; at && *at;) {
-        const char *end = has_or ? NULL : strstr(at, AND);
-        term.length = 0;
-        s3r_buffer_add_string(&term, is_bracketed ? "(" : NULL);
-        s3r_buffer_add_bytes(&term, at, end ? (size_t)(end - at) : strlen(at));
-        s3r_buffer_add_string(&term, is_bracketed ? ")" : NULL);
-        c->license.has_failed = c->license.has_failed || term.has_failed;
-        if (!term.has_failed && !has_term(c->license.text, term.text, term.length)) {
-            s3r_buffer_add_string(&c->license, c->license.text ? AND : NULL);
-            s3r_buffer_add_string(&c->license, term.text);
-        }
-        at = end ? end + strlen(AND) : NULL;
+    s3r_text_buffer whole = {0};
+    if (!license || !license[0])
+        return;
+    bool has_or = *find_outside(license, OR);
+    s3r_buffer_add_string(&whole, has_or ? "(" : NULL);
+    s3r_buffer_add_string(&whole, license);
+    s3r_buffer_add_string(&whole, has_or ? ")" : NULL);
+    c->license.has_failed = c->license.has_failed || whole.has_failed;
+    for (const char *at = whole.has_failed ? NULL : whole.text; at;) {
+        const char *end = find_outside(at, AND);
+        add_term(c, at, (size_t)(end - at));
+        at = *end ? end + strlen(AND) : NULL;
     }
-    s3r_buffer_release(&term);
+    s3r_buffer_release(&whole);
 }
 
 static s3r_status finish(combiner *c, const char *out_path, s3r_combine_result *result,

@@ -378,6 +378,13 @@ static s3r_status split(const s3r_manifest *manifest, const double *durations,
     if (status == S3R_OK)
         status = write_chosen(manifest, durations, is_chosen, true, options->out,
                               clip_count, err);
+    /* Two names of a file that was not there before. */
+    if (status == S3R_OK && options->rest &&
+        s3r_path_is_same(options->out, options->rest))
+        status = s3r_fail(err, S3R_ERR_USAGE,
+                          "data split: expected another file for the rest, found %s, "
+                          "which is %s",
+                          options->rest, options->out);
     if (status == S3R_OK && options->rest)
         status =
             write_chosen(manifest, durations, is_chosen, false, options->rest, NULL, err);

@@ -93,8 +93,13 @@ s3r_status s3r_output_names_check(const char *const *paths, const char *const *m
                                   size_t count, const char *extension, s3r_error *err)
 {
     size_t total = 0;
-    for (size_t i = 0; i < count; i++)
-        total += count_parts(masks ? masks[i] : NULL);
+    for (size_t i = 0; i < count; i++) {
+        const char *own = masks ? masks[i] : NULL;
+        if (own && strcmp(own, "all") == 0)
+            return s3r_fail(err, S3R_ERR_USAGE,
+                            "%s: expected the names of masks, found \"all\"", paths[i]);
+        total += count_parts(own);
+    }
     output_name *names = s3r_alloc(total, sizeof *names);
     if (!names)
         return s3r_fail_memory(err, "names", total * sizeof *names);

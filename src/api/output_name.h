@@ -18,7 +18,8 @@ char *s3r_output_name_of_mask(const char *path, const char *mask, size_t length)
  * which would be NAME and extension (".npy"); S3R_ERR_RESOURCE.
  *
  *   masks  NULL, or [count] the names of an input's masks as in s3r_router_request: with
- *          several each has an output; with NULL, one name or "auto:" there is one
+ *          several each has an output; with NULL, one name, "auto" or "auto:" there is
+ *          one. S3R_ERR_USAGE for "all", which names none
  */
 s3r_status s3r_output_names_check(const char *const *paths, const char *const *masks,
                                   size_t count, const char *extension, s3r_error *err);

@@ -87,7 +87,7 @@ static s3r_status open_trainer(s3r_trainer **trainer, s3r_context *context,
                                s3r_error *err)
 {
     s3r_model_config config;
-    s3r_fresh_start fresh = {&config, options->shape, options->shape_count, 0};
+    s3r_fresh_start fresh = {.config = &config};
     S3R_TRY(check_options(options, err));
     s3r_trainer_options inner = {.model = options->model,
                                  .vocabulary = options->vocabulary,

@@ -161,13 +161,29 @@ static void writer_destroy(s3r_file_writer *writer)
     s3r_free(writer);
 }
 
+/* The descriptor that a path like /dev/stdout stands for; -1 for others.  Its file is
+ * somebody's redirection. */
+static int descriptor_of(const char *path)
+{
+    int fd = -1, end = 0;
+    if (strcmp(path, "/dev/stdout") == 0)
+        return STDOUT_FILENO;
+    if (strcmp(path, "/dev/stderr") == 0)
+        return STDERR_FILENO;
+    bool is_named = sscanf(path, "/dev/fd/%9d%n", &fd, &end) == 1 ||
+                    sscanf(path, "/proc/self/fd/%9d%n", &fd, &end) == 1;
+    return is_named && path[end] == '\0' ? fd : -1;
+}
+
 /* A device or a pipe must stay what it is, and a link must lead to the new file. */
 static s3r_status find_target(s3r_file_writer *writer, const char *path,
                               bool *is_replaced, s3r_error *err)
 {
     struct stat info;
-    *is_replaced = true;
-    if (stat(path, &info) != 0) {
+    *is_replaced = descriptor_of(path) < 0;
+    if (!*is_replaced) {
+        /* written to where the descriptor stands */
+    } else if (stat(path, &info) != 0) {
         if (lstat(path, &info) == 0)
             return s3r_fail(err, S3R_ERR_RUNTIME,
                             "%s: expected a file, found a link to nothing", path);
@@ -196,9 +212,13 @@ static s3r_status open_target(s3r_file_writer *writer, const char *path, s3r_err
         snprintf(writer->temporary_path, bytes, "%s.tmp-%ld-%u", writer->path,
                  (long)getpid(), atomic_fetch_add(&serial, 1));
     }
-    writer->fd = is_replaced ? open(writer->temporary_path,
-                                    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666)
-                             : open(path, O_WRONLY | O_CLOEXEC);
+    int descriptor = descriptor_of(path);
+    if (is_replaced)
+        writer->fd =
+            open(writer->temporary_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    else
+        writer->fd = descriptor < 0 ? open(path, O_WRONLY | O_CLOEXEC)
+                                    : fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
     if (writer->fd < 0)
         return s3r_fail(err, S3R_ERR_RUNTIME, "%s: cannot create: %s", path,
                         strerror(errno));

@@ -14,6 +14,7 @@
 #include "base/folder_writer.h"
 #include "base/json_write.h"
 #include "base/memory.h"
+#include "model/model_folder.h"
 #include "model/model_init.h"
 
 #define RECORD "made_from.json"
@@ -21,57 +22,106 @@
 static json_t *make_record(const s3r_fresh_start *fresh)
 {
     char seed[24];
-    json_t *shape = json_array();
+    json_t *config = s3r_model_config_to_json(fresh->config, NULL);
     snprintf(seed, sizeof seed, "%" PRIu64, fresh->seed);
-    for (size_t i = 0; shape && i < fresh->shape_count; i++) {
-        if (json_array_append_new(shape, json_string(fresh->shape[i])) != 0) {
-            json_decref(shape);
-            shape = NULL;
-        }
-    }
-    return shape ? json_pack("{so, ss}", "shape", shape, "seed", seed) : NULL;
+    return config ? json_pack("{so, ss}", "shape", config, "seed", seed) : NULL;
+}
+
+/* The record of a start; NULL when it has none. */
+static s3r_status read_record(json_t **record, const char *path, s3r_error *err)
+{
+    char *file = s3r_path_join(path, RECORD);
+    if (!file)
+        return s3r_fail_memory(err, path, 0);
+    *record = json_load_file(file, 0, NULL);
+    s3r_free(file);
+    return S3R_OK;
+}
+
+static bool is_ours(const char *name)
+{
+    return s3r_model_folder_owns(name) || strcmp(name, RECORD) == 0;
+}
+
+/* A model in the way is a run's, one that came to no checkpoint, or somebody's own. */
+static s3r_status check_place(const char *path, s3r_error *err)
+{
+    json_t *record = NULL;
+    char *config = s3r_path_join(path, "config.json");
+    if (!config)
+        return s3r_fail_memory(err, path, 0);
+    bool has_model = s3r_path_exists(config);
+    s3r_free(config);
+    S3R_TRY(read_record(&record, path, err));
+    bool is_run = record != NULL;
+    json_decref(record);
+    if (has_model && !is_run)
+        return s3r_fail(err, S3R_ERR_USAGE,
+                        "%s: holds a model that no run made (it has no " RECORD
+                        "): name it with --model, or move it away",
+                        path);
+    return S3R_OK;
 }
 
 static s3r_status write_start(const s3r_fresh_start *fresh, const char *path,
                               s3r_error *err)
 {
-    char *config = s3r_path_join(path, "config.json");
-    if (!config)
-        return s3r_fail_memory(err, path, 0);
-    if (s3r_path_exists(config)) /* of a run that came to no checkpoint */
-        s3r_folder_remove(path);
-    s3r_free(config);
-    S3R_TRY(s3r_model_init(fresh->config, fresh->seed, NULL, path, err));
+    s3r_folder_writer writer = {0};
+    S3R_TRY(check_place(path, err));
     json_t *record = make_record(fresh);
-    s3r_status status = s3r_json_write(record, path, RECORD, 0, err);
+    s3r_status status = s3r_folder_writer_open(&writer, path, err);
+    if (status == S3R_OK)
+        status =
+            s3r_model_init(fresh->config, fresh->seed, NULL, writer.temporary_path, err);
+    if (status == S3R_OK)
+        status = s3r_json_write(record, writer.temporary_path, RECORD, 0, err);
+    if (status == S3R_OK)
+        status = s3r_folder_writer_commit(&writer, is_ours, err);
+    else
+        s3r_folder_writer_abort(&writer);
     json_decref(record);
     return status;
+}
+
+/* Names the first key of the shape that differs, or the seed. */
+static s3r_status fail_other(const json_t *found, const json_t *expected,
+                             const char *path, s3r_error *err)
+{
+    const char *key = "seed";
+    json_t *value, *is = json_object_get(found, "shape");
+    const json_t *was = json_object_get(found, "seed");
+    const json_t *wanted = json_object_get(expected, "seed");
+    const char *at;
+    json_object_foreach(json_object_get(expected, "shape"), at, value)
+    {
+        if (!json_equal(value, json_object_get(is, at))) {
+            key = at;
+            was = json_object_get(is, at);
+            wanted = value;
+            break;
+        }
+    }
+    char *old = json_dumps(was, JSON_COMPACT | JSON_ENCODE_ANY);
+    char *new = json_dumps(wanted, JSON_COMPACT | JSON_ENCODE_ANY);
+    s3r_fail(err, S3R_ERR_USAGE,
+             "%s: the run began with another model: %s: expected %.100s, found %.100s",
+             path, key, old ? old : "nothing", new ? new : "nothing");
+    free(old);
+    free(new);
+    return S3R_ERR_USAGE;
 }
 
 /* A start without a record is of a version that wrote none. */
 static s3r_status check_start(const s3r_fresh_start *fresh, const char *path,
                               s3r_error *err)
 {
-    char *file = s3r_path_join(path, RECORD);
-    if (!file)
-        return s3r_fail_memory(err, RECORD, 0);
-    json_t *found = json_load_file(file, 0, NULL), *expected = make_record(fresh);
-    s3r_status status = S3R_OK;
-    if (!expected)
-        status = s3r_fail_memory(err, RECORD, 0);
-    else if (found && !json_equal(found, expected)) {
-        char *is = json_dumps(found, JSON_COMPACT),
-             *wanted = json_dumps(expected, JSON_COMPACT);
-        status = s3r_fail(err, S3R_ERR_USAGE,
-                          "%s: the run began with another model: expected %.300s, found "
-                          "%.300s",
-                          path, wanted ? wanted : "?", is ? is : "?");
-        free(is);
-        free(wanted);
-    }
+    json_t *found = NULL, *expected = make_record(fresh);
+    s3r_status status =
+        expected ? read_record(&found, path, err) : s3r_fail_memory(err, RECORD, 0);
+    if (status == S3R_OK && found && !json_equal(found, expected))
+        status = fail_other(found, expected, path, err);
     json_decref(found);
     json_decref(expected);
-    s3r_free(file);
     return status;
 }
 

@@ -303,7 +303,7 @@ static const struct {
     {"lora.", METHOD(LORA)},
     {"pretrain.", METHOD(PRETRAIN)},
     {"also.", ~METHOD(PRETRAIN)},
-    {"cache.", ~METHOD(PRETRAIN)}, /* it trains the extractor */
+    {"cache.features=", ~METHOD(PRETRAIN)}, /* it trains the extractor */
     {"eval.metric=", ~METHOD(PRETRAIN)},
     {"language=", ~METHOD(PRETRAIN)},
     {"optimizer.head_lr=", ~METHOD(PRETRAIN)},

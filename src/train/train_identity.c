@@ -134,15 +134,16 @@ bool s3r_train_identity_write(const s3r_train_identity *identity, json_t *facts)
 
 /* ---- comparing ---- */
 
-/* A walk over the settings of a recipe's text. */
+/* A setting of a recipe's text: "mask.init" and "ori". */
 typedef struct setting_walk {
     const char *rest;
     char section[32];
-    char name[96],
-        value[LINE_BYTES]; /* of the setting it stands at: "mask.init", "ori" */
+    char name[96];
+    const char *value; /* [value_length] in the text */
+    size_t value_length;
 } setting_walk;
 
-/* The next setting; false at the end. */
+/* The next setting; false at the end.  Comments are no part of what a run is. */
 static bool walk_on(setting_walk *walk)
 {
     while (*walk->rest) {
@@ -154,65 +155,73 @@ static bool walk_on(setting_walk *walk)
             continue;
         int name = (int)(colon - line - (ptrdiff_t)indent);
         const char *value = colon + 1 + strspn(colon + 1, " ");
-        bool is_section = indent == 0 && value >= line + length;
-        if (is_section) {
+        if (indent == 0 && value >= line + length) {
             snprintf(walk->section, sizeof walk->section, "%.*s.", name, line);
             continue;
         }
         snprintf(walk->name, sizeof walk->name, "%s%.*s", indent ? walk->section : "",
                  name, line + indent);
-        snprintf(walk->value, sizeof walk->value, "%.*s",
-                 (int)S3R_MIN((size_t)(line + length - value), sizeof walk->value - 1),
-                 value);
+        walk->value = value;
+        walk->value_length = (size_t)(line + length - value);
         return true;
     }
     return false;
 }
 
-/* The value of a setting in a text; false when it is not there. */
-static bool find_setting(const char *text, const char *name, char value[LINE_BYTES])
+/* Finds the setting of that name in a text. */
+static bool find_setting(setting_walk *walk, const char *text, const char *name)
 {
-    setting_walk walk = {.rest = text};
-    while (walk_on(&walk))
-        if (strcmp(walk.name, name) == 0) {
-            memcpy(value, walk.value, LINE_BYTES);
+    *walk = (setting_walk){.rest = text};
+    while (walk_on(walk))
+        if (strcmp(walk->name, name) == 0)
+            return true;
+    return false;
+}
+
+/* The first setting of `text` that `other` has otherwise or not at all; false when there
+ * is none.  *found then is that of `other`, with a value_length of 0 when it has none. */
+static bool find_difference(setting_walk *walk, setting_walk *found, const char *text,
+                            const char *other)
+{
+    *walk = (setting_walk){.rest = text};
+    while (walk_on(walk)) {
+        if (!find_setting(found, other, walk->name)) {
+            found->value_length = 0;
             return true;
         }
+        if (walk->value_length != found->value_length ||
+            memcmp(walk->value, found->value, found->value_length) != 0)
+            return true;
+    }
     return false;
 }
 
-/* The first setting of `a` that `b` has otherwise or not at all: its name and both
- * values; false when there is none. */
-static bool find_difference(const char *a, const char *b, char name[96],
-                            char value_a[LINE_BYTES], char value_b[LINE_BYTES])
+static void show_value(char out[LINE_BYTES], const setting_walk *walk)
 {
-    setting_walk walk = {.rest = a};
-    while (walk_on(&walk)) {
-        bool is_there = find_setting(b, walk.name, value_b);
-        if (is_there && strcmp(walk.value, value_b) == 0)
-            continue;
-        if (!is_there)
-            strcpy(value_b, "nothing");
-        memcpy(name, walk.name, sizeof walk.name);
-        memcpy(value_a, walk.value, LINE_BYTES);
-        return true;
-    }
-    return false;
+    snprintf(out, LINE_BYTES, "%.*s",
+             (int)S3R_MIN(walk->value_length, (size_t)LINE_BYTES - 1),
+             walk->value_length ? walk->value : "");
+    if (!out[0])
+        strcpy(out, "nothing");
 }
 
 static s3r_status check_settings(const s3r_train_identity *identity, const json_t *facts,
                                  const char *path, s3r_error *err)
 {
-    char name[96] = "settings", old[LINE_BYTES] = "nothing", new[LINE_BYTES] = "others";
-    const char *then = json_string_value(json_object_get(facts, "settings"));
-    if (then && strcmp(then, identity->settings) == 0)
+    setting_walk then, now;
+    char expected[LINE_BYTES], found[LINE_BYTES];
+    const char *old = json_string_value(json_object_get(facts, "settings"));
+    if (!old)
+        return s3r_fail(err, S3R_ERR_MODEL, "%s: \"settings\": expected a text", path);
+    if (!find_difference(&then, &now, old, identity->settings) &&
+        !find_difference(&now, &then, identity->settings, old))
         return S3R_OK;
-    if (then && !find_difference(then, identity->settings, name, old, new))
-        (void)find_difference(identity->settings, then, name, new, old);
+    show_value(expected, &then);
+    show_value(found, &now);
     return s3r_fail(err, S3R_ERR_USAGE,
                     "%s: cannot resume with other settings: %s: expected %s, found %s "
                     "(start a new run folder, or give the settings it was made with)",
-                    path, name, old, new);
+                    path, then.value_length ? then.name : now.name, expected, found);
 }
 
 static s3r_status fail_key(const char *path, const char *key, const json_t *then,

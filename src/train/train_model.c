@@ -98,7 +98,15 @@ static s3r_status open_parts(s3r_train_model *model, const s3r_train_model_sourc
     if (model->config.mask_time_prob > 0.0 && !model->weights.mask_embedding.data)
         return s3r_fail(err, S3R_ERR_MODEL,
                         "%s: the backbone has no mask embedding (masked_spec_embed): "
-                        "set augment.time_prob=0",
+                        "%s",
+                        model->path,
+                        config->method == S3R_METHOD_PRETRAIN
+                            ? "it cannot be pretrained further"
+                            : "set augment.time_prob=0");
+    if (config->method == S3R_METHOD_PRETRAIN && !(model->config.mask_time_prob > 0.0))
+        return s3r_fail(err, S3R_ERR_USAGE,
+                        "augment.time_prob: expected more than 0 for pretraining, which "
+                        "learns from masked frames; %s says 0",
                         model->path);
     return S3R_OK;
 }

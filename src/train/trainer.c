@@ -46,7 +46,7 @@ static s3r_status has_entry(bool *has_one, const char *folder, const char *name,
     return S3R_OK;
 }
 
-/* Whether the settings there, if any, are of a run (that came to no checkpoint). */
+/* Whether there are settings of a run (that came to no checkpoint). */
 static s3r_status has_own_settings(bool *is_own, const char *folder, s3r_error *err)
 {
     s3r_file_map map;
@@ -54,8 +54,9 @@ static s3r_status has_own_settings(bool *is_own, const char *folder, s3r_error *
     size_t length = strlen(S3R_TRAIN_CONFIG_HEAD);
     if (!path)
         return s3r_fail_memory(err, folder, 0);
-    *is_own = !s3r_path_exists(path);
-    if (!*is_own && s3r_file_map_open(&map, path, S3R_ERR_RUNTIME, NULL) == S3R_OK) {
+    *is_own = false;
+    if (s3r_path_exists(path) &&
+        s3r_file_map_open(&map, path, S3R_ERR_RUNTIME, NULL) == S3R_OK) {
         *is_own =
             map.size >= length && memcmp(map.data, S3R_TRAIN_CONFIG_HEAD, length) == 0;
         s3r_file_map_close(&map);
@@ -64,30 +65,42 @@ static s3r_status has_own_settings(bool *is_own, const char *folder, s3r_error *
     return S3R_OK;
 }
 
+/* What a run would replace, in a folder without settings of a run. */
+static s3r_status refuse_foreign(const char *folder, s3r_error *err)
+{
+    static const char *const names[] = {
+        "config.yaml", "README.md",        "metrics.jsonl", "report.html",
+        "last.s3m",    "last/config.json", "best.s3m",      "best/config.json"};
+    bool is_own = false, has_one = false;
+    S3R_TRY(has_own_settings(&is_own, folder, err));
+    for (size_t i = 0; !is_own && i < S3R_ARRAY_LEN(names); i++) {
+        S3R_TRY(has_entry(&has_one, folder, names[i], err));
+        if (has_one)
+            return s3r_fail(err, S3R_ERR_USAGE,
+                            "%s: holds a %s that is no run's, which a run would replace: "
+                            "name another folder",
+                            folder, names[i]);
+    }
+    return S3R_OK;
+}
+
 /* A new run overwrites no other, and nobody's own files. */
 static s3r_status check_folder(const s3r_trainer_options *options, s3r_error *err)
 {
     const char *folder = options->folder;
-    bool has_checkpoint, has_mask = false, has_model = false, has_card = false,
-                         is_own = true;
-    if (options->is_plan || options->may_resume || !s3r_path_is_folder(folder))
+    bool has_checkpoint = false, has_mask = false, has_model = false;
+    if (options->is_plan || !s3r_path_is_folder(folder))
         return S3R_OK;
     S3R_TRY(s3r_train_state_is_there(&has_checkpoint, folder, err));
     S3R_TRY(has_entry(&has_mask, folder, "best.s3m", err));
     S3R_TRY(has_entry(&has_model, folder, "best/config.json", err));
-    if (has_checkpoint || has_mask || has_model)
+    bool has_run = has_checkpoint || has_mask || has_model;
+    if (has_run && !options->may_resume)
         return s3r_fail(err, S3R_ERR_USAGE,
                         "%s: holds a run already (%s): go on with --resume auto, or name "
                         "another folder",
                         folder, has_checkpoint ? "checkpoints" : "a result");
-    S3R_TRY(has_entry(&has_card, folder, "README.md", err));
-    S3R_TRY(has_own_settings(&is_own, folder, err));
-    if (has_card || !is_own)
-        return s3r_fail(err, S3R_ERR_USAGE,
-                        "%s: holds a %s that is no run's, which a run would overwrite: "
-                        "name another folder",
-                        folder, has_card ? "README.md" : "config.yaml");
-    return S3R_OK;
+    return has_checkpoint ? S3R_OK : refuse_foreign(folder, err);
 }
 
 /* Two runs in one folder would mix. */

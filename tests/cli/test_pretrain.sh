@@ -76,7 +76,19 @@ same "$work/four/start/model.safetensors" "$work/five/start/model.safetensors"
 grep -q '"hidden_size": 16' "$work/four/best/config.json" || fail "another shape"
 # shellcheck disable=SC2086
 pretrain 2 -q --resume auto $clusters -o "$work/four" seed=9
-stderr_has 'start: the run began with another model: expected .*found .*hidden_size=16'
+stderr_has 'start: the run began with another model: hidden_size: expected 16, found 32$'
+# shellcheck disable=SC2086
+expect 0 pretrain -q --resume auto --shape hidden_size=16 --data "$data" --shape blocks=2 \
+    --shape heads=4 --shape pos_conv_groups=4 --shape ffn_size=64 \
+    --shape "conv=[(16,10,5)]+[(16,3,2)]*4+[(16,2,2)]*2" --steps 12 --lr 1e-2 \
+    batch.seconds=6 run.log_every=1 checkpoint.every=6 $clusters -o "$work/four" seed=9
+# Somebody's own model in start is no run's.
+mkdir -p "$work/own"
+cp -r "$work/one/best" "$work/own/start"
+# shellcheck disable=SC2086
+pretrain 2 $clusters -o "$work/own"
+stderr_has 'own/start: holds a model that no run made'
+[ -s "$work/own/start/model.safetensors" ] || fail "a model is gone"
 rm "$work"/four/*.s3c
 # shellcheck disable=SC2086
 pretrain 2 -q $clusters -o "$work/four" seed=9 --shape hidden_size=16

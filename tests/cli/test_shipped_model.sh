@@ -51,6 +51,12 @@ expect 0 align --mask run/best.s3m --literal "that conference activated is full"
     "$S3R_DATA/speech/conf-full.g722"
 stderr_has '"activated" at [0-9.]+ s may not be in the audio'
 
+# A word without letters lies where the first that has some begins, not at the start.
+expect 0 align -q --mask run/best.s3m --missing skip --literal "12 full" \
+    "$S3R_DATA/speech/conf-full.g722"
+awk '{ start[NR] = $3 } END { exit !(NR == 2 && start[1] == start[2] && start[1] > 0) }' stdout ||
+    fail "12 begins elsewhere than full: $(cat stdout)"
+
 # Where nobody speaks nothing is written with --vad: a recorded second of silence with noise,
 # tones, a ringing telephone and plucked notes.  Without it this small model writes letters.
 sound()
