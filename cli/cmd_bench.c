@@ -17,7 +17,7 @@
 #define MAX_ROUNDS  100000
 
 typedef struct bench_options {
-    const char *model, *mask;
+    const char *model, *mask, *language;
     const char *seconds;
     int dtype;
     size_t rounds;
@@ -76,8 +76,9 @@ static s3r_status measure_all(const s3r_command *command, const char *model,
                               const lengths *all, json_t *runs, s3r_error *err)
 {
     const bench_options *options = command->options;
-    s3r_bench_case what = {.session = {.model = model, .mask = options->mask},
-                           .rounds = options->rounds};
+    s3r_bench_case what = {
+        .session = {.model = model, .mask = options->mask, .language = options->language},
+        .rounds = options->rounds};
     for (int dtype = BENCH_F32; dtype <= BENCH_BF16; dtype++) {
         if (options->dtype != BENCH_BOTH && options->dtype != dtype)
             continue;
@@ -163,6 +164,11 @@ static const s3r_option option_table[] = {
      .offset = offsetof(bench_options, mask),
      .argument = "FILE.s3m",
      .help = "A mask file to apply."},
+    {.name = "language",
+     .type = S3R_OPTION_STRING,
+     .offset = offsetof(bench_options, language),
+     .argument = "LANG",
+     .help = "The language of a multilingual model, as in \"deu\"."},
     {.name = "seconds",
      .letter = 's',
      .type = S3R_OPTION_STRING,

@@ -16,6 +16,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "checkpoint/safetensors.h"
 #include "support_alloc_faults.h"
 #include "support_api.h"
 #include "support_audio.h"
@@ -144,6 +145,63 @@ static void test_saved_models_open_again(void **state)
     test_api_close(&api);
     get_hash(after, out); /* what was there stays */
     assert_int_equal(test_folder_entries(root), 1);
+}
+
+static size_t labels_of(const test_api *api, const char *path, const char *language)
+{
+    s3r_model *model;
+    s3r_model_info info;
+    s3r_model_options options;
+    s3r_model_options_init(&options);
+    options.language = language;
+    if (s3r_model_open(&model, api->context, path, &options, &err) != S3R_OK)
+        fail_msg("%s", err.message);
+    s3r_model_get_info(model, &info);
+    s3r_model_close(model);
+    return info.label_count;
+}
+
+/* A language brings its head, and goes with it into what is saved.  (spec 2.14) */
+static void test_language_of_a_model(void **state)
+{
+    (void)state;
+    static const char *const files[] = {"config.json", "preprocessor_config.json",
+                                        "model.safetensors"};
+    static const char vocabulary[] =
+        "{\"eng\": {\"<pad>\": 0, \"<s>\": 1, \"</s>\": 2, \"<unk>\": 3, \"|\": 4, "
+        "\"E\": 5, \"T\": 6, \"A\": 7, \"O\": 8, \"N\": 9, \"I\": 10, \"H\": 11}, "
+        "\"xyz\": {\"<pad>\": 0, \"|\": 1, \"a\": 2}}";
+    const char *folder = test_folder(), *out = test_path(test_folder(), "out");
+    float rows[3 * 32], bias[3] = {1, 2, 3};
+    for (size_t i = 0; i < S3R_ARRAY_LEN(rows); i++)
+        rows[i] = (float)i;
+    s3r_tensor head[2] = {
+        {"lm_head.weight", S3R_DTYPE_F32, 2, {3, 32}, rows, sizeof rows},
+        {"lm_head.bias", S3R_DTYPE_F32, 1, {3}, bias, sizeof bias}};
+    for (size_t i = 0; i < S3R_ARRAY_LEN(files); i++) {
+        s3r_file_map map;
+        const char *from = test_path(TEST_GOLDEN "w2v2_layer_preln", files[i]);
+        assert_int_equal(s3r_file_map_open(&map, from, S3R_ERR_DATA, &err), S3R_OK);
+        test_write_file(test_path(folder, files[i]), map.data, map.size);
+        s3r_file_map_close(&map);
+    }
+    test_write_file(test_path(folder, "vocab.json"), vocabulary, strlen(vocabulary));
+    assert_int_equal(s3r_safetensors_save(test_path(folder, "adapter.xyz.safetensors"),
+                                          head, 2, NULL, NULL, NULL, &err),
+                     S3R_OK);
+    test_api api;
+    test_api_open(&api, TEST_GOLDEN "w2v2_layer_preln", 1, NULL);
+    assert_int_equal(labels_of(&api, folder, "eng"), 12);
+    assert_int_equal(labels_of(&api, folder, "xyz"), 3);
+    s3r_model *model;
+    s3r_model_options options;
+    s3r_model_options_init(&options);
+    options.language = "xyz";
+    assert_int_equal(s3r_model_open(&model, api.context, folder, &options, &err), S3R_OK);
+    assert_int_equal(s3r_model_save(model, out, "f32", false, &err), S3R_OK);
+    s3r_model_close(model);
+    assert_int_equal(labels_of(&api, out, NULL), 3);
+    test_api_close(&api);
 }
 
 static void test_wrong_options_are_named(void **state)
@@ -467,6 +525,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_models_describe_themselves),
         cmocka_unit_test(test_saved_models_open_again),
+        cmocka_unit_test(test_language_of_a_model),
         cmocka_unit_test(test_wrong_options_are_named),
         cmocka_unit_test(test_damaged_safetensors),
         cmocka_unit_test(test_damaged_pytorch_files),

@@ -30,6 +30,7 @@ typedef struct s3r_hash_memo {
 
 struct s3r_model {
     s3r_checkpoint *checkpoint;
+    s3r_checkpoint *language_adapter; /* MMS: what the language replaces; or NULL */
     s3r_model_config config;
     s3r_model_weights weights;
     s3r_vocabulary vocabulary; /* zeroed when the checkpoint has none */

@@ -1,10 +1,12 @@
 /*
  * Models: opening and describing.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "api/handles.h"
 #include "api/options_check.h"
+#include "base/file.h"
 #include "checkpoint/tensor_names.h"
 #include "model/model_convert.h"
 #include "model/model_find.h"
@@ -105,17 +107,68 @@ static s3r_status open_checkpoint(s3r_model *model, const char *name, s3r_error 
     return status;
 }
 
+/* Whether the checkpoint's own adapters are those of the language, as its tokenizer says.
+ */
+static s3r_status check_own_language(const char *folder, const char *language,
+                                     s3r_error *err)
+{
+    char *path = s3r_path_join(folder, "tokenizer_config.json");
+    if (!path)
+        return s3r_fail_memory(err, folder, 0);
+    json_t *tokenizer = json_load_file(path, 0, NULL);
+    const char *own = json_string_value(json_object_get(tokenizer, "target_lang"));
+    s3r_status status = S3R_OK;
+    if (!own || strcmp(own, language) != 0)
+        status = s3r_fail(err, S3R_ERR_MODEL,
+                          "%s: language \"%s\": expected adapter.%s.safetensors, or a "
+                          "checkpoint of that language, found one of %s",
+                          folder, language, language, own ? own : "unknown language");
+    json_decref(tokenizer);
+    s3r_free(path);
+    return status;
+}
+
+/* The adapters and the head of a language, which replace those of the checkpoint (MMS).
+ */
+static s3r_status open_language(s3r_model *model, const char *language, s3r_error *err)
+{
+    static const char *const endings[] = {".safetensors", ".bin"};
+    const char *folder = s3r_checkpoint_folder(model->checkpoint);
+    char name[128];
+    if (!language || strchr(language, '/') || strlen(language) > 64)
+        return S3R_OK; /* no vocabulary has it */
+    for (size_t i = 0; i < S3R_ARRAY_LEN(endings) && !model->language_adapter; i++) {
+        snprintf(name, sizeof name, "adapter.%s%s", language, endings[i]);
+        char *path = s3r_path_join(folder, name);
+        if (!path)
+            return s3r_fail_memory(err, name, 0);
+        s3r_status status = s3r_path_exists(path)
+                                ? s3r_checkpoint_open(&model->language_adapter, path, err)
+                                : S3R_OK;
+        s3r_free(path);
+        S3R_TRY(status);
+    }
+    return S3R_OK;
+}
+
 static s3r_status open_parts(s3r_model *model, s3r_context *context, const char *name,
                              const s3r_model_options *options, s3r_error *err)
 {
-    const s3r_weights_options weights = weights_options(context, options->is_bf16);
+    s3r_weights_options weights = weights_options(context, options->is_bf16);
     if (options->mask_path && options->language)
         return s3r_fail(err, S3R_ERR_USAGE,
                         "language \"%s\": expected none, since %s has the vocabulary",
                         options->language, options->mask_path);
     model->is_bf16 = options->is_bf16;
     S3R_TRY(open_checkpoint(model, name, err));
-    S3R_TRY(s3r_model_config_open(&model->config, model->checkpoint, NULL, err));
+    S3R_TRY(open_language(model, options->language, err));
+    weights.language_adapter = model->language_adapter;
+    S3R_TRY(s3r_model_config_open(&model->config, model->checkpoint,
+                                  model->language_adapter, err));
+    if (options->language && !model->language_adapter &&
+        model->config.adapter_attn_dim > 0)
+        S3R_TRY(check_own_language(s3r_checkpoint_folder(model->checkpoint),
+                                   options->language, err));
     S3R_TRY(s3r_model_weights_open(&model->weights, model->checkpoint, &model->config,
                                    &weights, err));
     model->backbone_config = model->config;
@@ -153,6 +206,10 @@ s3r_status s3r_model_open_mask(s3r_model **out, s3r_context *context,
                                const s3r_model *backbone, const char *mask_path,
                                s3r_error *err)
 {
+    if (backbone->language_adapter)
+        return s3r_fail(err, S3R_ERR_USAGE,
+                        "%s: expected a backbone that was opened without a language",
+                        mask_path);
     s3r_model *model = s3r_alloc(1, sizeof *model);
     if (!model)
         return s3r_fail_memory(err, "a model", sizeof *model);
@@ -176,6 +233,7 @@ void s3r_model_close(s3r_model *model)
     if (!model->is_borrowing) {
         s3r_model_weights_close(model->has_route ? &model->backbone_weights
                                                  : &model->weights);
+        s3r_checkpoint_close(model->language_adapter);
         s3r_checkpoint_close(model->checkpoint);
     }
     s3r_free(model);
@@ -359,6 +417,7 @@ s3r_status s3r_model_save_if(const s3r_model *model, const char *folder,
             continue;
         const s3r_convert_options options = {.dtype = types[i].dtype,
                                              .is_forced = is_forced,
+                                             .language_adapter = model->language_adapter,
                                              .accept = accept,
                                              .accept_context = accept_context};
         if (model->has_route)

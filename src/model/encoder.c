@@ -126,12 +126,17 @@ static s3r_value *linear(const encoder_pass *pass, s3r_value *x,
     return linear_with(pass, x, weights, (s3r_linear_options){.gelu = gelu});
 }
 
+static s3r_value *norm_with(const encoder_pass *pass, s3r_value *x,
+                            const s3r_norm_weights *weights, double eps)
+{
+    return s3r_op_layer_norm(pass->tape, x, s3r_weight_present(&weights->gain),
+                             s3r_weight_present(&weights->bias), eps, false);
+}
+
 static s3r_value *norm(const encoder_pass *pass, s3r_value *x,
                        const s3r_norm_weights *weights)
 {
-    return s3r_op_layer_norm(pass->tape, x, s3r_weight_present(&weights->gain),
-                             s3r_weight_present(&weights->bias),
-                             pass->config->layer_norm_eps, false);
+    return norm_with(pass, x, weights, pass->config->layer_norm_eps);
 }
 
 static s3r_value *drop(const encoder_pass *pass, s3r_value *x, double p)
@@ -242,13 +247,13 @@ static s3r_value *feed_forward(const encoder_pass *pass, const s3r_block_weights
     return instead(pass, h, s3r_op_add(pass->tape, residual, h));
 }
 
-/* MMS: x += linear2(relu(linear1(norm(x)))). */
+/* MMS: x += linear2(relu(linear1(norm(x)))); its norm has an eps of its own. */
 static s3r_value *adapter(const encoder_pass *pass, const s3r_block_weights *block,
                           s3r_value *x)
 {
     if (!block->adapter_down.weight.data)
         return x;
-    s3r_value *h = norm(pass, x, &block->adapter_norm);
+    s3r_value *h = norm_with(pass, x, &block->adapter_norm, 1e-5);
     h = instead(pass, h, linear(pass, h, &block->adapter_down, false));
     h = instead(pass, h, s3r_op_relu(pass->tape, h));
     s3r_linear_options last = {.residual = x};

@@ -216,7 +216,8 @@ s3r_status s3r_config_parse_hf(s3r_model_config *out, s3r_config_silence *silenc
     if (out->family == S3R_FAMILY_WAVLM)
         S3R_TRY(s3r_config_read_fields(out, &node, wavlm_fields,
                                        S3R_ARRAY_LEN(wavlm_fields), err));
-    if (out->family == S3R_FAMILY_WAV2VEC2)
+    /* Blocks with the norm behind have no adapters, whatever the key says. */
+    if (out->family == S3R_FAMILY_WAV2VEC2 && out->is_pre_norm)
         S3R_TRY(s3r_config_read_count(&out->adapter_attn_dim, &node, "adapter_attn_dim",
                                       1, 65536, err));
     S3R_TRY(read_int8(out, &node, err));
