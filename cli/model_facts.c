@@ -16,6 +16,8 @@ static const struct part {
     {"pos_conv", "positions"},
     {"encoder.layers.", "blocks"},
     {"encoder.layer_norm.", "blocks"},
+    {"encoder.transformer.", "blocks"}, /* torchaudio */
+    {"aux.", "head"},
     {"feature_projection.", "projection"},
     {"post_extract_proj.", "projection"},
     {"lm_head.", "head"},
@@ -24,6 +26,7 @@ static const struct part {
     {"mask_emb", "pretraining"},
     {"quantizer.", "pretraining"},
     {"project_q.", "pretraining"},
+    {"project_hid.", "pretraining"},
     {"final_proj.", "pretraining"},
     {"label_embs", "pretraining"},
     {"layer_norm.", "projection"},

@@ -45,6 +45,19 @@ static void clear_bar(s3r_terminal *terminal)
     terminal->has_bar = false;
 }
 
+/* Names of files and tensors are other people's: no control character of theirs reaches
+ * the terminal. */
+static void print_clean(const char *text)
+{
+    for (; *text; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (c < 0x20 || c == 0x7f)
+            fprintf(stderr, "\\x%02X", c);
+        else
+            fputc(c, stderr);
+    }
+}
+
 static void print(s3r_terminal *terminal, const char *color, const char *kind,
                   const char *format, va_list args)
 {
@@ -53,7 +66,9 @@ static void print(s3r_terminal *terminal, const char *color, const char *kind,
         fprintf(stderr, "\033[%sms3r:\033[0m %s", color, kind);
     else
         fprintf(stderr, "s3r: %s", kind);
-    vfprintf(stderr, format, args);
+    char text[4096];
+    vsnprintf(text, sizeof text, format, args);
+    print_clean(text);
     fputc('\n', stderr);
 }
 

@@ -216,7 +216,7 @@ static void test_bad_pickles_are_named(void **state)
         {P(""), "ends without STOP"},
         {P("N"), "ends without STOP"},
         {P("."), "the stack is empty"},
-        {P("\x80\x05N."), "byte 0: opcode 0x80: protocol: expected at most 4"},
+        {P("\x80\x06N."), "byte 0: opcode 0x80: protocol: expected at most 5"},
         {P("N\x82\x01."), "byte 1: opcode 0x82: this opcode is not supported"},
         {P("\x97."), "not supported"},
         {P("0."), "the stack is empty"},

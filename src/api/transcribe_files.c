@@ -180,9 +180,30 @@ void s3r_file_job_log_probs(s3r_file_job *job, const s3r_frame_rows *rows)
                                          value->stride, &job->error);
 }
 
+/* S3R_ERR_DATA where a hidden state is none. */
+static s3r_status check_hidden(const s3r_file_job *job, size_t layer,
+                               const s3r_frame_rows *rows, s3r_error *err)
+{
+    const s3r_value *value = rows->value;
+    for (size_t i = 0; i < rows->count; i++) {
+        const float *row = value->data + (rows->row + i) * value->stride;
+        float sum = 0; /* stays 0 while all are finite */
+        for (size_t j = 0; j < value->cols; j++)
+            sum += row[j] * 0.0f;
+        if (sum != 0.0f)
+            return s3r_fail(err, S3R_ERR_DATA,
+                            "%s: layer %zu: frame %zu: expected finite hidden states, "
+                            "found others (damaged audio or weights)",
+                            job->file->path, layer, rows->first_frame + i);
+    }
+    return S3R_OK;
+}
+
 void s3r_file_job_hidden(s3r_file_job *job, size_t layer, const s3r_frame_rows *rows)
 {
     const s3r_value *value = rows->value;
+    if (job->status == S3R_OK && job->features && job->features[layer])
+        job->status = check_hidden(job, layer, rows, &job->error);
     if (job->status == S3R_OK && job->features && job->features[layer])
         job->status = s3r_npy_writer_add(job->features[layer],
                                          value->data + rows->row * value->stride,

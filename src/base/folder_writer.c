@@ -54,8 +54,16 @@ static s3r_status create_parents(const char *path, s3r_error *err)
 s3r_status s3r_folder_writer_open(s3r_folder_writer *out, const char *path,
                                   s3r_error *err)
 {
-    s3r_folder_writer writer = {s3r_strdup(path), sibling_path(path, "tmp")};
+    s3r_folder_writer writer = {0};
+    struct stat info;
     s3r_status status = S3R_OK;
+    if (lstat(path, &info) == 0 && S_ISLNK(info.st_mode))
+        status = s3r_path_absolute(&writer.path, path, err); /* the folder it leads to */
+    else
+        writer.path = s3r_strdup(path);
+    if (status != S3R_OK)
+        return status;
+    writer.temporary_path = writer.path ? sibling_path(writer.path, "tmp") : NULL;
     if (!writer.path || !writer.temporary_path)
         status = s3r_fail_memory(err, "a path", strlen(path));
     if (status == S3R_OK)

@@ -13,14 +13,15 @@
 
 #include "base/memory.h"
 
-#define MAX_DEPTH  64u
-#define MAX_VALUES ((size_t)1 << 20)
-#define MAX_KEY    1024u
+#define MAX_DEPTH      64u
+#define MAX_VALUES     ((size_t)1 << 20)
+#define MAX_TEXT_BYTES ((size_t)64 << 20)
+#define MAX_KEY        1024u
 /* A wrapper has about five fields; keeps the search for them short. */
 #define MAX_OMEGACONF_FIELDS 128u
 
 typedef struct converter {
-    size_t value_count;
+    size_t value_count, text_bytes;
     unsigned depth;
     const char *label;
     s3r_error *err;
@@ -54,6 +55,17 @@ static bool read_key(char *out, const s3r_pickle_node *key)
     return true;
 }
 
+/* One text may stand in many places, and is copied in each. */
+static s3r_status take_bytes(converter *c, size_t count)
+{
+    c->text_bytes += count;
+    if (c->text_bytes > MAX_TEXT_BYTES)
+        return s3r_fail(c->err, S3R_ERR_MODEL,
+                        "%s: the pickled configuration has more than %zu bytes of text",
+                        c->label, MAX_TEXT_BYTES);
+    return S3R_OK;
+}
+
 static s3r_status add_pairs(converter *c, json_t *object, const s3r_pickle_items *pairs)
 {
     char key[MAX_KEY];
@@ -61,6 +73,7 @@ static s3r_status add_pairs(converter *c, json_t *object, const s3r_pickle_items
         json_t *value;
         if (!read_key(key, pairs->nodes[i]))
             continue;
+        S3R_TRY(take_bytes(c, strlen(key)));
         S3R_TRY(convert(c, &value, pairs->nodes[i + 1]));
         if (json_object_set_new(object, key, value) != 0)
             return fail_memory(c);
@@ -194,6 +207,7 @@ static s3r_status convert(converter *c, json_t **out, s3r_pickle_node *node)
         return checked(c, out,
                        isfinite(node->as.real) ? json_real(node->as.real) : json_null());
     case S3R_PICKLE_TEXT:
+        S3R_TRY(take_bytes(c, node->as.text.length));
         if (!s3r_pickle_text_is_utf8(node->as.text))
             return checked(c, out, json_null());
         return checked(c, out, json_stringn(node->as.text.bytes, node->as.text.length));

@@ -553,7 +553,7 @@ static s3r_status do_protocol(reader *r, unsigned opcode)
     (void)opcode;
     uint64_t version;
     S3R_TRY(take_number(r, &version, 1));
-    return version <= 4 ? S3R_OK : fail(r, "protocol: expected at most 4");
+    return version <= 5 ? S3R_OK : fail(r, "protocol: expected at most 5");
 }
 
 static s3r_status do_frame(reader *r, unsigned opcode)

@@ -15,7 +15,9 @@
 #include "checkpoint/torch_storage.h"
 
 #define MAX_NAME_BYTES 4096u
-#define MAX_WRAPPERS   8u /* Parameters around a tensor */
+#define MAX_PAIRS      ((size_t)1 << 20)  /* of a state dict: a pair may take 4 bytes */
+#define ALL_NAME_BYTES ((size_t)64 << 20) /* names may be one text many times */
+#define MAX_WRAPPERS   8u                 /* Parameters around a tensor */
 /* Copies of views may together be this much larger than the file: an expanded view of one
  * element could otherwise ask for any amount. */
 #define MAX_COPY_RATIO 2u
@@ -24,7 +26,7 @@
 typedef struct builder {
     s3r_torch_file *file;
     s3r_torch_storages storages;
-    size_t copy_bytes_left;
+    size_t copy_bytes_left, name_bytes_left;
     const char *label;
     s3r_error *err;
 } builder;
@@ -219,13 +221,17 @@ static s3r_status build_tensor(builder *b, s3r_tensor *tensor,
 
 /* ---- the state dict ---- */
 
-static s3r_status read_name(const builder *b, const char **out,
-                            const s3r_pickle_node *key)
+static s3r_status read_name(builder *b, const char **out, const s3r_pickle_node *key)
 {
     if (key->as.text.length > MAX_NAME_BYTES || !s3r_pickle_text_is_utf8(key->as.text))
         return s3r_fail(b->err, S3R_ERR_MODEL,
                         "%s: a tensor name is not UTF-8 or longer than %u bytes",
                         b->label, MAX_NAME_BYTES);
+    if (key->as.text.length >= b->name_bytes_left)
+        return s3r_fail(b->err, S3R_ERR_MODEL,
+                        "%s: expected tensor names of at most %zu bytes, found more",
+                        b->label, ALL_NAME_BYTES);
+    b->name_bytes_left -= key->as.text.length + 1;
     *out = s3r_strndup(key->as.text.bytes, key->as.text.length);
     return *out ? S3R_OK : s3r_fail_memory(b->err, "a tensor name", key->as.text.length);
 }
@@ -252,6 +258,11 @@ static s3r_status read_pair(builder *b, const s3r_pickle_node *key,
 static s3r_status read_state_dict(builder *b, const s3r_pickle_items *pairs)
 {
     size_t count = pairs->count / 2;
+    if (count > MAX_PAIRS)
+        return s3r_fail(b->err, S3R_ERR_MODEL,
+                        "%s: expected at most %zu entries, found %zu", b->label,
+                        MAX_PAIRS, count);
+    b->name_bytes_left = ALL_NAME_BYTES;
     b->file->tensors = s3r_alloc(count, sizeof *b->file->tensors);
     b->file->copies = s3r_alloc(count, sizeof *b->file->copies);
     if (!b->file->tensors || !b->file->copies)

@@ -68,6 +68,9 @@ typedef struct s3r_model_config {
     size_t vocab_size;   /* rows of the head; 0 = unknown */
     size_t pad_token_id; /* the blank */
 
+    /* "s3r_normalize_eps" in preprocessor_config.json: of a model that fairseq trained.
+     */
+#define S3R_NORMALIZE_EPS_KEY "s3r_normalize_eps"
     /* Input: y = (x - mean) / sqrt(variance + normalize_eps) when do_normalize. */
     bool do_normalize;
     double normalize_eps;

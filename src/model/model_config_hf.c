@@ -44,6 +44,7 @@ static const s3r_config_field wavlm_fields[] = {
 static const s3r_config_field preprocessor_fields[] = {
     S3R_FIELD("do_normalize", S3R_FIELD_FLAG, do_normalize, 0, 0),
     S3R_FIELD("sampling_rate", S3R_FIELD_COUNT, sample_rate, 1000, 384000),
+    S3R_FIELD(S3R_NORMALIZE_EPS_KEY, S3R_FIELD_REAL, normalize_eps, 0, 1),
 };
 
 static void set_defaults(s3r_model_config *out)

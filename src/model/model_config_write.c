@@ -143,6 +143,11 @@ json_t *s3r_model_config_to_preprocessor(const s3r_model_config *config,
         set_count(out, "feature_size", 1) &&
         set(out, "do_normalize", json_boolean(config->do_normalize)) &&
         set_count(out, "sampling_rate", config->sample_rate);
+    /* What Hugging Face's has is not said; fairseq's is another. */
+    if (out)
+        json_object_del(out, S3R_NORMALIZE_EPS_KEY);
+    if (is_complete && config->do_normalize && config->normalize_eps != 1e-7)
+        is_complete = set(out, S3R_NORMALIZE_EPS_KEY, json_real(config->normalize_eps));
     if (is_complete && !json_object_get(out, "padding_value"))
         is_complete = set(out, "padding_value", json_real(0.0));
     if (is_complete && !json_object_get(out, "padding_side"))

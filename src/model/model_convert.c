@@ -232,7 +232,10 @@ static s3r_status supply_converted(conversion *c, const s3r_weight_entry *entry,
     s3r_status status = S3R_OK;
     for (size_t at = 0; status == S3R_OK && at < total; at += c->piece) {
         size_t count = S3R_MIN(total - at, c->piece);
+        const s3r_tensor *from = entry->tensor;
         read_values(c, entry, at, count);
+        if (!s3r_stored_fits_f32(from->data, from->dtype, at, count, &bad))
+            return fail_value(c, entry, "F32", at + bad, c->values[bad], err);
         if (!s3r_stored_from_f32(c->stored, dtype, c->values, count, &bad))
             return fail_value(c, entry, s3r_dtype_name(dtype), at + bad, c->values[bad],
                               err);

@@ -42,6 +42,21 @@ void s3r_stored_to_f32(float *out, const void *data, s3r_dtype dtype, size_t fir
     }
 }
 
+bool s3r_stored_fits_f32(const void *stored, s3r_dtype dtype, size_t first, size_t count,
+                         size_t *bad)
+{
+    const unsigned char *at = (const unsigned char *)stored + 8 * first;
+    for (size_t i = 0; dtype == S3R_DTYPE_F64 && i < count; i++) {
+        double wide;
+        memcpy(&wide, at + 8 * i, sizeof wide);
+        if (isfinite(wide) && isinf((float)wide)) {
+            *bad = i;
+            return false;
+        }
+    }
+    return true;
+}
+
 bool s3r_stored_from_f32(void *out, s3r_dtype dtype, const float *values, size_t count,
                          size_t *bad)
 {

@@ -10,6 +10,11 @@
 void s3r_stored_to_f32(float *out, const void *data, s3r_dtype dtype, size_t first,
                        size_t count);
 
+/* False when one of count F64 values is finite and becomes infinite as float; *bad is
+ * then its index from `first` on.  Other types fit. */
+bool s3r_stored_fits_f32(const void *stored, s3r_dtype dtype, size_t first, size_t count,
+                         size_t *bad);
+
 /*
  * Writes count values as F32, F16 or BF16 (round to nearest even) to out.  False when a
  * value does not fit: |x| > 65504 in F16, a finite value that becomes infinite in BF16;

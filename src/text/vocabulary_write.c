@@ -52,6 +52,30 @@ static s3r_status add_labels(json_t *labels, const s3r_vocabulary *vocabulary,
     return S3R_OK;
 }
 
+/* Whether a label is special and none of the keys of make_special names it. */
+static bool is_other_special(const s3r_vocabulary *vocabulary, uint32_t id)
+{
+    const char *label = written_label(vocabulary, id);
+    return vocabulary->is_special[id] && id != vocabulary->blank_id &&
+           id != vocabulary->unknown_id && strcmp(label, "<s>") != 0 &&
+           strcmp(label, "</s>") != 0;
+}
+
+/* Adds the labels that would else be printed; nothing where there are none. */
+static bool add_other_special(json_t *special, const s3r_vocabulary *vocabulary)
+{
+    json_t *others = json_array();
+    bool is_complete = others != NULL;
+    for (uint32_t i = 0; is_complete && i < vocabulary->count; i++)
+        if (is_other_special(vocabulary, i))
+            is_complete = json_array_append_new(
+                              others, json_string(written_label(vocabulary, i))) == 0;
+    if (is_complete && json_array_size(others) > 0)
+        is_complete = json_object_set(special, "additional_special_tokens", others) == 0;
+    json_decref(others);
+    return is_complete;
+}
+
 static json_t *make_special(const s3r_vocabulary *vocabulary)
 {
     json_t *special = json_object();
@@ -64,7 +88,8 @@ static json_t *make_special(const s3r_vocabulary *vocabulary)
         json_object_set_new(special, "unk_token",
                             label_or_null(vocabulary, vocabulary->unknown_id)) == 0 &&
         json_object_set_new(special, "pad_token",
-                            label_or_null(vocabulary, vocabulary->blank_id)) == 0;
+                            label_or_null(vocabulary, vocabulary->blank_id)) == 0 &&
+        add_other_special(special, vocabulary);
     if (!is_complete) {
         json_decref(special);
         return NULL;

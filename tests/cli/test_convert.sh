@@ -78,3 +78,21 @@ expect 2 convert --dtype f8 "$golden/wavlm_base" "$work/no"
 expect 3 convert "$work/nothing" "$work/no"
 [ ! -e "$work/no" ] || fail "a folder after a failure"
 expect 1 convert "$golden/wavlm_base" "$work/mine/letter/model"
+
+# Labels that are never printed stay so.
+cp -r "$golden/w2v2_group_postln" "$work/special"
+sed 's/"H": 11/"<noise>": 11/' "$golden/w2v2_group_postln/vocab.json" >"$work/special/vocab.json"
+echo '{"additional_special_tokens": ["<noise>"]}' >"$work/special/special_tokens_map.json"
+expect 0 convert "$work/special" "$work/special-out"
+grep -q '"additional_special_tokens": \[' "$work/special-out/special_tokens_map.json" ||
+    fail "a special label is lost"
+expect 0 transcribe -m "$work/special" "$clip"
+cp "$work/stdout" "$work/expected"
+expect 0 transcribe -m "$work/special-out" "$clip"
+cmp -s "$work/expected" "$work/stdout" || fail "another text after convert"
+
+# OUT may be a link to a folder.
+mkdir "$work/led"
+ln -s led "$work/leads"
+expect 0 convert "$golden/w2v2_group_postln" "$work/leads"
+[ -L "$work/leads" ] && [ -s "$work/led/model.safetensors" ] || fail "the link is no link"
