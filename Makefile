@@ -16,7 +16,7 @@ MODEL ?= default
 .NOTPARALLEL:
 
 all:
-	@tools/install_packages.sh build test
+	@tools/install_packages.sh build
 	@tools/build.sh release -j $(JOBS)
 
 test:

@@ -168,9 +168,11 @@ static void print_bash(FILE *out)
           "        *) if [ -n \"$words\" ]; then\n"
           "               COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
           "           else\n"
+          "               compopt -o filenames 2>/dev/null\n"
+          "               local IFS=$'\\n'\n"
           "               COMPREPLY=($(compgen -f -- \"$cur\"))\n"
           "           fi ;;\n"
-          "    esac\n}\ncomplete -o filenames -F _s3r s3r\n",
+          "    esac\n}\ncomplete -F _s3r s3r\n",
           out);
 }
 

@@ -117,6 +117,8 @@ static s3r_status run_man(const s3r_command *command, s3r_error *err)
     put_item(out, "S3R_CPU", "The default of --cpu.");
     put_item(out, "S3R_MODELS",
              "A folder of models that is looked at before the installed ones.");
+    put_item(out, "TMPDIR",
+             "Folder of long audio and of streams that are kept; else /tmp.");
     put_item(out, "NO_COLOR", "When set and not empty, messages have no colour.");
     return S3R_OK;
 }

@@ -102,7 +102,7 @@ static const s3r_option options[] = {
      .offset = offsetof(pretrain_options, shape),
      .argument = "KEY=VALUE",
      .help = "Shape of the fresh model, as in hidden_size=256; docs/pretraining.md lists "
-             "the keys. May be repeated."},
+             "the keys."},
     TEXT("config", 'c', config, "FILE", "Settings as YAML."),
 #include "train_option_list.h"
 };

@@ -2,9 +2,13 @@
  * The program s3r: finds the verb, parses its options, runs it, prints what went wrong.
  * Exit codes are those of s3r_status (docs/cli.md).
  */
+#define _POSIX_C_SOURCE 200809L
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "help_text.h"
 #include "interrupt.h"
@@ -166,8 +170,18 @@ static int run_verb(s3r_terminal *terminal, const s3r_verb *verb, char **args,
     return code;
 }
 
+/* A file must not get the number of a stream that the caller has closed: messages would
+ * be written into it.  What is written to stdout still fails, as it should. */
+static void reserve_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+            (void)open("/dev/null", fd == STDOUT_FILENO ? O_RDONLY : O_WRONLY);
+}
+
 int main(int argc, char **argv)
 {
+    reserve_streams();
     s3r_terminal terminal;
     s3r_terminal_init(&terminal, false);
     s3r_interrupt_install();

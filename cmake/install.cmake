@@ -6,7 +6,8 @@ file(MAKE_DIRECTORY ${S3R_GENERATED})
 set(S3R_GENERATED_FILES)
 function(s3r_generate file)
     add_custom_command(OUTPUT ${S3R_GENERATED}/${file}
-        COMMAND s3r ${ARGN} > ${S3R_GENERATED}/${file} DEPENDS s3r VERBATIM)
+        COMMAND ${CMAKE_COMMAND} -E env LD_LIBRARY_PATH=$<TARGET_FILE_DIR:s3r_shared>
+            $<TARGET_FILE:s3r> ${ARGN} > ${S3R_GENERATED}/${file} DEPENDS s3r VERBATIM)
     set(S3R_GENERATED_FILES ${S3R_GENERATED_FILES} ${S3R_GENERATED}/${file} PARENT_SCOPE)
 endfunction()
 s3r_generate(s3r.1 man)
@@ -41,7 +42,12 @@ file(RELATIVE_PATH S3R_MODELS_FROM_BIN "/${CMAKE_INSTALL_BINDIR}" ${S3R_MODELS_I
 set_property(SOURCE src/model/model_find.c APPEND PROPERTY COMPILE_DEFINITIONS
     S3R_MODELS_FROM_LIB="${S3R_MODELS_FROM_LIB}" S3R_MODELS_FROM_BIN="${S3R_MODELS_FROM_BIN}")
 install(FILES python/s3r.py DESTINATION ${CMAKE_INSTALL_DATADIR}/s3r/python)
-install(FILES LICENSE README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+# The README's links are those of the tree: what it leads to lies beside it.
+install(FILES LICENSE README.md ARCHITECTURE.md CONTRIBUTING.md
+    DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(DIRECTORY docs examples DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(FILES python/example.py DESTINATION ${CMAKE_INSTALL_DOCDIR}/python)
+install(FILES tools/demo.yaml DESTINATION ${CMAKE_INSTALL_DOCDIR}/tools)
 
 # pkg-config: the prefix is found from the place of the file, so a tree can be moved.
 file(RELATIVE_PATH S3R_PREFIX_FROM_PC "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")

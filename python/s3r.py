@@ -186,7 +186,7 @@ _FUNCTIONS = {  # name without s3r_: result, parameters
 
 # Finding the library.
 
-_SONAME = "libs3r.so.0"
+_SONAME = "libs3r.so.0.1"
 
 
 def _find_library():

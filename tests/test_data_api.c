@@ -171,9 +171,29 @@ static void test_stats_without_audio(void **state)
     s3r_context_destroy(context);
 }
 
+/* Options that are needed are asked for; where all have defaults none are. */
+static void test_no_options(void **state)
+{
+    (void)state;
+    s3r_error err;
+    size_t clips, failed;
+    test_api api;
+    test_api_open(&api, TEST_GOLDEN "w2v2_group_postln", 1, NULL);
+    test_expect_failure(s3r_data_prepare(api.context, NULL, NULL, &err), &err,
+                        S3R_ERR_USAGE, "found 0 (not initialised?)");
+    test_expect_failure(s3r_data_split(api.context, "m", NULL, &clips, NULL, &err), &err,
+                        S3R_ERR_USAGE, "found 0 (not initialised?)");
+    const char *missing = "/nowhere.jsonl";
+    assert_int_equal(
+        s3r_data_check(api.context, &missing, 1, NULL, NULL, NULL, &clips, &failed, &err),
+        S3R_ERR_DATA);
+    test_api_close(&api);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_no_options),
         cmocka_unit_test(test_prepare),
         cmocka_unit_test(test_stops),
         cmocka_unit_test(test_refuses),

@@ -290,6 +290,10 @@ static void test_edges_and_refusals(void **state)
         s3r_stream_open(&stream, api.context, api.model, NULL, listen, &h, &err), S3R_OK);
     test_expect_failure(s3r_stream_write(stream, wrong, 2, &err), &err, S3R_ERR_DATA,
                         "sample 1: expected a number");
+    test_expect_failure(s3r_stream_write(stream, samples, 2, &err), &err, S3R_ERR_USAGE,
+                        "found one that has ended or failed");
+    test_expect_failure(s3r_stream_finish(stream, &err), &err, S3R_ERR_USAGE,
+                        "found one that has ended or failed");
     s3r_stream_close(stream);
     s3r_stream_close(NULL);
     test_api_close(&api);

@@ -89,8 +89,9 @@ typedef struct s3r_router_request {
 
 /*
  * Transcribes each request with its masks, as s3r_transcribe does with one model; results
- * come by request and, within it, by mask, and have `mask` set.  What fails, a file, a
- * mask or the name of one, fails its own results alone: S3R_ERR_PARTIAL then.
+ * come by request and, within it, by mask, and have `mask` set.  What fails, a file or a
+ * mask, fails its own results alone, and an unknown name its request: S3R_ERR_PARTIAL
+ * then.
  *
  * options: no decoder, no features, and emissions only where every request has one mask
  * and none is by segment. S3R_ERR_USAGE: other options, a router without a backbone.

@@ -69,12 +69,12 @@ S3R_API bool s3r_stream_is_file(const void *bytes, size_t size);
 
 /*
  * More samples, mono, full scale 1; updates come for the chunks that they complete. After
- * a failure the stream can only be closed.  S3R_ERR_DATA (samples or results that are not
- * finite), S3R_ERR_RESOURCE, and what the callback returned.
+ * a failure the stream can only be closed: S3R_ERR_USAGE.  S3R_ERR_DATA (samples or
+ * results that are not finite), S3R_ERR_RESOURCE, and what the callback returned.
  */
 S3R_API s3r_status s3r_stream_write(s3r_stream *stream, const float *samples,
                                     size_t count, s3r_error *err);
-/* The sound has ended: what is left, and the last update. */
+/* The sound has ended: what is left, and the last update; then it can only be closed. */
 S3R_API s3r_status s3r_stream_finish(s3r_stream *stream, s3r_error *err);
 S3R_API void s3r_stream_close(s3r_stream *stream); /* NULL is allowed */
 

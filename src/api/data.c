@@ -56,8 +56,8 @@ static void report_prepared(const s3r_prepare_report *report,
 s3r_status s3r_data_prepare(s3r_context *context, const s3r_prepare_data_options *options,
                             const s3r_prepare_data_result *result, s3r_error *err)
 {
-    S3R_TRY(s3r_options_check_size("data options", sizeof *options, options->struct_size,
-                                   err));
+    S3R_TRY(s3r_options_check_size("data options", sizeof *options,
+                                   options ? options->struct_size : 0, err));
     if (!options->layouts || options->layouts[0] == '\0' || !options->folder)
         return s3r_fail(err, S3R_ERR_USAGE,
                         "data options: expected a layout and a folder, found none");
@@ -179,8 +179,11 @@ s3r_status s3r_data_check(s3r_context *context, const char *const *paths,
                           s3r_data_problem_fn problem, void *problem_context,
                           size_t *clip_count, size_t *failed_count, s3r_error *err)
 {
-    S3R_TRY(s3r_options_check_size("data options", sizeof *options, options->struct_size,
-                                   err));
+    s3r_check_data_options defaults;
+    s3r_check_data_options_init(&defaults);
+    options = options ? options : &defaults;
+    S3R_TRY(s3r_options_check_size("data options", sizeof *options,
+                                   options ? options->struct_size : 0, err));
     checking c = {.problem = problem, .problem_context = problem_context};
     *clip_count = *failed_count = 0;
     c.manifests = s3r_alloc(path_count, sizeof *c.manifests);
@@ -417,8 +420,8 @@ s3r_status s3r_data_split(s3r_context *context, const char *path,
 {
     s3r_manifest manifest;
     double *durations = NULL;
-    S3R_TRY(s3r_options_check_size("data options", sizeof *options, options->struct_size,
-                                   err));
+    S3R_TRY(s3r_options_check_size("data options", sizeof *options,
+                                   options ? options->struct_size : 0, err));
     if (!(options->minutes > 0) || !options->out)
         return s3r_fail(err, S3R_ERR_USAGE,
                         "data options: expected minutes above 0 and a file to write, "

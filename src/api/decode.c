@@ -242,6 +242,9 @@ static s3r_status open_decoder(s3r_decoder *decoder, const s3r_decoder_options *
 s3r_status s3r_decoder_open(s3r_decoder **out, const s3r_model *model,
                             const s3r_decoder_options *options, s3r_error *err)
 {
+    s3r_decoder_options defaults;
+    s3r_decoder_options_init(&defaults);
+    options = options ? options : &defaults;
     S3R_TRY(s3r_options_check_size("decoder options", sizeof *options,
                                    options->struct_size, err));
     if (options->nbest == 0 || options->nbest > options->beam)

@@ -2,6 +2,7 @@
  * Sums, intervals and files of an evaluation.
  */
 #include "api/eval_tally.h"
+#include "base/plain_number.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -123,16 +124,16 @@ static s3r_status write_row(const s3r_eval_tally *tally,
     char numbers[192];
     bool is_ok = utterance->status == S3R_OK;
     S3R_TRY(write_field(tally->table, utterance->id, err));
-    snprintf(numbers, sizeof numbers, "\t%.3f", utterance->duration_s);
+    s3r_plain_print(numbers, sizeof numbers, "\t%.3f", utterance->duration_s);
     S3R_TRY(write_text(tally->table, numbers, err));
     for (size_t i = 0; i < S3R_METRIC_COUNT; i++) {
         const s3r_eval_counts *counts = &utterance->counts[i];
         s3r_error_counts sums = to_counts(counts);
         if (!tally->options->metrics[i])
             continue;
-        snprintf(numbers, sizeof numbers, "\t%.4f\t%zu\t%zu\t%zu\t%zu",
-                 s3r_error_rate(&sums), counts->substitutions, counts->deletions,
-                 counts->insertions, counts->reference);
+        s3r_plain_print(numbers, sizeof numbers, "\t%.4f\t%zu\t%zu\t%zu\t%zu",
+                        s3r_error_rate(&sums), counts->substitutions, counts->deletions,
+                        counts->insertions, counts->reference);
         S3R_TRY(write_text(tally->table, is_ok ? numbers : "\t\t\t\t\t", err));
     }
     const char *const fields[] = {utterance->reference, utterance->hypothesis,

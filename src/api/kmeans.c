@@ -211,7 +211,7 @@ static s3r_status label_all(s3r_kmeans_work *run, s3r_error *err)
 static s3r_status check_options(const s3r_kmeans_options *options, s3r_error *err)
 {
     S3R_TRY(s3r_options_check_size("k-means options", sizeof *options,
-                                   options->struct_size, err));
+                                   options ? options->struct_size : 0, err));
     if (!options->data || options->data_count == 0 || !options->folder)
         return s3r_fail(err, S3R_ERR_USAGE,
                         "k-means: expected manifests and a folder, found none");

@@ -78,6 +78,9 @@ s3r_status s3r_mask_combine(s3r_context *context, const s3r_model *backbone,
                             const s3r_mask_combine_options *options, const char *out_path,
                             s3r_mask_counts *counts, s3r_error *err)
 {
+    s3r_mask_combine_options defaults;
+    s3r_mask_combine_options_init(&defaults);
+    options = options ? options : &defaults;
     opened_reader reader;
     s3r_combine_result result;
     S3R_TRY(s3r_options_check_size("combine options", sizeof *options,
@@ -112,6 +115,9 @@ s3r_status s3r_mask_draw_random(s3r_context *context, const s3r_model *backbone,
                                 const char *out_path, s3r_mask_counts *counts,
                                 s3r_error *err)
 {
+    s3r_mask_random_options defaults;
+    s3r_mask_random_options_init(&defaults);
+    options = options ? options : &defaults;
     opened_reader reader;
     s3r_combine_result result;
     S3R_TRY(s3r_options_check_size("random mask options", sizeof *options,

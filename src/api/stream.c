@@ -56,6 +56,7 @@ struct s3r_stream {
     open_label *labels;
     size_t label_count, label_capacity;
     uint32_t last_id;
+    bool has_ended;    /* finished, or failed */
     bool is_last_open; /* the last label is that of the last frame */
 };
 
@@ -445,8 +446,8 @@ static s3r_status resample(s3r_stream *stream, const float *samples, size_t coun
     return S3R_OK;
 }
 
-s3r_status s3r_stream_write(s3r_stream *stream, const float *samples, size_t count,
-                            s3r_error *err)
+static s3r_status write_samples(s3r_stream *stream, const float *samples, size_t count,
+                                s3r_error *err)
 {
     for (size_t i = 0; i < count; i++)
         if (!(fabsf(samples[i]) <= S3R_AUDIO_LARGEST_SAMPLE))
@@ -459,7 +460,25 @@ s3r_status s3r_stream_write(s3r_stream *stream, const float *samples, size_t cou
     return run_windows(stream, err);
 }
 
-s3r_status s3r_stream_finish(s3r_stream *stream, s3r_error *err)
+/* After its end and after a failure a stream can only be closed. */
+static s3r_status check_open(const s3r_stream *stream, s3r_error *err)
+{
+    return stream->has_ended ? s3r_fail(err, S3R_ERR_USAGE,
+                                        "stream: expected one that goes on, found one "
+                                        "that has ended or failed")
+                             : S3R_OK;
+}
+
+s3r_status s3r_stream_write(s3r_stream *stream, const float *samples, size_t count,
+                            s3r_error *err)
+{
+    S3R_TRY(check_open(stream, err));
+    s3r_status status = write_samples(stream, samples, count, err);
+    stream->has_ended = status != S3R_OK;
+    return status;
+}
+
+static s3r_status finish(s3r_stream *stream, s3r_error *err)
 {
     if (stream->resampler && stream->written > 0)
         S3R_TRY(resample(stream, NULL, 0, err));
@@ -472,4 +491,11 @@ s3r_status s3r_stream_finish(s3r_stream *stream, s3r_error *err)
         forget_samples(stream);
     }
     return send_update(stream, true, err);
+}
+
+s3r_status s3r_stream_finish(s3r_stream *stream, s3r_error *err)
+{
+    S3R_TRY(check_open(stream, err));
+    stream->has_ended = true;
+    return finish(stream, err);
 }

@@ -47,7 +47,7 @@ static s3r_status read_settings(s3r_train_config *config,
 static s3r_status check_options(const s3r_train_options *options, s3r_error *err)
 {
     S3R_TRY(s3r_options_check_size("training options", sizeof *options,
-                                   options->struct_size, err));
+                                   options ? options->struct_size : 0, err));
     if (!options->train || !options->folder)
         return s3r_fail(err, S3R_ERR_USAGE, "training needs %s",
                         !options->train ? "training data (--train)"

@@ -52,7 +52,7 @@ s3r_status s3r_transcript_options_check(const s3r_transcript_options *options,
                                         s3r_error *err)
 {
     S3R_TRY(s3r_options_check_size("transcript options", sizeof *options,
-                                   options->struct_size, err));
+                                   options ? options->struct_size : 0, err));
     if (options->line_width > 0 && options->max_lines > 0 && options->max_cue_s > 0 &&
         options->min_cue_s >= 0 && options->min_cue_s <= options->max_cue_s &&
         options->pause_s > 0)

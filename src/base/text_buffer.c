@@ -4,10 +4,10 @@
 #include "base/text_buffer.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/plain_number.h"
 
 /* Room for `more` bytes and the NUL. */
 static bool reserve(s3r_text_buffer *buffer, size_t more)
@@ -38,12 +38,12 @@ void s3r_buffer_add(s3r_text_buffer *buffer, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    int length = vsnprintf(NULL, 0, format, args);
+    int length = s3r_plain_print_args(NULL, 0, format, args);
     va_end(args);
     if (length < 0 || !reserve(buffer, (size_t)length))
         return;
     va_start(args, format);
-    vsnprintf(buffer->text + buffer->length, (size_t)length + 1, format, args);
+    s3r_plain_print_args(buffer->text + buffer->length, (size_t)length + 1, format, args);
     va_end(args);
     buffer->length += (size_t)length;
 }

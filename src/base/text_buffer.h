@@ -14,6 +14,7 @@ typedef struct s3r_text_buffer {
     bool has_failed;
 } s3r_text_buffer;
 
+/* As printf, numbers with a point in every locale. */
 void s3r_buffer_add(s3r_text_buffer *buffer, const char *format, ...) S3R_PRINTF(2, 3);
 /* Any bytes, for buffers that are not text. */
 void s3r_buffer_add_bytes(s3r_text_buffer *buffer, const void *bytes, size_t size);

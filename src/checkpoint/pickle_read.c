@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/plain_number.h"
 
 #define MAX_CLASS_NAME_BYTES 4096u
 #define MAX_NUMBER_TEXT      64u
@@ -236,7 +237,7 @@ static s3r_status do_text_float(reader *r, unsigned opcode)
     char text[MAX_NUMBER_TEXT];
     char *end;
     S3R_TRY(take_number_text(r, text));
-    double value = strtod(text, &end);
+    double value = s3r_plain_parse(text, &end);
     if (*end != '\0')
         return fail(r, "expected a number");
     return push_real(r, value);

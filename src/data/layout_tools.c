@@ -2,6 +2,7 @@
  * Small helpers of the layout readers.
  */
 #include "data/layout_tools.h"
+#include "base/plain_number.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -116,6 +117,6 @@ bool s3r_parse_number(const char *text, double *value)
     char *end;
     if (text[0] == '\0' || strspn(text, "0123456789+-.eE") != strlen(text))
         return false;
-    *value = strtod(text, &end);
+    *value = s3r_plain_parse(text, &end);
     return *end == '\0' && isfinite(*value);
 }

@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "base/random.h"
+#include "base/plain_number.h"
 #include "data/clean_text.h"
 #include "data/line_reader.h"
 #include "data/string_map.h"
@@ -137,7 +138,7 @@ static s3r_status copy_strings(manifest_parser *p, const raw_line *raw,
     /* "-" alone would be standard input. */
     bool is_dash = folder_bytes == 0 && strcmp(raw->path, "-") == 0;
     if (!raw->id && raw->offset_s > 0)
-        snprintf(made_id, sizeof made_id, "@%.15g", raw->offset_s);
+        s3r_plain_print(made_id, sizeof made_id, "@%.15g", raw->offset_s);
     size_t bytes = bytes_of(raw->id ? raw->id : raw->path) + strlen(made_id) +
                    folder_bytes + 2 + bytes_of(raw->path) + bytes_of(raw->text) +
                    bytes_of(raw->language) + bytes_of(raw->speaker);

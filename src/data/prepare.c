@@ -11,11 +11,13 @@
 #include "data/clean_text.h"
 #include "data/prepare_write.h"
 #include "data/text_split.h"
+#include "text/unicode_text.h"
 
 #define FRAME_S 0.02
 
 #define DROP_LANGUAGE   "another language"
 #define DROP_UNREADABLE "unreadable audio"
+#define DROP_NAME       "a name that is not UTF-8" /* which a manifest is */
 #define DROP_OUTSIDE    "beyond the end of its file"
 #define DROP_EMPTY      "empty text"
 #define DROP_DUPLICATE  "audio that is there already"
@@ -150,6 +152,10 @@ static s3r_status judge(preparation *p, s3r_corpus_item *item, const char **reas
     *detail = "";
     *reason = DROP_LANGUAGE;
     if (!s3r_language_matches(p->options->language, utterance->language))
+        return S3R_OK;
+    *reason = DROP_NAME;
+    size_t length = strlen(utterance->audio_path);
+    if (s3r_utf8_prefix(utterance->audio_path, length) < length)
         return S3R_OK;
     const s3r_audio_fact *fact = s3r_audio_facts_get(&p->facts, utterance->audio_path);
     *reason = DROP_UNREADABLE;

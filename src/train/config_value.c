@@ -5,11 +5,11 @@
  * whatever the locale of the program says.
  */
 #include "train/config_value.h"
+#include "base/plain_number.h"
 
 #include <assert.h>
 #include <ctype.h>
 #include <errno.h>
-#include <locale.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,11 +31,6 @@ static const struct {
     {"fc1", S3R_MODULE_FC1},
     {"fc2", S3R_MODULE_FC2},
 };
-
-static char decimal_point(void)
-{
-    return localeconv()->decimal_point[0];
-}
 
 static const char *skip_digits(const char *at)
 {
@@ -69,14 +64,9 @@ static bool is_number(const char *text)
 
 static bool read_number(const char *text, double *out)
 {
-    char copy[NUMBER_CHARS + 1];
     if (strlen(text) > NUMBER_CHARS || !is_number(text))
         return false;
-    strcpy(copy, text);
-    char *point = strchr(copy, '.');
-    if (point)
-        *point = decimal_point();
-    *out = strtod(copy, NULL);
+    *out = s3r_plain_parse(text, NULL);
     return isfinite(*out);
 }
 
@@ -84,10 +74,7 @@ static void write_number(double value, char *text, size_t text_bytes)
 {
     for (int digits = 15; digits <= 17; digits++) {
         double back;
-        snprintf(text, text_bytes, "%.*g", digits, value);
-        char *point = strchr(text, decimal_point());
-        if (point)
-            *point = '.';
+        s3r_plain_print(text, text_bytes, "%.*g", digits, value);
         if (!read_number(text, &back) || memcmp(&back, &value, sizeof back) == 0)
             return;
     }

@@ -2,6 +2,7 @@
  * Line charts: axes with round numbers, at most a few hundred points a line.
  */
 #include "train/svg_chart.h"
+#include "base/plain_number.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -47,9 +48,9 @@ static double y_of(const frame *f, double value)
 static void value_text(double value, bool is_part, char *text, size_t text_bytes)
 {
     if (is_part)
-        snprintf(text, text_bytes, "%.4g %%", 100 * value);
+        s3r_plain_print(text, text_bytes, "%.4g %%", 100 * value);
     else
-        snprintf(text, text_bytes, "%.5g", value);
+        s3r_plain_print(text, text_bytes, "%.5g", value);
 }
 
 /* Ticks are multiples of a step, up to a rounding that must not show as 1e-17. */

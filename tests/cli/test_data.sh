@@ -171,3 +171,11 @@ expect 2 data split "$work/out/train.jsonl" --name 1h --minutes 3 -o "$work/some
 stderr_is 's3r: data split: expected --minutes or --name, found both'
 expect 2 data split "$work/out/train.jsonl" --minutes 3
 stderr_has 'data split: expected -o FILE'
+
+# A name that a manifest cannot hold is left out and counted.
+mkdir "$work/names"
+cp "$S3R_DATA/speech/calling.g722" "$work/names/good.g722"
+cp "$S3R_DATA/speech/calling.g722" "$work/names/$(printf 'latin\351').g722"
+expect 0 data prepare folder "$work/names" -o "$work/named" --json
+stdout_has '"a name that is not UTF-8":1'
+[ "$(cat "$work"/named/*.jsonl | wc -l)" -eq 1 ] || fail "another number of clips"

@@ -39,6 +39,11 @@ expect 0 train -q -m "$tiny" --train "$data" -o "$work/last" --steps 5 schedule.
     --lr 1e-2 --resume auto
 cmp "$work/first.s3m" "$work/last/best.s3m" || fail "another result of a finished run"
 
+# Messages go nowhere, and into no file, when the caller has closed the streams.
+"$S3R" train -m "$tiny" --train "$data" --dev "$data" -o "$work/closed" --steps 2 \
+    run.log_every=1 <&- 2>&- >"$work/stdout" || fail "exit code $? with closed streams"
+if grep -v '^{' "$work/closed/metrics.jsonl"; then fail "a message in metrics.jsonl"; fi
+
 # What is no run's stays.
 mkdir -p "$work/mine/step-2023"
 echo mine | tee "$work/mine/step-2023/notes" "$work/mine/step-7.s3m" \

@@ -445,7 +445,7 @@ class Finding(unittest.TestCase):
                            capture_output=True)
             os.rename(f"{folder}/first", f"{folder}/moved")
             found = self.run_import("", f"{folder}/moved/share/s3r/python")
-            self.assertRegex(found.stdout, rf"^{folder}/moved/lib.*/libs3r\.so\.0\n$",
+            self.assertRegex(found.stdout, rf"^{folder}/moved/lib.*/libs3r\.so\.0\.1\n$",
                              found.stderr)
 
     def test_not_found(self):
@@ -454,7 +454,7 @@ class Finding(unittest.TestCase):
             found = self.run_import("", Path(folder))
         if found.returncode == 0:
             self.skipTest("the system has a libs3r")
-        self.assertRegex(found.stderr, r"ImportError: libs3r\.so\.0: expected it in .*build/"
+        self.assertRegex(found.stderr, r"ImportError: libs3r\.so\.0\.1: expected it in .*build/"
                          "release.*lib.* or where the system looks; .*set S3R_LIBRARY")
 
 
