@@ -70,7 +70,7 @@ static void test_bad_list_files(void **state)
         {"-", "expected a file", S3R_ERR_USAGE},
         {folder, "cannot read the list", S3R_ERR_DATA},
         {"/nothing/here", "cannot open the list", S3R_ERR_DATA},
-        {file, "NUL byte", S3R_ERR_DATA},
+        {file, "zero byte", S3R_ERR_DATA},
     };
     s3r_command command = {.verb = &verb};
     test_write_file(file, "a\0b\n", 4);
