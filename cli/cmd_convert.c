@@ -149,7 +149,7 @@ static const s3r_option option_table[] = {
      .type = S3R_OPTION_STRING,
      .offset = offsetof(convert_options, language),
      .argument = "LANG",
-     .help = "The language of a multilingual vocabulary, as in \"deu\"."},
+     .help = "The language of a multilingual model (MMS), as in \"deu\"."},
 };
 
 static const char *const example[] = {

@@ -22,9 +22,12 @@ extern "C" {
 typedef struct s3r_model s3r_model;
 
 typedef struct s3r_model_options {
-    size_t struct_size;   /* set by _init */
-    bool is_bf16;         /* products in bf16, sums in fp32; default false: all fp32 */
-    const char *language; /* of a multilingual (MMS) vocabulary; default NULL */
+    size_t struct_size; /* set by _init */
+    bool is_bf16;       /* products in bf16, sums in fp32; default false: all fp32 */
+    /* Of a multilingual model (MMS): its vocabulary, and the adapters and head in
+     * adapter.LANG.safetensors or .bin, unless the checkpoint is the language's own.
+     * Default NULL. */
+    const char *language;
     /* A mask file (.s3m) to apply: its mask, head, vocabulary and normalisation replace
      * the model's.  Excludes language.  Default NULL. */
     const char *mask_path;
