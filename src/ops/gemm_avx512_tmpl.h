@@ -223,8 +223,8 @@ static void tile_bf16(size_t rows, size_t cols, size_t k, const uint16_t *a,
 #ifdef S3R_HAS_BF16
     run_bf16_cases(rows, cols, k, a, a_stride, panel, c, c_stride, accumulate);
 #else
+    _Alignas(64) float wide[2 * WIDE_EVEN];
     for (size_t p = 0; p < k; p += WIDE_STEPS) {
-        _Alignas(64) float wide[2 * WIDE_EVEN];
         size_t steps = S3R_MIN(k - p, (size_t)WIDE_STEPS);
         widen_rows(rows, steps, a + p, a_stride, wide);
         run_bf16_cases(rows, cols, steps, wide, WIDE_STEPS / 2, panel + p * S3R_PANEL, c,

@@ -149,8 +149,8 @@ static void tile_bf16(size_t rows, size_t cols, size_t k, const uint16_t *a,
                       size_t a_stride, const uint16_t *panel, float *c, size_t c_stride,
                       bool accumulate)
 {
+    float wide[2 * WIDE_EVEN];
     for (size_t p = 0; p < k; p += WIDE_STEPS) {
-        float wide[2 * WIDE_EVEN];
         size_t steps = S3R_MIN(k - p, (size_t)WIDE_STEPS);
         widen_rows(rows, steps, a + p, a_stride, wide);
         run_bf16_halves(rows, cols, steps, wide, WIDE_STEPS / 2, panel + p * S3R_PANEL, c,
