@@ -247,6 +247,24 @@ static void test_masked_products(void **state)
     s3r_pool_destroy(pool);
 }
 
+/* Of dense matrices: (m, k) fp32 or bf16 by (n, k) fp32, and GELU. */
+static s3r_product gelu_product(size_t m, size_t n, size_t k, const void *a, bool is_bf16,
+                                const float *b, float *c)
+{
+    return (s3r_product){.m = m,
+                         .n = n,
+                         .k = k,
+                         .a = a,
+                         .is_bf16 = is_bf16,
+                         .a_stride = k,
+                         .b = b,
+                         .b_dtype = S3R_DTYPE_F32,
+                         .b_stride = k,
+                         .c = c,
+                         .c_stride = n,
+                         .gelu = true};
+}
+
 /* The same product alone, in a longer matrix, and with 1, 2 and 3 threads: same bits. */
 static void test_bits_do_not_depend_on_rows_or_threads(void **state)
 {
@@ -263,18 +281,9 @@ static void test_bits_do_not_depend_on_rows_or_threads(void **state)
                 s3r_pool *pool;
                 assert_int_equal(s3r_pool_create(&pool, threads, NULL), S3R_OK);
                 for (size_t rows = threads == 1 ? M : 1; rows <= M; rows += 19) {
-                    s3r_product product = {.m = rows,
-                                           .n = N,
-                                           .k = K,
-                                           .a = is_bf16 ? (const void *)a_bf16 : a,
-                                           .is_bf16 = is_bf16,
-                                           .a_stride = K,
-                                           .b = b,
-                                           .b_dtype = S3R_DTYPE_F32,
-                                           .b_stride = K,
-                                           .c = threads == 1 ? reference : c,
-                                           .c_stride = N,
-                                           .gelu = true};
+                    s3r_product product =
+                        gelu_product(rows, N, K, is_bf16 ? (const void *)a_bf16 : a,
+                                     is_bf16, b, threads == 1 ? reference : c);
                     s3r_products_run(pool, kernels, &product, 1);
                     if (threads > 1)
                         assert_memory_equal(c, reference, rows * N * 4);
@@ -302,18 +311,9 @@ static void test_levels_agree(void **state)
         kernels->f32_to_bf16(M * K, a, a_bf16);
         for (int is_bf16 = 0; is_bf16 < (level < S3R_CPU_AVX512BF16 ? 2 : 1); is_bf16++) {
             float *expected = first + (size_t)is_bf16 * M * N;
-            s3r_product product = {.m = M,
-                                   .n = N,
-                                   .k = K,
-                                   .a = is_bf16 ? (const void *)a_bf16 : a,
-                                   .is_bf16 = is_bf16,
-                                   .a_stride = K,
-                                   .b = b,
-                                   .b_dtype = S3R_DTYPE_F32,
-                                   .b_stride = K,
-                                   .c = level == S3R_CPU_AVX2 ? expected : c,
-                                   .c_stride = N,
-                                   .gelu = true};
+            s3r_product product =
+                gelu_product(M, N, K, is_bf16 ? (const void *)a_bf16 : a, is_bf16, b,
+                             level == S3R_CPU_AVX2 ? expected : c);
             s3r_products_run(pool, kernels, &product, 1);
             if (level > S3R_CPU_AVX2)
                 assert_memory_equal(expected, c, M * N * 4);

@@ -49,6 +49,19 @@ S3R_ALWAYS_INLINE void tile_store(const __m512 *sum, size_t rows, size_t vectors
     }
 }
 
+/* sum += one column of A by one row of a panel. */
+S3R_ALWAYS_INLINE void add_products(__m512 *sum, size_t rows, size_t vectors,
+                                    const float *a, size_t a_stride, const __m512 *b)
+{
+#pragma GCC unroll 14
+    for (size_t i = 0; i < rows; i++) {
+        __m512 x = _mm512_set1_ps(a[i * a_stride]);
+#pragma GCC unroll 2
+        for (size_t v = 0; v < vectors; v++)
+            sum[i * vectors + v] = _mm512_fmadd_ps(x, b[v], sum[i * vectors + v]);
+    }
+}
+
 S3R_ALWAYS_INLINE void tile_f32_fixed(size_t rows, size_t vectors, size_t k,
                                       const float *a, size_t a_stride, const float *panel,
                                       float *c, size_t c_stride, const __mmask16 *mask,
@@ -61,13 +74,7 @@ S3R_ALWAYS_INLINE void tile_f32_fixed(size_t rows, size_t vectors, size_t k,
 #pragma GCC unroll 2
         for (size_t v = 0; v < vectors; v++)
             b[v] = _mm512_load_ps(panel + p * S3R_PANEL + 16 * v);
-#pragma GCC unroll 14
-        for (size_t i = 0; i < rows; i++) {
-            __m512 x = _mm512_set1_ps(a[i * a_stride + p]);
-#pragma GCC unroll 2
-            for (size_t v = 0; v < vectors; v++)
-                sum[i * vectors + v] = _mm512_fmadd_ps(x, b[v], sum[i * vectors + v]);
-        }
+        add_products(sum, rows, vectors, a + p, a_stride, b);
     }
     tile_store(sum, rows, vectors, c, c_stride, mask);
 }
@@ -121,19 +128,6 @@ S3R_ALWAYS_INLINE void widen_rows(size_t rows, size_t k, const uint16_t *a,
     }
 }
 
-S3R_ALWAYS_INLINE void add_products(__m512 *sum, size_t rows, size_t vectors,
-                                    const float *a, size_t a_stride, const __m512i *b)
-{
-#pragma GCC unroll 14
-    for (size_t i = 0; i < rows; i++) {
-        __m512 x = _mm512_set1_ps(a[i * a_stride]);
-#pragma GCC unroll 2
-        for (size_t v = 0; v < vectors; v++)
-            sum[i * vectors + v] =
-                _mm512_fmadd_ps(x, _mm512_castsi512_ps(b[v]), sum[i * vectors + v]);
-    }
-}
-
 /* a: what widen_rows made. */
 S3R_ALWAYS_INLINE void tile_bf16_fixed(size_t rows, size_t vectors, size_t k,
                                        const float *a, size_t a_stride,
@@ -144,14 +138,16 @@ S3R_ALWAYS_INLINE void tile_bf16_fixed(size_t rows, size_t vectors, size_t k,
     tile_load(sum, rows, vectors, c, c_stride, mask, accumulate);
     for (size_t p = 0; p < k; p += 2, a++) {
         const uint16_t *pairs = panel + p * S3R_PANEL;
-        __m512i b[2];
+        __m512 b[2];
 #pragma GCC unroll 2
         for (size_t v = 0; v < vectors; v++)
-            b[v] = _mm512_maskz_loadu_epi16(0xaaaaaaaau, pairs + 32 * v);
+            b[v] = _mm512_castsi512_ps(
+                _mm512_maskz_loadu_epi16(0xaaaaaaaau, pairs + 32 * v));
         add_products(sum, rows, vectors, a, a_stride, b);
 #pragma GCC unroll 2
         for (size_t v = 0; v < vectors; v++)
-            b[v] = _mm512_slli_epi32(_mm512_load_si512(pairs + 32 * v), 16);
+            b[v] = _mm512_castsi512_ps(
+                _mm512_slli_epi32(_mm512_load_si512(pairs + 32 * v), 16));
         add_products(sum, rows, vectors, a + WIDE_EVEN, a_stride, b);
     }
     tile_store(sum, rows, vectors, c, c_stride, mask);
