@@ -106,14 +106,18 @@ static void print_header(const char *cpu_level, size_t threads)
            "median", "min", "RTF", "peak");
 }
 
-static s3r_status print_json(const char *cpu_level, size_t threads, const char *model,
-                             const bench_options *options, json_t *runs, s3r_error *err)
+static s3r_status print_json(const s3r_command *command, const char *cpu_level,
+                             size_t threads, const char *model, json_t *runs,
+                             s3r_error *err)
 {
+    const bench_options *options = command->options;
+    const char *weights =
+        command->global.weights == S3R_WEIGHTS_SHARED ? "shared" : "packed";
     json_t *all = json_pack(
-        "{s:o, s:o, s:s, s:I, s:I, s:O}", "model", s3r_json_from_bytes(model), "mask",
-        options->mask ? s3r_json_from_bytes(options->mask) : json_null(), "cpu_level",
-        cpu_level, "threads", (json_int_t)threads, "rounds", (json_int_t)options->rounds,
-        "runs", runs);
+        "{s:o, s:o, s:s, s:I, s:s, s:I, s:O}", "model", s3r_json_from_bytes(model),
+        "mask", options->mask ? s3r_json_from_bytes(options->mask) : json_null(),
+        "cpu_level", cpu_level, "threads", (json_int_t)threads, "weights", weights,
+        "rounds", (json_int_t)options->rounds, "runs", runs);
     if (!all)
         return s3r_cli_fail(err, S3R_ERR_RESOURCE, "bench: no memory");
     json_dumpf(all, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
@@ -146,7 +150,7 @@ static s3r_status run_bench(const s3r_command *command, s3r_error *err)
         print_header(cpu_level, threads);
     status = measure_all(command, model, &all, runs, err);
     if (status == S3R_OK && runs)
-        status = print_json(cpu_level, threads, model, options, runs, err);
+        status = print_json(command, cpu_level, threads, model, runs, err);
     json_decref(runs);
     return status;
 }
@@ -201,7 +205,7 @@ const s3r_verb s3r_verb_bench = {
     .description = "Runs the network on noise and prints median and shortest time, the "
                    "real-time factor (computing time by audio time), the time to open "
                    "the model and the peak of resident memory. Each line is measured in "
-                   "a process of its own.",
+                   "a process of its own, weights packed unless --weights is shared.",
     .usage = "[-m MODEL]",
     .max_positionals = 0,
     .options = option_table,

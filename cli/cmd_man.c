@@ -115,6 +115,7 @@ static s3r_status run_man(const s3r_command *command, s3r_error *err)
     }
     fputs(".SH ENVIRONMENT\n", out);
     put_item(out, "S3R_CPU", "The default of --cpu.");
+    put_item(out, "S3R_WEIGHTS", "The default of --weights.");
     put_item(out, "S3R_MODELS",
              "A folder of models that is looked at before the installed ones.");
     put_item(out, "TMPDIR",

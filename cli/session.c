@@ -70,6 +70,7 @@ s3r_status s3r_session_open(s3r_session *session, const s3r_command *command,
     model_options.is_bf16 = options->is_bf16;
     model_options.language = options->masks ? NULL : options->language;
     model_options.mask_path = options->mask;
+    model_options.weights = (s3r_weights_memory)command->global.weights;
     status = s3r_session_find_model(command, options->model, path, err);
     if (status == S3R_OK)
         status =

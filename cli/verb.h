@@ -13,6 +13,7 @@
 typedef struct s3r_global_options {
     size_t threads; /* 0 = all processors */
     int cpu;        /* enum s3r_cpu_choice */
+    int weights;    /* enum s3r_weights_memory */
     bool is_quiet;
     bool is_json;
     bool is_help;

@@ -34,6 +34,16 @@ const s3r_option s3r_global_option_table[] = {
      .fallback = "auto",
      .environment = "S3R_CPU",
      .help = "Kernels to use; auto is the best that this machine has."},
+    {.name = "weights",
+     .type = S3R_OPTION_ENUM,
+     .offset = offsetof(s3r_global_options, weights),
+     .values = "auto|shared|packed",
+     .fallback = "auto",
+     .environment = "S3R_WEIGHTS",
+     .help =
+         "Memory of the weights: shared is the mapped file, which processes share; "
+         "packed is a copy in the form that products read, which is faster; auto goes "
+         "from one to the other after some passes. The result does not depend on it."},
     {.name = "quiet",
      .letter = 'q',
      .type = S3R_OPTION_FLAG,

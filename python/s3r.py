@@ -75,9 +75,12 @@ class _context_options(Structure):
     _fields_ = [("struct_size", c_size_t), ("thread_count", c_size_t), ("cpu_level", c_char_p)]
 
 
+_WEIGHTS = ("auto", "shared", "packed")  # s3r_weights_memory
+
+
 class _model_options(Structure):
     _fields_ = [("struct_size", c_size_t), ("is_bf16", c_bool), ("language", c_char_p),
-                ("mask_path", c_char_p)]
+                ("mask_path", c_char_p), ("weights", c_int)]
 
 
 class _model_info(Structure):
@@ -459,14 +462,21 @@ class Model(_Closable):
     mask      path of a mask file to apply
     language  of a multilingual (MMS) vocabulary; not with a mask
     context   a Context for all calls; None: one for the process, a thread a processor
+    weights   their memory: "shared": the mapped file, with other processes; "packed": a
+              copy in the form that products read, faster; "auto": packed after some passes
     """
 
-    def __init__(self, path=None, dtype="f32", mask=None, language=None, context=None):
+    def __init__(self, path=None, dtype="f32", mask=None, language=None, context=None,
+                 weights="auto"):
         if dtype not in ("f32", "bf16"):
             raise ValueError(f"dtype: expected 'f32' or 'bf16', found {dtype!r}")
         options, pointer = _model_options(), c_void_p()
         _lib.model_options_init(byref(options))
         options.is_bf16 = dtype == "bf16"
+        if weights not in _WEIGHTS:
+            raise ValueError(f"weights: expected one of {', '.join(_WEIGHTS)}, "
+                             f"found {weights!r}")
+        options.weights = _WEIGHTS.index(weights)
         options.language, options.mask_path = _path_or_none(language), _path_or_none(mask)
         self._context = _context_or_default(context)
         with self._context._borrow() as using:

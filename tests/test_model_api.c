@@ -219,6 +219,11 @@ static void test_wrong_options_are_named(void **state)
     test_expect_failure(
         s3r_model_open(&model, context, TEST_GOLDEN "odd_shapes", &options, &err), &err,
         S3R_ERR_USAGE, "deu");
+    s3r_model_options_init(&options);
+    options.weights = (s3r_weights_memory)7;
+    test_expect_failure(
+        s3r_model_open(&model, context, TEST_GOLDEN "odd_shapes", &options, &err), &err,
+        S3R_ERR_USAGE, "memory of the weights: expected auto, shared or packed, found 7");
     assert_null(model);
     s3r_context_destroy(context);
 }

@@ -21,6 +21,17 @@ extern "C" {
 
 typedef struct s3r_model s3r_model;
 
+/* Where the matrices of a model are between its passes.  Results are the same. */
+typedef enum s3r_weights_memory {
+    /* In the file's memory map, and once they have been used some times in the form that
+     * products read, in memory of the model's own, as much as they take in the type of
+     * products. Passes are then faster, those of short audio most. Not when that would be
+     * more than half of what the machine has available. */
+    S3R_WEIGHTS_AUTO,
+    S3R_WEIGHTS_SHARED, /* always in the map, whose memory processes share */
+    S3R_WEIGHTS_PACKED  /* as AUTO, but from the first use on */
+} s3r_weights_memory;
+
 typedef struct s3r_model_options {
     size_t struct_size; /* set by _init */
     bool is_bf16;       /* products in bf16, sums in fp32; default false: all fp32 */
@@ -31,6 +42,7 @@ typedef struct s3r_model_options {
     /* A mask file (.s3m) to apply: its mask, head, vocabulary and normalisation replace
      * the model's.  Excludes language.  Default NULL. */
     const char *mask_path;
+    s3r_weights_memory weights; /* default S3R_WEIGHTS_AUTO */
 } s3r_model_options;
 
 S3R_API void s3r_model_options_init(s3r_model_options *options);
@@ -54,11 +66,12 @@ S3R_API s3r_status s3r_model_find(const char *name, char path[S3R_MODEL_PATH_BYT
 
 /*
  * Opens the model that s3r_model_find finds for path, so NULL is the shipped backbone.
- * Weights stay in the memory map of the file, shared with other processes.
- * The model is read-only: any number of threads may use it at once, each with a context
- * of its own.  options may be NULL.  S3R_ERR_MODEL names every missing, unused and
- * mis-shaped tensor, or the first wrong value of the configuration; a mask file that is
- * damaged or was made for another backbone (with both hashes and families).
+ * Opening copies no matrix: they are in the memory map of the file (see
+ * s3r_weights_memory). The model is read-only: any number of threads may use it at once,
+ * each with a context of its own.  options may be NULL.  S3R_ERR_MODEL names every
+ * missing, unused and mis-shaped tensor, or the first wrong value of the configuration; a
+ * mask file that is damaged or was made for another backbone (with both hashes and
+ * families).
  */
 S3R_API s3r_status s3r_model_open(s3r_model **out, s3r_context *context, const char *path,
                                   const s3r_model_options *options, s3r_error *err);

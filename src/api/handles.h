@@ -8,6 +8,7 @@
 
 #include "base/thread_pool.h"
 #include "model/model_hash.h"
+#include "model/model_prepack.h"
 #include "model/model_weights.h"
 #include "ops/tape.h"
 #include "s3r/context.h"
@@ -33,6 +34,7 @@ struct s3r_model {
     s3r_checkpoint *language_adapter; /* MMS: what the language replaces; or NULL */
     s3r_model_config config;
     s3r_model_weights weights;
+    s3r_prepacks prepacks;     /* of matrices of weights; empty where not wanted */
     s3r_vocabulary vocabulary; /* zeroed when the checkpoint has none */
     bool has_vocabulary;
     bool is_bf16;

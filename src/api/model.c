@@ -172,8 +172,15 @@ static s3r_status open_parts(s3r_model *model, s3r_context *context, const char 
     S3R_TRY(s3r_model_weights_open(&model->weights, model->checkpoint, &model->config,
                                    &weights, err));
     model->backbone_config = model->config;
-    return options->mask_path ? open_route(model, context, options->mask_path, err)
-                              : open_vocabulary(model, options->language, err);
+    if (options->mask_path)
+        S3R_TRY(open_route(model, context, options->mask_path, err));
+    else
+        S3R_TRY(open_vocabulary(model, options->language, err));
+    if (options->weights != S3R_WEIGHTS_SHARED)
+        s3r_model_prepack(&model->prepacks, &model->weights, model->config.block_count,
+                          model->checkpoint, model->route.file.sealed.map, model->is_bf16,
+                          options->weights == S3R_WEIGHTS_PACKED);
+    return S3R_OK;
 }
 
 /* *out is the model when status is OK; else the model is closed. */
@@ -195,6 +202,11 @@ s3r_status s3r_model_open(s3r_model **out, s3r_context *context, const char *pat
         options = &defaults;
     S3R_TRY(s3r_options_check_size("model options", sizeof *options, options->struct_size,
                                    err));
+    if ((unsigned)options->weights > S3R_WEIGHTS_PACKED)
+        return s3r_fail(
+            err, S3R_ERR_USAGE,
+            "memory of the weights: expected auto, shared or packed, found %d",
+            (int)options->weights);
     s3r_model *model = s3r_alloc(1, sizeof *model);
     if (!model)
         return s3r_fail_memory(err, "a model", sizeof *model);
@@ -226,6 +238,7 @@ void s3r_model_close(s3r_model *model)
 {
     if (!model)
         return;
+    s3r_prepacks_close(&model->prepacks);
     if (model->has_route) /* the vocabulary and the weights in use are its */
         s3r_route_close(&model->route);
     else

@@ -61,12 +61,17 @@ void s3r_file_map_close(s3r_file_map *map)
     *map = (s3r_file_map){0};
 }
 
+bool s3r_file_map_has(const s3r_file_map *map, const void *data)
+{
+    uintptr_t at = (uintptr_t)data, first = (uintptr_t)map->data;
+    return map->data && at >= first && at - first < map->size;
+}
+
 void s3r_file_map_forget(const s3r_file_map *map, const void *data, size_t size)
 {
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    uintptr_t begin = (uintptr_t)data, map_begin = (uintptr_t)map->data;
-    if (!map->data || begin < map_begin || begin - map_begin > map->size ||
-        size > map->size - (begin - map_begin))
+    uintptr_t begin = (uintptr_t)data;
+    if (!s3r_file_map_has(map, data) || size > map->size - (begin - (uintptr_t)map->data))
         return;
     uintptr_t first = S3R_CEIL_DIV(begin, page) * page;
     uintptr_t last = (begin + size) / page * page;

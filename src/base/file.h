@@ -20,6 +20,8 @@ typedef struct s3r_file_map {
 s3r_status s3r_file_map_open(s3r_file_map *map, const char *path, s3r_status code,
                              s3r_error *err);
 void s3r_file_map_close(s3r_file_map *map);
+/* Whether data points into the map. */
+bool s3r_file_map_has(const s3r_file_map *map, const void *data);
 /* Tells the system that the pages within [data, data + size) are not needed soon: they
  * leave this process's memory and are read again when touched.  Anything outside of the
  * map is ignored. */

@@ -343,6 +343,14 @@ const s3r_tensor *s3r_checkpoint_tensor(const s3r_checkpoint *c, size_t index)
     return &c->tensors[index];
 }
 
+s3r_file_map s3r_checkpoint_map_of(const s3r_checkpoint *c, const void *data)
+{
+    for (size_t i = 0; i < c->part_count; i++)
+        if (s3r_file_map_has(&c->parts[i].map, data))
+            return c->parts[i].map;
+    return (s3r_file_map){0};
+}
+
 void s3r_checkpoint_forget(const s3r_checkpoint *c, const s3r_tensor *tensor)
 {
     /* Copies of tensors are in no map. */

@@ -12,6 +12,7 @@
 
 #include <jansson.h>
 
+#include "base/file.h"
 #include "base/dtype.h"
 #include "base/error.h"
 
@@ -38,6 +39,9 @@ s3r_checkpoint_format s3r_checkpoint_get_format(const s3r_checkpoint *checkpoint
 size_t s3r_checkpoint_tensor_count(const s3r_checkpoint *checkpoint);
 /* index < tensor_count; order of the file. Views live as long as the checkpoint. */
 const s3r_tensor *s3r_checkpoint_tensor(const s3r_checkpoint *checkpoint, size_t index);
+/* The map of a file of the checkpoint that holds the byte at data; empty when none does.
+ */
+s3r_file_map s3r_checkpoint_map_of(const s3r_checkpoint *checkpoint, const void *data);
 /* The tensor's pages leave memory until they are touched again. */
 void s3r_checkpoint_forget(const s3r_checkpoint *checkpoint, const s3r_tensor *tensor);
 

@@ -138,6 +138,7 @@ s3r_status s3r_parameter_train(s3r_parameters *parameters, s3r_parameter *parame
     weight->data = values;
     weight->dtype = S3R_DTYPE_F32;
     weight->packed_f32 = weight->packed_bf16 = NULL;
+    weight->prepack = NULL;
     weight->grad = grad;
     return S3R_OK;
 }

@@ -89,6 +89,19 @@ size_t s3r_padded_stride(size_t columns, size_t bytes)
     return stride * bytes % 4096 == 0 ? stride + per_line : stride;
 }
 
+static bool is_packed(const s3r_product *product)
+{
+    return product->b_layout == S3R_B_PACKED || product->b_layout == S3R_B_PREPACKED;
+}
+
+/* Bytes of a panel of k rows. */
+static size_t panel_bytes_of(const s3r_product *product, size_t k)
+{
+    if (is_int8(product))
+        return s3r_int8_panel_bytes(k);
+    return packed_rows(k, product->is_bf16) * S3R_PANEL * element_bytes(product);
+}
+
 static void pack_one(const s3r_kernels *kernels, size_t k, size_t cols, const void *b,
                      s3r_b_layout layout, s3r_dtype dtype, size_t stride,
                      const s3r_kept_bits *kept, bool is_bf16, void *panel)
@@ -140,6 +153,54 @@ void s3r_pack_panels(const s3r_kernels *kernels, size_t k, size_t n, const void 
     }
 }
 
+/* Columns of B from step `first` of k on, into panels of `steps` rows one after another.
+ */
+static void pack_block(const s3r_kernels *kernels, const s3r_product *product,
+                       size_t panel, size_t panels, size_t first, size_t steps,
+                       unsigned char *packed)
+{
+    size_t bytes = panel_bytes_of(product, steps);
+    for (size_t p = 0; p < panels; p++) {
+        size_t column = (panel + p) * S3R_PANEL;
+        s3r_kept_bits kept = {0};
+        if (product->b_kept)
+            kept = kept_at(product, panel + p, first);
+        pack_one(kernels, steps, S3R_MIN(product->n - column, (size_t)S3R_PANEL),
+                 stored_at(product, panel + p, first), product->b_layout,
+                 product->b_dtype, product->b_stride, kept.words ? &kept : NULL,
+                 product->is_bf16, packed + p * bytes);
+    }
+}
+
+size_t s3r_product_packed_bytes(const s3r_product *product)
+{
+    if (is_int8(product) && product->k > S3R_INT8_PACKED_DEPTH)
+        return 0;
+    return panel_count(product->n) * panel_bytes_of(product, product->k);
+}
+
+typedef struct pack_run {
+    const s3r_kernels *kernels;
+    const s3r_product *product;
+    unsigned char *panels;
+} pack_run;
+
+static void pack_task(void *context, size_t panel, size_t worker)
+{
+    const pack_run *run = context;
+    (void)worker;
+    pack_block(run->kernels, run->product, panel, 1, 0, run->product->k,
+               run->panels + panel * panel_bytes_of(run->product, run->product->k));
+}
+
+void s3r_product_pack(s3r_pool *pool, const s3r_kernels *kernels,
+                      const s3r_product *product, void *panels)
+{
+    pack_run run = {kernels, product, panels};
+    assert(!is_packed(product));
+    s3r_pool_run(pool, panel_count(product->n), pack_task, &run);
+}
+
 typedef struct block_range {
     size_t panel, panels; /* of this group */
     size_t first, steps;  /* of k */
@@ -170,6 +231,15 @@ static prefetch_plan plan_prefetch(const s3r_product *product, size_t panel,
     prefetch_plan plan = {0};
     if (panels == 0 || product->b_layout == S3R_B_PACKED)
         return plan;
+    if (product->b_layout == S3R_B_PREPACKED) {
+        size_t row_bytes = S3R_PANEL * element_bytes(product);
+        plan.row_bytes = panel_bytes_of(product, product->k);
+        plan.base = (const unsigned char *)product->b + panel * plan.row_bytes +
+                    first * row_bytes;
+        plan.lines_a_row = S3R_CEIL_DIV(steps * row_bytes, CACHE_LINE);
+        plan.total = panels * plan.lines_a_row;
+        return plan;
+    }
     size_t bytes = s3r_dtype_size(product->b_dtype);
     size_t columns = S3R_MIN(panels * S3R_PANEL, product->n - panel * S3R_PANEL);
     bool is_transposed = product->b_layout == S3R_B_TRANSPOSED;
@@ -356,30 +426,18 @@ static block_range next_block(const s3r_product *product, const task_range *rang
 static void provide_panels(const s3r_kernels *kernels, const s3r_product *product,
                            block_range *block, unsigned char *scratch)
 {
-    size_t bytes = S3R_PANEL * element_bytes(product);
-    if (product->b_layout == S3R_B_PACKED) {
+    if (is_packed(product)) {
         size_t rows = product->b_stride ? product->b_stride : product->k;
-        block->panel_bytes = is_int8(product)
-                                 ? s3r_int8_panel_bytes(rows)
-                                 : packed_rows(rows, product->is_bf16) * bytes;
+        block->panel_bytes = panel_bytes_of(product, rows);
         block->packed = (const unsigned char *)product->b +
-                        block->panel * block->panel_bytes + block->first * bytes;
+                        block->panel * block->panel_bytes +
+                        block->first * S3R_PANEL * element_bytes(product);
         return;
     }
-    block->panel_bytes = is_int8(product)
-                             ? s3r_int8_panel_bytes(block->steps)
-                             : packed_rows(block->steps, product->is_bf16) * bytes;
+    block->panel_bytes = panel_bytes_of(product, block->steps);
     block->packed = scratch;
-    for (size_t p = 0; p < block->panels; p++) {
-        size_t column = (block->panel + p) * S3R_PANEL;
-        s3r_kept_bits kept = {0};
-        if (product->b_kept)
-            kept = kept_at(product, block->panel + p, block->first);
-        pack_one(kernels, block->steps, S3R_MIN(product->n - column, (size_t)S3R_PANEL),
-                 stored_at(product, block->panel + p, block->first), product->b_layout,
-                 product->b_dtype, product->b_stride, kept.words ? &kept : NULL,
-                 product->is_bf16, scratch + p * block->panel_bytes);
-    }
+    pack_block(kernels, product, block->panel, block->panels, block->first, block->steps,
+               scratch);
 }
 
 /* k = 0: the product is zero. */
@@ -502,9 +560,10 @@ void s3r_products_run(s3r_pool *pool, const s3r_kernels *kernels,
         assert(!is_int8(&products[i]) ||
                (products[i].b_dtype == S3R_DTYPE_I8 && !products[i].is_bf16 &&
                 (products[i].b_layout == S3R_B_TRANSPOSED ||
-                 (products[i].b_layout == S3R_B_PACKED && products[i].b_stride == 0 &&
+                 (is_packed(&products[i]) && products[i].b_stride == 0 &&
                   products[i].k <= S3R_INT8_PACKED_DEPTH))));
-        assert(!products[i].b_kept || products[i].b_layout != S3R_B_PACKED);
+        assert(!products[i].b_kept || !is_packed(&products[i]));
+        assert(products[i].b_layout != S3R_B_PREPACKED || products[i].b_stride == 0);
         assert(!products[i].is_bf16 || segment == products[i].k || segment % 2 == 0);
         (void)segment;
         total += task_count_of(&products[i], run.wanted);

@@ -2,8 +2,8 @@
  * Matrix products C = A B on stored weights, with bias and GELU fused.
  *
  * B is packed panel by panel into a worker's own cache, straight from the memory map and
- * whatever its stored type, so that no second copy of the weights exists.  A is read in
- * place by broadcasts.  Each element of C is one chain of fused multiply-adds over k: the
+ * whatever its stored type, or read as it was packed before.  A is read in place by
+ * broadcasts.  Each element of C is one chain of fused multiply-adds over k: the
  * bits depend neither on the number of rows, nor on the threads, nor on the blocking.
  *
  * Convolution in channel-last layout is the same product with overlapping rows of A.
@@ -17,7 +17,8 @@
 typedef enum s3r_b_layout {
     S3R_B_TRANSPOSED, /* stored [n, k]: a weight, output channel first */
     S3R_B_PLAIN,      /* stored [k, n] */
-    S3R_B_PACKED      /* panels made by s3r_pack_panels for the same k and type */
+    S3R_B_PACKED,     /* panels made by s3r_pack_panels for the same k and type */
+    S3R_B_PREPACKED   /* panels made by s3r_product_pack, too large for a cache */
 } s3r_b_layout;
 
 typedef struct s3r_product {
@@ -80,6 +81,14 @@ size_t s3r_packed_bytes(size_t k, size_t n, bool is_bf16);
 void s3r_pack_panels(const s3r_kernels *kernels, size_t k, size_t n, const void *b,
                      s3r_b_layout layout, s3r_dtype dtype, size_t b_stride, bool is_bf16,
                      void *packed);
+
+/* Bytes of a stored B when all of it is packed, a multiple of 64; int8 too, for a k of at
+ * most S3R_INT8_PACKED_DEPTH (else 0). */
+size_t s3r_product_packed_bytes(const s3r_product *product);
+/* Packs a stored B, with what counts of it, for S3R_B_PREPACKED; as one parallel region.
+ * Of A only its type is read.  panels is 64-byte aligned. */
+void s3r_product_pack(s3r_pool *pool, const s3r_kernels *kernels,
+                      const s3r_product *product, void *panels);
 
 /*
  * A row stride of at least `columns` that suits A: 64-byte aligned and not a multiple of

@@ -13,6 +13,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "ops/prepack.h"
 #include "ops/transpose.h"
 
 typedef struct linear_node {
@@ -48,16 +49,24 @@ static bool set_operands_int8(s3r_tape *tape, s3r_product *product, const s3r_va
     return true;
 }
 
-static void set_operand_b(s3r_product *product, const s3r_weight *weight)
+static void set_operand_b(s3r_tape *tape, s3r_product *product, const s3r_weight *weight)
 {
-    const void *packed = product->is_bf16 ? weight->packed_bf16 : weight->packed_f32;
-    assert(!weight->kept || !packed);
-    product->b_kept = weight->kept;
-    product->b_kept_stride = weight->kept_stride;
-    product->b = packed ? packed : weight->data;
-    product->b_layout = packed ? S3R_B_PACKED : S3R_B_TRANSPOSED;
+    product->b = weight->data;
+    product->b_layout = S3R_B_TRANSPOSED;
     product->b_dtype = weight->dtype;
     product->b_stride = weight->cols;
+    product->b_kept = weight->kept;
+    product->b_kept_stride = weight->kept_stride;
+    assert(!weight->prepack || !weight->grad);
+    const void *panels = weight->prepack ? s3r_prepack_get(weight->prepack, tape->pool,
+                                                           tape->kernels, product)
+                                         : NULL;
+    if (!panels)
+        return;
+    product->b = panels;
+    product->b_layout = S3R_B_PREPACKED;
+    product->b_stride = 0;
+    product->b_kept = NULL;
 }
 
 /* ---- gradients ---- */
@@ -379,7 +388,7 @@ s3r_value *s3r_op_linear_with(s3r_tape *tape, s3r_value *x, s3r_weight *weight,
                       : set_operand_a(tape, &product, x, tape->is_bf16);
     if (!is_set || tape->is_out_of_memory)
         return NULL;
-    set_operand_b(&product, weight);
+    set_operand_b(tape, &product, weight);
     s3r_products_run(tape->pool, tape->kernels, &product, 1);
     record(tape, &linear, y);
     return tape->is_out_of_memory ? NULL : y;
@@ -403,7 +412,7 @@ static bool set_part(s3r_tape *tape, s3r_product *product, const s3r_value *x, s
     product->c += row * product->c_stride;
     if (product->residual)
         product->residual += row * product->residual_stride;
-    set_operand_b(product, part->weight);
+    set_operand_b(tape, product, part->weight);
     return true;
 }
 

@@ -61,8 +61,9 @@ typedef struct s3r_weight {
      * alone, such panels s3r_op_conv (conv_int8.h), both where no gradient is asked for.
      */
     const float *scales;
-    /* panels of the whole weight, or NULL */
+    /* of convolutions: panels of the whole weight, or NULL */
     const void *packed_f32, *packed_bf16, *packed_int8;
+    struct s3r_prepack *prepack; /* of matrices (prepack.h); NULL = packed in each pass */
     /* The connections that are kept: bit (row, col) is bit col % 64 of word
      * kept[row * kept_stride + col / 64]; the others count as 0 in every product. NULL =
      * all.  A masked weight has data and no panels. */

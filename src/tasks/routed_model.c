@@ -103,7 +103,7 @@ static void apply_mask(const applier *a, const char *name, const s3r_mask *mask)
     assert(weight->data && weight->rows == mask->rows && weight->cols == mask->cols);
     route->masked_count += mask->rows * mask->cols;
     route->removed_count += mask->rows * mask->cols - s3r_mask_kept_count(mask);
-    weight->packed_f32 = weight->packed_bf16 = NULL;
+    weight->prepack = NULL;
     weight->kept = mask->bits;
     weight->kept_stride = mask->stride;
 }
@@ -182,7 +182,7 @@ static s3r_status apply_values(applier *a, const s3r_tensor *tensor, s3r_error *
         return aligned_data(a, tensor, &weight->data, err);
     default:
         weight->dtype = S3R_DTYPE_F32;
-        weight->packed_f32 = weight->packed_bf16 = NULL;
+        weight->prepack = NULL;
         if (entry->rule->kind == S3R_WEIGHT_MATRIX) {
             weight->data = tensor->data;
             return S3R_OK;
