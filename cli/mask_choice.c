@@ -6,10 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AUTO    "auto"
-#define AUTO_OF AUTO ":"
-#define ALL     "all"
-
 enum { STATE_UNKNOWN, STATE_GOOD, STATE_BAD };
 
 s3r_status s3r_mask_choices_init(s3r_mask_choices *choices, s3r_router *router,
@@ -147,7 +143,7 @@ static void try_identifiers(s3r_mask_choices *choices)
 static size_t room_for_all(const s3r_mask_choices *choices)
 {
     s3r_router_mask mask;
-    size_t room = sizeof AUTO_OF;
+    size_t room = sizeof S3R_MASKS_AUTO_OF;
     for (size_t i = 0; s3r_router_get_mask(choices->router, i, &mask); i++)
         room += strlen(mask.name) + 1;
     return room;
@@ -162,20 +158,21 @@ static size_t room_for(const s3r_mask_choices *choices, const char *names)
         longest = strlen(mask.name) > longest ? strlen(mask.name) : longest;
     for (; *names; names++)
         count += *names == ',';
-    return sizeof AUTO_OF + count * (longest + 1);
+    return sizeof S3R_MASKS_AUTO_OF + count * (longest + 1);
 }
 
 s3r_status s3r_mask_choices_resolve(s3r_mask_choices *choices, const char *names,
                                     bool is_by_segment, const char **out, s3r_error *err)
 {
-    bool is_auto = strcmp(names, AUTO) == 0, is_all = strcmp(names, ALL) == 0;
-    bool is_auto_of = strncmp(names, AUTO_OF, strlen(AUTO_OF)) == 0;
+    bool is_auto = strcmp(names, S3R_MASKS_AUTO) == 0,
+         is_all = strcmp(names, S3R_MASKS_ALL) == 0;
+    bool is_auto_of = strncmp(names, S3R_MASKS_AUTO_OF, strlen(S3R_MASKS_AUTO_OF)) == 0;
     bool picks = is_auto || is_auto_of || is_by_segment;
-    const char *listed = is_auto_of ? names + strlen(AUTO_OF) : names;
+    const char *listed = is_auto_of ? names + strlen(S3R_MASKS_AUTO_OF) : names;
     *out = names;
     if (!picks && !is_all && !strchr(names, ','))
         return S3R_OK;
-    const char *prefix = is_auto || is_auto_of ? AUTO_OF : "";
+    const char *prefix = is_auto || is_auto_of ? S3R_MASKS_AUTO_OF : "";
     char *list =
         keep_text(choices, prefix,
                   is_auto || is_all ? room_for_all(choices) : room_for(choices, listed));

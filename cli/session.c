@@ -18,14 +18,15 @@ s3r_status s3r_session_find_model(const s3r_command *command, const char *name,
 
 static bool is_several(const char *names)
 {
-    return strchr(names, ',') || strcmp(names, "all") == 0 ||
-           strcmp(names, "auto") == 0 || strncmp(names, "auto:", 5) == 0;
+    return strchr(names, ',') || strcmp(names, S3R_MASKS_ALL) == 0 ||
+           strcmp(names, S3R_MASKS_AUTO) == 0 ||
+           strncmp(names, S3R_MASKS_AUTO_OF, strlen(S3R_MASKS_AUTO_OF)) == 0;
 }
 
 static s3r_status open_masks(s3r_session *session, const s3r_command *command,
                              const s3r_session_options *options, s3r_error *err)
 {
-    const char *names = options->language ? options->language : "auto";
+    const char *names = options->language ? options->language : S3R_MASKS_AUTO;
     bool wants_several =
         options->is_by_file || options->is_by_segment || is_several(names);
     if (wants_several && !options->allows_several)

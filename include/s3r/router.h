@@ -63,6 +63,11 @@ S3R_API s3r_status s3r_router_get_model(s3r_router *router, s3r_context *context
                                         const char *name, const s3r_model **out,
                                         s3r_error *err);
 
+/* What stands for masks that are not named; behind the last one names follow. */
+#define S3R_MASKS_ALL     "all"
+#define S3R_MASKS_AUTO    "auto"
+#define S3R_MASKS_AUTO_OF "auto:"
+
 typedef struct s3r_router_request {
     const char *path; /* of audio, as s3r_transcribe takes it */
     /*

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "s3r/router.h"
 
 char *s3r_output_name(const char *path)
 {
@@ -47,7 +48,7 @@ static int compare_names(const void *a, const void *b)
 static size_t count_parts(const char *masks)
 {
     size_t count = 1;
-    if (masks && strncmp(masks, "auto:", 5) == 0)
+    if (masks && strncmp(masks, S3R_MASKS_AUTO_OF, strlen(S3R_MASKS_AUTO_OF)) == 0)
         return 1;
     for (const char *at = masks; at && *at; at++)
         count += *at == ',';
@@ -95,7 +96,7 @@ s3r_status s3r_output_names_check(const char *const *paths, const char *const *m
     size_t total = 0;
     for (size_t i = 0; i < count; i++) {
         const char *own = masks ? masks[i] : NULL;
-        if (own && strcmp(own, "all") == 0)
+        if (own && strcmp(own, S3R_MASKS_ALL) == 0)
             return s3r_fail(err, S3R_ERR_USAGE,
                             "%s: expected the names of masks, found \"all\"", paths[i]);
         total += count_parts(own);

@@ -8,10 +8,6 @@
 #include "api/transcribe_by_segment.h"
 #include "api/transcribe_run.h"
 
-#define AUTO    "auto"
-#define AUTO_OF AUTO ":" /* and names */
-#define ALL     "all"
-
 /* What a text of masks stands for; requests with one text share it. */
 typedef struct mask_choice {
     const char *masks; /* the request's */
@@ -130,11 +126,13 @@ static s3r_status make_choice(const mask_routing *routing, mask_choice *choice,
     if (!choice->lanes || !choice->errors)
         return s3r_fail_memory(err, "lanes", most * sizeof *choice->errors);
     choice->picks_surest =
-        strcmp(masks, AUTO) == 0 || strncmp(masks, AUTO_OF, strlen(AUTO_OF)) == 0;
-    if (strcmp(masks, AUTO) == 0 || strcmp(masks, ALL) == 0)
+        strcmp(masks, S3R_MASKS_AUTO) == 0 ||
+        strncmp(masks, S3R_MASKS_AUTO_OF, strlen(S3R_MASKS_AUTO_OF)) == 0;
+    if (strcmp(masks, S3R_MASKS_AUTO) == 0 || strcmp(masks, S3R_MASKS_ALL) == 0)
         add_all(routing, choice);
     else if (add_named(routing, choice,
-                       choice->picks_surest ? masks + strlen(AUTO_OF) : masks) != S3R_OK)
+                       choice->picks_surest ? masks + strlen(S3R_MASKS_AUTO_OF)
+                                            : masks) != S3R_OK)
         return s3r_fail_memory(err, "a name", strlen(masks));
     s3r_error why;
     if (choice->picks_surest && find_identifier(routing, choice, &why) != S3R_OK)
@@ -209,8 +207,9 @@ static s3r_status check_options(const s3r_router *router,
             return s3r_fail(err, S3R_ERR_USAGE,
                             "emissions: expected one array a file, found %s by segment",
                             requests[i].path);
-        if (strchr(requests[i].masks, ',') || strcmp(requests[i].masks, ALL) == 0 ||
-            strcmp(requests[i].masks, AUTO) == 0)
+        if (strchr(requests[i].masks, ',') ||
+            strcmp(requests[i].masks, S3R_MASKS_ALL) == 0 ||
+            strcmp(requests[i].masks, S3R_MASKS_AUTO) == 0)
             return s3r_fail(err, S3R_ERR_USAGE,
                             "emissions: expected one mask a file, found \"%s\" for %s",
                             requests[i].masks, requests[i].path);

@@ -22,8 +22,7 @@ s3r_status s3r_line_reader_from_bytes(s3r_line_reader *out, const char *bytes,
                         "makes it UTF-8)",
                         label);
     *out = (s3r_line_reader){.path = label, .bytes = bytes, .size = size};
-    if (size >= 3 && memcmp(bytes, "\xEF\xBB\xBF", 3) == 0)
-        out->at = 3;
+    out->at = s3r_byte_order_mark(bytes, size);
     return S3R_OK;
 }
 

@@ -237,11 +237,9 @@ static s3r_status number_lines(s3r_transcripts *transcripts, s3r_error *err)
 static s3r_status read_lines(s3r_transcripts *transcripts, const char *bytes, size_t size,
                              const char *label, s3r_error *err)
 {
-    size_t lines = 1;
-    if (size >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0) { /* a byte order mark */
-        bytes += 3;
-        size -= 3;
-    }
+    size_t lines = 1, mark = s3r_byte_order_mark(bytes, size);
+    bytes += mark;
+    size -= mark;
     for (size_t i = 0; i < size; i++) {
         lines += bytes[i] == '\n';
         if (bytes[i] == '\0')

@@ -10,6 +10,7 @@
 #include <zlib.h>
 
 #include "base/memory.h"
+#include "text/unicode_text.h"
 
 #define BUFFER_BYTES (S3R_LINE_STREAM_MAX + 1)
 
@@ -98,10 +99,10 @@ static s3r_status take_line(s3r_line_stream *stream, size_t length, s3r_error *e
     stream->line++;
     if (length > 0 && stream->text[length - 1] == '\r')
         length--;
-    if (stream->line == 1 && length >= 3 &&
-        memcmp(stream->text, "\xef\xbb\xbf", 3) == 0) {
-        stream->text += 3;
-        length -= 3;
+    if (stream->line == 1) {
+        size_t mark = s3r_byte_order_mark(stream->text, length);
+        stream->text += mark;
+        length -= mark;
     }
     stream->text[length] = '\0';
     stream->length = length;
