@@ -86,14 +86,21 @@ static void bash_option(FILE *out, const s3r_verb *verb, const s3r_option *optio
     fprintf(out, " --%s", option->name);
 }
 
+/* What a shell offers as a value; NULL: files, or nothing. */
+static const char *offered_values(const s3r_option *option)
+{
+    return option->values ? option->values : option->suggested;
+}
+
 static void bash_value(FILE *out, const s3r_verb *verb, const s3r_option *option)
 {
-    if (!option->values)
+    const char *values = offered_values(option);
+    if (!values)
         return;
     fputs("        ", out);
     put_quoted_name(out, verb);
     fprintf(out, ":--%s) COMPREPLY=($(compgen -W \"", option->name);
-    put_words(out, option->values);
+    put_words(out, values);
     fputs("\" -- \"$cur\")); return ;;\n", out);
 }
 
@@ -184,9 +191,10 @@ static void zsh_option(FILE *out, const s3r_verb *verb, const s3r_option *option
             option->name, takes_value ? "=" : "");
     put_brief(out, option->help);
     fputc(']', out);
-    if (option->values) {
+    const char *values = offered_values(option);
+    if (values) {
         fputs(":value:(", out);
-        put_words(out, option->values);
+        put_words(out, values);
         fputc(')', out);
     } else if (takes_value) {
         bool is_text =
@@ -296,9 +304,10 @@ static void fish_option(FILE *out, const s3r_verb *verb, const s3r_option *optio
     fprintf(out, " -l %s", option->name);
     if (option->letter)
         fprintf(out, " -s %c", option->letter);
-    if (option->values) {
+    const char *values = offered_values(option);
+    if (values) {
         fputs(" -x -a '", out);
-        put_words(out, option->values);
+        put_words(out, values);
         fputc('\'', out);
     } else if (option->type != S3R_OPTION_FLAG) {
         fputs(" -r", out);

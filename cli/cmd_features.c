@@ -90,6 +90,7 @@ static const s3r_option option_table[] = {
      .type = S3R_OPTION_STRING,
      .offset = offsetof(features_options, layer),
      .argument = "LAYER",
+     .suggested = "last|all",
      .fallback = "last",
      .help = "The hidden state: a number from 0 (before the first block), last or all."},
 #define S3R_LANGUAGE_LETTER 0 /* -l is the layer */

@@ -56,9 +56,13 @@ static s3r_status run_train(const s3r_command *command, s3r_error *err)
 }
 
 #define TEXT(long_name, short_name, field, value_name, text)                             \
+    WORD(long_name, short_name, field, value_name, NULL, text)
+/* The same with words that completion offers. */
+#define WORD(long_name, short_name, field, value_name, words, text)                      \
     {                                                                                    \
         .name = long_name, .letter = short_name, .type = S3R_OPTION_STRING,              \
-        .offset = offsetof(train_options, field), .argument = value_name, .help = text   \
+        .offset = offsetof(train_options, field), .argument = value_name,                \
+        .suggested = words, .help = text                                                 \
     }
 
 static const s3r_option options[] = {
@@ -72,16 +76,18 @@ static const s3r_option options[] = {
     TEXT("vocab", 0, vocabulary, "FOLDER",
          "The vocabulary (s3r vocab build); else the backbone's own."),
     TEXT("config", 'c', config, "FILE", "Settings as YAML."),
-    TEXT("preset", 0, preset, "NAME", "The paper's settings: 10m, 1h, 10h or xlsr."),
-    TEXT("compat", 0, compat, "NAME",
+    WORD("preset", 0, preset, "NAME", "10m|1h|10h|xlsr",
+         "The paper's settings: 10m, 1h, 10h or xlsr."),
+    WORD("compat", 0, compat, "NAME", "original",
          "original: what the original code does where it differs from the paper."),
-    TEXT("task", 0, task, "NAME",
+    WORD("task", 0, task, "NAME", "ctc|lid",
          "ctc: to transcribe (the default); lid: which language is spoken."),
-    TEXT("method", 0, method, "NAME",
+    WORD("method", 0, method, "NAME",
+         "mask|weights|head|adapter|lora|bias|magnitude|mask+weights",
          "mask, weights, head, adapter, lora, bias, magnitude or mask+weights."),
     TEXT("sparsity", 0, sparsity, "PART", "Part of the connections that is removed."),
-    TEXT("init", 0, init, "NAME", "First scores: ori, ri or wmi."),
-    TEXT("modules", 0, modules, "LIST",
+    WORD("init", 0, init, "NAME", "ori|ri|wmi", "First scores: ori, ri or wmi."),
+    WORD("modules", 0, modules, "LIST", "ffn|attention|both",
          "What is masked: ffn, attention, both, or a list such as q,v,fc1."),
 #include "train_option_list.h"
 };

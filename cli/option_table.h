@@ -32,10 +32,11 @@ typedef struct s3r_option {
     const char *name; /* long name without "--" */
     char letter;      /* short name; 0 = none */
     s3r_option_type type;
-    size_t offset;        /* where the value goes: offsetof(struct, member) */
-    const char *argument; /* "FILE"; NULL for flags and enums */
-    const char *values;   /* enums: "auto|portable|avx2" */
-    const char *fallback; /* default as the user would type it; NULL = 0, NULL, false */
+    size_t offset;         /* where the value goes: offsetof(struct, member) */
+    const char *argument;  /* "FILE"; NULL for flags and enums */
+    const char *values;    /* enums: "auto|portable|avx2" */
+    const char *suggested; /* of another type: values that completion offers, so too */
+    const char *fallback;  /* default as the user would type it; NULL = 0, NULL, false */
     const char *environment; /* variable that replaces the default; NULL = none */
     const char *alias;       /* another long name, not shown anywhere; NULL = none */
     const char *help;        /* one or two sentences without the default */

@@ -11,6 +11,7 @@
  .type = S3R_OPTION_STRING,
  .offset = offsetof(S3R_VERB_OPTIONS, transcript.formats),
  .argument = "LIST",
+ .suggested = "txt|json|srt|vtt|tsv|ctm|textgrid|stm|trn|all",
  .fallback = S3R_DEFAULT_FORMAT,
  .help = "txt, json, srt, vtt, tsv, ctm, textgrid, stm, trn, or several with commas, or all."},
 {.name = "out",

@@ -27,6 +27,8 @@ complete_to doctor s3r doc
 complete_to --json s3r doctor --js
 complete_to "avx2 avx512 avx512vnni avx512bf16" s3r doctor --cpu avx
 complete_to zsh s3r completion z
+complete_to "mask magnitude mask+weights" s3r train --method ma
+complete_to "srt stm" s3r transcribe --format s
 complete_to data s3r dat
 complete_to "prepare check stats split" s3r data ""
 complete_to "prepare check stats split" s3r help data ""
