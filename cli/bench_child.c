@@ -98,6 +98,9 @@ static s3r_status run_rounds(s3r_bench_times *times, const s3r_session *session,
                             : s3r_cli_fail(err, S3R_ERR_RESOURCE, "bench: no memory");
     if (status == S3R_OK)
         status = run_once(session, noise, count, &times->frame_count, err);
+    size_t prepared = info.prepared_bytes;
+    s3r_model_get_info(session->model, &info);
+    times->is_packed = info.prepared_bytes > prepared;
     for (size_t i = 0; i < what->rounds && status == S3R_OK; i++) {
         double start = now_s();
         status = run_once(session, noise, count, &times->frame_count, err);

@@ -16,6 +16,7 @@ typedef struct s3r_bench_times {
     double open_s; /* context and model */
     double median_s, min_s;
     size_t frame_count;
+    bool is_packed;    /* weights were, when time was taken */
     size_t peak_bytes; /* resident; 0 where the system does not tell */
 } s3r_bench_times;
 

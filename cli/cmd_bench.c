@@ -54,8 +54,9 @@ static s3r_status read_lengths(lengths *out, const char *text, s3r_error *err)
 static json_t *describe_run(const s3r_bench_case *what, const s3r_bench_times *times)
 {
     return json_pack(
-        "{s:s, s:f, s:I, s:f, s:f, s:f, s:f, s:I}", "dtype",
-        what->session.is_bf16 ? "bf16" : "f32", "audio_s", what->seconds, "frames",
+        "{s:s, s:s, s:f, s:I, s:f, s:f, s:f, s:f, s:I}", "dtype",
+        what->session.is_bf16 ? "bf16" : "f32", "weights",
+        times->is_packed ? "packed" : "shared", "audio_s", what->seconds, "frames",
         (json_int_t)times->frame_count, "open_ms", 1000 * times->open_s, "median_ms",
         1000 * times->median_s, "min_ms", 1000 * times->min_s, "real_time_factor",
         times->median_s / what->seconds, "peak_bytes", (json_int_t)times->peak_bytes);
@@ -111,13 +112,11 @@ static s3r_status print_json(const s3r_command *command, const char *cpu_level,
                              s3r_error *err)
 {
     const bench_options *options = command->options;
-    const char *weights =
-        command->global.weights == S3R_WEIGHTS_SHARED ? "shared" : "packed";
     json_t *all = json_pack(
-        "{s:o, s:o, s:s, s:I, s:s, s:I, s:O}", "model", s3r_json_from_bytes(model),
-        "mask", options->mask ? s3r_json_from_bytes(options->mask) : json_null(),
-        "cpu_level", cpu_level, "threads", (json_int_t)threads, "weights", weights,
-        "rounds", (json_int_t)options->rounds, "runs", runs);
+        "{s:o, s:o, s:s, s:I, s:I, s:O}", "model", s3r_json_from_bytes(model), "mask",
+        options->mask ? s3r_json_from_bytes(options->mask) : json_null(), "cpu_level",
+        cpu_level, "threads", (json_int_t)threads, "rounds", (json_int_t)options->rounds,
+        "runs", runs);
     if (!all)
         return s3r_cli_fail(err, S3R_ERR_RESOURCE, "bench: no memory");
     json_dumpf(all, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));

@@ -40,10 +40,10 @@ const s3r_option s3r_global_option_table[] = {
      .values = "auto|shared|packed",
      .fallback = "auto",
      .environment = "S3R_WEIGHTS",
-     .help =
-         "Memory of the weights: shared is the mapped file, which processes share; "
-         "packed is a copy in the form that products read, which is faster; auto goes "
-         "from one to the other after some passes. The result does not depend on it."},
+     .help = "Memory of the weights of a model that runs, not of one that is trained: "
+             "shared is the mapped file, which processes share; packed is a copy in the "
+             "form that products read, which is faster; auto goes from one to the other "
+             "after some passes. The result does not depend on it."},
     {.name = "quiet",
      .letter = 'q',
      .type = S3R_OPTION_FLAG,

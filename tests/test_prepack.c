@@ -85,9 +85,16 @@ static void run(s3r_pool *pool, const s3r_kernels *kernels, s3r_weight *weight,
     s3r_tape_release(&tape);
 }
 
+static size_t available = SIZE_MAX;
+
+static size_t get_available(void)
+{
+    return available;
+}
+
 static s3r_prepack_options options_of(bool is_bf16)
 {
-    return (s3r_prepack_options){.is_bf16 = is_bf16, .limit_bytes = SIZE_MAX};
+    return (s3r_prepack_options){.is_bf16 = is_bf16, .available_bytes = get_available};
 }
 
 static void check_uses(s3r_pool *pool, const s3r_kernels *kernels, stored *s,
@@ -185,31 +192,49 @@ static void test_packed_after_some_uses(void **state)
     s3r_pool_destroy(pool);
 }
 
-static void test_limits(void **state)
+static void test_without_memory(void **state)
 {
     (void)state;
     static stored s;
+    s3r_pool *pool;
     s3r_prepacks prepacks;
     make_stored(&s, S3R_DTYPE_F32, false);
-    const s3r_prepack_source source = {&s.weight, {0}};
+    assert_int_equal(s3r_pool_create(&pool, 1, NULL), S3R_OK);
     size_t bytes = s3r_packed_bytes(IN, OUT, false);
-    s3r_prepack_options options = {.limit_bytes = bytes - 1};
+    const s3r_prepack_source source = {&s.weight, {0}};
+    const s3r_product product = product_of(&s, false);
+    s3r_prepack_options options = options_of(false);
+    options.is_at_once = true;
+    available = 2 * bytes - 1;
     s3r_prepacks_open(&prepacks, &source, 1, &options);
     assert_null(s.weight.prepack);
+    assert_int_equal(s3r_prepacks_bytes(&prepacks), 0);
     s3r_prepacks_close(&prepacks);
-    options.limit_bytes = bytes;
+    available = 2 * bytes;
     s3r_prepacks_open(&prepacks, &source, 0, &options);
     assert_null(prepacks.items);
-    for (size_t n = 1; n <= 2; n++) {
-        s3r_alloc_fail_at(n);
+    s3r_alloc_fail_at(1);
+    s3r_prepacks_open(&prepacks, &source, 1, &options);
+    s3r_alloc_fail_at(0);
+    assert_null(s.weight.prepack);
+    assert_null(prepacks.items);
+    /* Too little is left, or nothing is given, when the weight is due: never again. */
+    for (int is_refused = 0; is_refused < 2; is_refused++) {
         s3r_prepacks_open(&prepacks, &source, 1, &options);
+        assert_non_null(s.weight.prepack);
+        available = is_refused ? 2 * bytes : 2 * bytes - 1;
+        s3r_alloc_fail_at(is_refused);
+        assert_int_equal(count_uses(s.weight.prepack, pool, &product), 100);
         s3r_alloc_fail_at(0);
-        assert_null(s.weight.prepack);
-        assert_null(prepacks.items);
-        assert_null(prepacks.panels);
+        available = SIZE_MAX;
+        assert_int_equal(count_uses(s.weight.prepack, pool, &product), 100);
+        assert_int_equal(s3r_prepacks_bytes(&prepacks), 0);
+        s3r_prepacks_close(&prepacks);
+        s.weight.prepack = NULL;
     }
     s3r_prepacks_open(&prepacks, &source, 1, &options);
-    assert_non_null(s.weight.prepack);
+    assert_int_equal(count_uses(s.weight.prepack, pool, &product), 0);
+    assert_in_range(s3r_prepacks_bytes(&prepacks), bytes, bytes + S3R_ALIGNMENT);
     s3r_prepacks_close(&prepacks);
     /* int8 of which one panel would not do */
     s3r_weight deep = {.dtype = S3R_DTYPE_I8,
@@ -221,37 +246,67 @@ static void test_limits(void **state)
     assert_null(deep.prepack);
     assert_non_null(s.weight.prepack);
     s3r_prepacks_close(&prepacks);
+    s3r_pool_destroy(pool);
+}
+
+/* KiB of mapped files that are resident; 0 where the system does not tell. */
+static size_t file_kib(void)
+{
+    char line[128];
+    unsigned long kib = 0;
+    FILE *file = fopen("/proc/self/status", "r");
+    while (file && fgets(line, sizeof line, file))
+        if (sscanf(line, "RssFile: %lu", &kib) == 1)
+            break;
+    if (file)
+        fclose(file);
+    return kib;
 }
 
 /* The pages are given back after packing, and are there for who asks for them again. */
-static void test_mapped_data_stays_readable(void **state)
+static void test_pages_of_the_map_are_given_back(void **state)
 {
     (void)state;
-    static stored s;
-    static float expected[ROWS * OUT], found[ROWS * OUT];
+    enum { WIDE = 1024, KIB = WIDE * WIDE * sizeof(float) / 1024 };
     const char *path = test_path(test_folder(), "weight");
+    float *values = s3r_alloc((size_t)WIDE * WIDE, sizeof *values);
+    float *expected = s3r_alloc((size_t)ROWS * WIDE, sizeof *expected);
+    float *found = s3r_alloc((size_t)ROWS * WIDE, sizeof *found);
     s3r_pool *pool;
     s3r_file_map map;
     s3r_prepacks prepacks;
+    s3r_random random;
     const s3r_kernels *kernels = s3r_kernels_get(s3r_cpu_detect());
-    make_stored(&s, S3R_DTYPE_F32, false);
-    test_write_file(path, s.wide, sizeof s.wide);
+    s3r_weight weight = {.data = values, .rows = WIDE, .cols = WIDE};
+    assert_true(values && expected && found);
+    s3r_random_init(&random, 12, 0);
+    for (size_t i = 0; i < (size_t)WIDE * WIDE; i++)
+        values[i] = (float)s3r_random_normal(&random);
+    test_write_file(path, values, (size_t)WIDE * WIDE * sizeof *values);
     assert_int_equal(s3r_file_map_open(&map, path, S3R_ERR_DATA, NULL), S3R_OK);
     assert_int_equal(s3r_pool_create(&pool, 2, NULL), S3R_OK);
-    run(pool, kernels, &s.weight, false, ROWS, expected);
-    s.weight.data = map.data;
-    const s3r_prepack_source source = {&s.weight, map};
-    s3r_prepack_options options = options_of(false);
-    options.is_at_once = true;
+    run(pool, kernels, &weight, false, ROWS, expected);
+    weight.data = map.data;
+    const s3r_prepack_source source = {&weight, map};
+    const s3r_prepack_options options = options_of(false);
     s3r_prepacks_open(&prepacks, &source, 1, &options);
-    for (int use = 0; use < 3; use++) {
-        run(pool, kernels, &s.weight, false, ROWS, found);
-        assert_memory_equal(found, expected, sizeof found);
+    run(pool, kernels, &weight, false, ROWS, found);
+    size_t before = file_kib();
+    for (int use = 0; use < 6; use++) {
+        run(pool, kernels, &weight, false, ROWS, found);
+        assert_memory_equal(found, expected, (size_t)ROWS * WIDE * sizeof *found);
     }
-    assert_memory_equal(map.data, s.wide, sizeof s.wide);
+    assert_non_null(prepacks.items[0].panels);
+    if (before > 0 && file_kib() + KIB / 2 > before)
+        fail_msg("%zu KiB of files before, %zu after, %d of the weight", before,
+                 file_kib(), KIB);
+    assert_memory_equal(map.data, values, (size_t)WIDE * WIDE * sizeof *values);
     s3r_prepacks_close(&prepacks);
     s3r_pool_destroy(pool);
     s3r_file_map_close(&map);
+    s3r_free(values);
+    s3r_free(expected);
+    s3r_free(found);
 }
 
 typedef struct user {
@@ -329,6 +384,7 @@ static float *hear(const test_api *api, const char *mask, bool is_bf16,
     if (s3r_model_open(&model, api->context, TEST_ROUTER_MODEL, &options, &err) != S3R_OK)
         fail_msg("%s", err.message);
     s3r_model_get_info(model, &info);
+    size_t prepared = info.prepared_bytes;
     for (int pass = 0; pass < passes; pass++) {
         float *hidden;
         assert_int_equal(s3r_forward(api->context, model, samples, SAMPLES, &frames, NULL,
@@ -342,6 +398,11 @@ static float *hear(const test_api *api, const char *mask, bool is_bf16,
             first = hidden;
         }
     }
+    s3r_model_get_info(model, &info);
+    if (weights == S3R_WEIGHTS_SHARED)
+        assert_int_equal(info.prepared_bytes, prepared);
+    else
+        assert_true(info.prepared_bytes > prepared);
     s3r_model_close(model);
     return first;
 }
@@ -381,8 +442,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_use_gives_the_same_bits),
         cmocka_unit_test(test_packed_after_some_uses),
-        cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_mapped_data_stays_readable),
+        cmocka_unit_test(test_without_memory),
+        cmocka_unit_test(test_pages_of_the_map_are_given_back),
         cmocka_unit_test(test_threads_share_a_weight),
         cmocka_unit_test(test_models_of_every_kind),
     };

@@ -25,8 +25,9 @@ typedef struct s3r_model s3r_model;
 typedef enum s3r_weights_memory {
     /* In the file's memory map, and once they have been used some times in the form that
      * products read, in memory of the model's own, as much as they take in the type of
-     * products. Passes are then faster, those of short audio most. Not when that would be
-     * more than half of what the machine has available. */
+     * products. Passes are then faster, those of short audio most. Each matrix that finds
+     * less memory available than twice what all of them take stays in the map, as does
+     * one of int8 with more than 4096 columns. */
     S3R_WEIGHTS_AUTO,
     S3R_WEIGHTS_SHARED, /* always in the map, whose memory processes share */
     S3R_WEIGHTS_PACKED  /* as AUTO, but from the first use on */
@@ -80,7 +81,8 @@ S3R_API void s3r_model_close(s3r_model *model); /* NULL is allowed */
 /*
  * The backbone of an open model with a mask file: another model that shares the weights
  * and their memory map, and takes little more memory than the mask file.  A backbone with
- * any number of masks is open at once; each is a model like any other.  A mask that
+ * any number of masks is open at once; each is a model like any other, but that masked
+ * matrices always stay in the map.  A mask that
  * `backbone` itself was opened with plays no part.
  *
  *   backbone  must stay open as long as *out; not changed, may be in use by other threads
@@ -117,7 +119,7 @@ typedef struct s3r_model_info {
     size_t parameter_count; /* all stored tensors */
     size_t encoder_parameter_count;
     size_t stored_bytes;       /* of the tensors, memory-mapped */
-    size_t prepared_bytes;     /* private memory of this process */
+    size_t prepared_bytes;     /* private memory of this process, now */
     const char *mask_path;     /* NULL without a mask file */
     const char *method;        /* what the mask file was trained with; NULL without one */
     const char *mask_language; /* as the mask file says; NULL when it does not */

@@ -280,7 +280,7 @@ static void count_tensors(const s3r_model *model, s3r_model_info *info)
     }
 }
 
-static void describe_route(const s3r_model *model, s3r_model_info *info)
+static void describe_route(const s3r_model *model, size_t packed, s3r_model_info *info)
 {
     const s3r_route *route = &model->route;
     info->mask_path = route->file.path;
@@ -292,12 +292,14 @@ static void describe_route(const s3r_model *model, s3r_model_info *info)
     info->masked_elements = route->masked_count;
     info->removed_elements = route->removed_count;
     info->prepared_bytes =
-        model->backbone_weights.owned.peak_bytes + route->owned.peak_bytes;
+        model->backbone_weights.owned.peak_bytes + route->owned.peak_bytes + packed;
 }
 
 void s3r_model_get_info(const s3r_model *model, s3r_model_info *info)
 {
     const s3r_model_config *config = &model->config;
+    /* Asking changes nothing that others see. */
+    size_t packed = s3r_prepacks_bytes((s3r_prepacks *)(uintptr_t)&model->prepacks);
     *info = (s3r_model_info){
         .path = s3r_checkpoint_path(model->checkpoint),
         .format = format_name(s3r_checkpoint_get_format(model->checkpoint)),
@@ -322,9 +324,9 @@ void s3r_model_get_info(const s3r_model *model, s3r_model_info *info)
         .has_vocabulary = model->has_vocabulary,
         .task = config->has_head ? S3R_TASK_CTC : S3R_TASK_NONE,
         .blank_id = config->pad_token_id,
-        .prepared_bytes = model->weights.owned.peak_bytes};
+        .prepared_bytes = model->weights.owned.peak_bytes + packed};
     if (model->has_route)
-        describe_route(model, info);
+        describe_route(model, packed, info);
     count_tensors(model, info);
 }
 

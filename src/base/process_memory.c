@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 /* The number behind a key in a file of lines "KEY NUMBER ..."; SIZE_MAX without. */
 static size_t read_keyed(const char *path, const char *key)
@@ -54,6 +55,18 @@ static size_t left_of(const char *limit_path, const char *used_path,
     return limit > used ? limit - used : 0;
 }
 
+/* What the limit of the address space (ulimit -v) leaves. */
+static size_t left_of_address_space(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return SIZE_MAX;
+    size_t kib = read_keyed("/proc/self/status", "VmSize:");
+    if (kib == SIZE_MAX)
+        return SIZE_MAX;
+    return limit.rlim_cur > kib * 1024u ? (size_t)limit.rlim_cur - kib * 1024u : 0;
+}
+
 size_t s3r_machine_available_bytes(void)
 {
     size_t machine = read_available();
@@ -62,5 +75,6 @@ size_t s3r_machine_available_bytes(void)
     size_t group1 = left_of("/sys/fs/cgroup/memory/memory.limit_in_bytes",
                             "/sys/fs/cgroup/memory/memory.usage_in_bytes",
                             "/sys/fs/cgroup/memory/memory.stat");
-    return S3R_MIN(machine, S3R_MIN(group1, group2));
+    size_t group = S3R_MIN(group1, group2);
+    return S3R_MIN(S3R_MIN(machine, group), left_of_address_space());
 }

@@ -10,7 +10,8 @@
 size_t s3r_process_peak_bytes(void);
 
 /* What the process could still take without swapping: the machine's available memory, or
- * what its control group leaves, whichever is less; SIZE_MAX when nothing tells. */
+ * what its control group or the limit of its address space leaves, whichever is least;
+ * SIZE_MAX when nothing tells. */
 size_t s3r_machine_available_bytes(void);
 
 #endif

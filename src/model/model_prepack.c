@@ -39,8 +39,7 @@ void s3r_model_prepack(s3r_prepacks *out, s3r_model_weights *weights, size_t blo
     }
     const s3r_prepack_options options = {.is_bf16 = is_bf16,
                                          .is_at_once = is_at_once,
-                                         .limit_bytes =
-                                             s3r_machine_available_bytes() / 2};
+                                         .available_bytes = s3r_machine_available_bytes};
     s3r_prepacks_open(out, sources, count, &options);
     s3r_free(sources);
 }

@@ -24,11 +24,14 @@ grep -Fqx "$work/short.wav$tab" "$work/stdout" || fail "no empty text for a shor
 cp "$work/stdout" "$work/many"
 
 # Neither threads nor batches nor the source of the list change the lines.
-for option in --threads=1 --jobs=2 -j3 --batch=0.1 --batch=1000 --no-ffmpeg; do
+for option in --threads=1 --jobs=2 -j3 --batch=0.1 --batch=1000 --no-ffmpeg \
+    --weights=shared --weights=packed; do
     expect 0 transcribe $option -m "$model" "$work/two.wav" "$clip" "$work/one.wav" \
         "$work/short.wav"
     cmp -s "$work/many" "$work/stdout" || fail "other lines"
 done
+expect 2 transcribe -m "$model" --weights=mapped "$clip"
+stderr_is 's3r: --weights: expected auto|shared|packed, found "mapped"'
 printf '\357\273\277%s\n\n%s\r\n%s' "$clip" "$work/one.wav" "$work/short.wav" >"$work/list"
 expect 0 transcribe -m "$model" --files-from "$work/list" "$work/two.wav"
 cmp -s "$work/many" "$work/stdout" || fail "other lines"

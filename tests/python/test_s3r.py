@@ -224,9 +224,21 @@ class Models(WithModels):
             self.assertEqual((copied.status, str(copied)), (status, str(caught.exception)))
         with self.assertRaisesRegex(ValueError, "expected 'f32' or 'bf16', found 'f16'"):
             s3r.Model(self.tiny, dtype="f16")
+        with self.assertRaisesRegex(ValueError, "expected one of auto, shared, packed, found 1"):
+            s3r.Model(self.tiny, weights=1)
         with self.assertRaisesRegex(s3r.Error, "expected a router with a backbone") as caught:
             list(s3r.Router(None, self.masks).transcribe([(CLIPS[0], "lora")]))
         self.assertEqual(caught.exception.status, s3r.Status.USAGE)
+
+    def test_memory_of_weights(self):
+        floats, heard = array.array("f", [0.01 * (i % 37) for i in range(8000)]), set()
+        for weights in ("auto", "shared", "packed"):
+            with s3r.Model(self.tiny, weights=weights) as model:
+                before = model.info.prepared_bytes
+                heard |= {bytes(model.forward(floats).hidden) for _ in range(2)}
+                grown = model.info.prepared_bytes > before
+                self.assertEqual(grown, weights == "packed")
+        self.assertEqual(len(heard), 1)
 
     def test_none_is_no_path(self):
         with s3r.Model(self.tiny) as model, s3r.Router(model, self.masks) as router:
