@@ -107,11 +107,9 @@ static void print_header(const char *cpu_level, size_t threads)
            "median", "min", "RTF", "peak");
 }
 
-static s3r_status print_json(const s3r_command *command, const char *cpu_level,
-                             size_t threads, const char *model, json_t *runs,
-                             s3r_error *err)
+static s3r_status print_json(const char *cpu_level, size_t threads, const char *model,
+                             const bench_options *options, json_t *runs, s3r_error *err)
 {
-    const bench_options *options = command->options;
     json_t *all = json_pack(
         "{s:o, s:o, s:s, s:I, s:I, s:O}", "model", s3r_json_from_bytes(model), "mask",
         options->mask ? s3r_json_from_bytes(options->mask) : json_null(), "cpu_level",
@@ -149,7 +147,7 @@ static s3r_status run_bench(const s3r_command *command, s3r_error *err)
         print_header(cpu_level, threads);
     status = measure_all(command, model, &all, runs, err);
     if (status == S3R_OK && runs)
-        status = print_json(command, cpu_level, threads, model, runs, err);
+        status = print_json(cpu_level, threads, model, options, runs, err);
     json_decref(runs);
     return status;
 }

@@ -353,9 +353,9 @@ s3r_file_map s3r_checkpoint_map_of(const s3r_checkpoint *c, const void *data)
 
 void s3r_checkpoint_forget(const s3r_checkpoint *c, const s3r_tensor *tensor)
 {
-    /* Copies of tensors are in no map. */
-    for (size_t i = 0; i < c->part_count; i++)
-        s3r_file_map_forget(&c->parts[i].map, tensor->data, tensor->size_bytes);
+    /* Copies of tensors are in no map, which then is empty. */
+    s3r_file_map map = s3r_checkpoint_map_of(c, tensor->data);
+    s3r_file_map_forget(&map, tensor->data, tensor->size_bytes);
 }
 
 json_t *s3r_checkpoint_config(const s3r_checkpoint *c)

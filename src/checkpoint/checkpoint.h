@@ -12,9 +12,9 @@
 
 #include <jansson.h>
 
-#include "base/file.h"
 #include "base/dtype.h"
 #include "base/error.h"
+#include "base/file.h"
 
 typedef enum s3r_checkpoint_format {
     S3R_FORMAT_SAFETENSORS,  /* one file or shards */

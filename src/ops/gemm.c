@@ -139,20 +139,6 @@ static s3r_kept_bits kept_at(const s3r_product *product, size_t panel, size_t fi
                            .first = is_transposed ? first : column};
 }
 
-void s3r_pack_panels(const s3r_kernels *kernels, size_t k, size_t n, const void *b,
-                     s3r_b_layout layout, s3r_dtype dtype, size_t b_stride, bool is_bf16,
-                     void *packed)
-{
-    const s3r_product stored = {
-        .b = b, .b_layout = layout, .b_dtype = dtype, .b_stride = b_stride};
-    size_t bytes = packed_rows(k, is_bf16) * S3R_PANEL * (is_bf16 ? 2 : 4);
-    for (size_t panel = 0; panel < panel_count(n); panel++) {
-        size_t cols = S3R_MIN(n - panel * S3R_PANEL, (size_t)S3R_PANEL);
-        pack_one(kernels, k, cols, stored_at(&stored, panel, 0), layout, dtype, b_stride,
-                 NULL, is_bf16, (unsigned char *)packed + panel * bytes);
-    }
-}
-
 /* Columns of B from step `first` of k on, into panels of `steps` rows one after another.
  */
 static void pack_block(const s3r_kernels *kernels, const s3r_product *product,
@@ -170,6 +156,20 @@ static void pack_block(const s3r_kernels *kernels, const s3r_product *product,
                  product->b_dtype, product->b_stride, kept.words ? &kept : NULL,
                  product->is_bf16, packed + p * bytes);
     }
+}
+
+void s3r_pack_panels(const s3r_kernels *kernels, size_t k, size_t n, const void *b,
+                     s3r_b_layout layout, s3r_dtype dtype, size_t b_stride, bool is_bf16,
+                     void *packed)
+{
+    const s3r_product stored = {.n = n,
+                                .k = k,
+                                .is_bf16 = is_bf16,
+                                .b = b,
+                                .b_layout = layout,
+                                .b_dtype = dtype,
+                                .b_stride = b_stride};
+    pack_block(kernels, &stored, 0, panel_count(n), 0, k, packed);
 }
 
 size_t s3r_product_packed_bytes(const s3r_product *product)
