@@ -29,7 +29,7 @@ static float samples[SAMPLES];
 
 typedef struct heard {
     char text[4096]; /* words with spaces */
-    size_t updates, words, last_end_frame;
+    size_t updates, words, words_before_end, last_end_frame;
     double decoded_s, confidence;
     bool is_ended;
     size_t abort_at;
@@ -56,6 +56,7 @@ static s3r_status listen(void *context, const s3r_stream_update *update)
         h->confidence += (double)word->confidence;
         h->words++;
     }
+    h->words_before_end += update->is_end ? 0 : update->word_count;
     assert_true(!update->is_end || update->tail[0] == '\0');
     h->is_ended = update->is_end;
     return h->updates == h->abort_at ? S3R_ERR_DATA : S3R_OK;
@@ -82,9 +83,10 @@ static s3r_status run(const test_api *api, const float *input, size_t count, siz
     return status;
 }
 
-/* The text of the windows, each as an utterance of its own; white space as in `heard`. */
-static void offline(const test_api *api, const float *input, size_t count,
-                    const s3r_stream_options *options, char *text, size_t text_bytes)
+/* The best label of each frame of the windows, each an utterance of its own; valid until
+ * the next call. */
+static const uint32_t *offline_ids(const test_api *api, const float *input, size_t count,
+                                   const s3r_stream_options *options, size_t *frame_count)
 {
     s3r_model_info info;
     s3r_model_get_info(api->model, &info);
@@ -95,7 +97,6 @@ static void offline(const test_api *api, const float *input, size_t count,
     size_t frames = s3r_model_frames(api->model, count), kept = 0;
     size_t cols = api->model->vocabulary.count;
     static uint32_t ids[SAMPLES];
-    char *decoded;
     while (kept < frames) {
         size_t end = kept + chunk < frames ? kept + chunk : frames;
         size_t from = kept > left ? kept - left : 0;
@@ -116,6 +117,17 @@ static void offline(const test_api *api, const float *input, size_t count,
         }
         s3r_buffer_free(log_probs);
     }
+    *frame_count = frames;
+    return ids;
+}
+
+/* The text of the windows; white space as in `heard`. */
+static void offline(const test_api *api, const float *input, size_t count,
+                    const s3r_stream_options *options, char *text, size_t text_bytes)
+{
+    size_t frames;
+    const uint32_t *ids = offline_ids(api, input, count, options, &frames);
+    char *decoded;
     assert_int_equal(
         s3r_vocabulary_decode(&api->model->vocabulary, &decoded, ids, frames, &err),
         S3R_OK);
@@ -170,6 +182,65 @@ static void test_text_is_that_of_the_windows(void **state)
         }
         test_api_close(&api);
     }
+}
+
+/* The printed labels of the frames as words, which `pause` other frames and more part. */
+static size_t words_at_pauses(const s3r_vocabulary *vocabulary, const uint32_t *ids,
+                              size_t frames, size_t pause, char *text, size_t text_bytes)
+{
+    size_t words = 0, used = 0, silent = pause;
+    for (size_t i = 0; i < frames; i++) {
+        const char *label = vocabulary->printed[ids[i]];
+        if (label && (i == 0 || ids[i] != ids[i - 1])) {
+            const char *gap = silent < pause ? "" : words > 0 ? " " : "";
+            words += silent >= pause;
+            used += (size_t)snprintf(text + used, text_bytes - used, "%s%s", gap, label);
+            assert_true(used < text_bytes);
+        }
+        silent = label ? 0 : silent + 1;
+    }
+    return words;
+}
+
+/* Without a delimiter, as phones have none, a word ends where 0.6 s have no label. */
+static void test_pauses_part_words(void **state)
+{
+    (void)state;
+    test_api api;
+    heard h = {0}, again = {0};
+    char expected[4096];
+    size_t frames;
+    s3r_stream_options options;
+    s3r_stream_options_init(&options);
+    options.chunk_s = 0.1; /* pauses are longer than a chunk */
+    options.left_s = 0.5;
+    options.right_s = 0.2;
+    test_api_open(&api, MODEL, 2, NULL);
+    /* Random weights find labels everywhere: all but the last two are not printed. */
+    s3r_vocabulary *vocabulary = &api.model->vocabulary;
+    uint32_t delimiter = vocabulary->delimiter_id;
+    char *printed[64];
+    assert_in_range(vocabulary->count, 3, 64);
+    for (uint32_t i = 0; i < vocabulary->count; i++) {
+        printed[i] = vocabulary->printed[i];
+        if (i + 2 < vocabulary->count)
+            vocabulary->printed[i] = NULL;
+    }
+    vocabulary->delimiter_id = S3R_NO_LABEL;
+    const uint32_t *ids = offline_ids(&api, samples, SAMPLES, &options, &frames);
+    size_t words =
+        words_at_pauses(vocabulary, ids, frames, 30, expected, sizeof expected);
+    assert_true(words > 1);
+    assert_int_equal(run(&api, samples, SAMPLES, 1000, &options, &h, &err), S3R_OK);
+    assert_string_equal(h.text, expected);
+    assert_int_equal(h.words, words);
+    assert_true(h.words_before_end > 0);
+    assert_int_equal(run(&api, samples, SAMPLES, SAMPLES, &options, &again, &err),
+                     S3R_OK);
+    assert_string_equal(again.text, expected);
+    memcpy(vocabulary->printed, printed, vocabulary->count * sizeof *printed);
+    vocabulary->delimiter_id = delimiter;
+    test_api_close(&api);
 }
 
 /* At another rate: the text is that of the windows of the resampled file. */
@@ -327,6 +398,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_text_is_that_of_the_windows),
+        cmocka_unit_test(test_pauses_part_words),
         cmocka_unit_test(test_other_rates),
         cmocka_unit_test(test_latency),
         cmocka_unit_test(test_edges_and_refusals),

@@ -270,12 +270,8 @@ static s3r_status words_between_pauses(const s3r_stream *stream, s3r_words *out,
     s3r_status status = list.items ? S3R_OK : s3r_fail_memory(err, "words", count);
     if (status == S3R_OK)
         status = part_at_pauses(stream, spans, count, &list, &names, err);
-    s3r_buffer_add_string(&names, "");
     if (status == S3R_OK)
-        status = s3r_buffer_take(&names, &list.text, "words", err);
-    const char *at = list.text;
-    for (size_t i = 0; status == S3R_OK && i < list.count; i++, at += strlen(at) + 1)
-        list.items[i].text = at;
+        status = s3r_word_list_take_texts(&list, &names, err);
     if (status == S3R_OK)
         status = s3r_words_of_list(out, &list, labels, err);
     out->spans = list;

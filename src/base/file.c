@@ -181,11 +181,11 @@ static int descriptor_of(const char *path)
 }
 
 /* A device or a pipe must stay what it is, and a link must lead to the new file. */
-static s3r_status find_target(s3r_file_writer *writer, const char *path,
+static s3r_status find_target(s3r_file_writer *writer, const char *path, int descriptor,
                               bool *is_replaced, s3r_error *err)
 {
     struct stat info;
-    *is_replaced = descriptor_of(path) < 0;
+    *is_replaced = descriptor < 0;
     if (!*is_replaced) {
         /* written to where the descriptor stands */
     } else if (stat(path, &info) != 0) {
@@ -207,8 +207,9 @@ static s3r_status find_target(s3r_file_writer *writer, const char *path,
 static s3r_status open_target(s3r_file_writer *writer, const char *path, s3r_error *err)
 {
     static atomic_uint serial;
+    int descriptor = descriptor_of(path);
     bool is_replaced;
-    S3R_TRY(find_target(writer, path, &is_replaced, err));
+    S3R_TRY(find_target(writer, path, descriptor, &is_replaced, err));
     if (is_replaced) {
         size_t bytes = strlen(writer->path) + 48;
         writer->temporary_path = s3r_alloc(bytes, 1);
@@ -217,7 +218,6 @@ static s3r_status open_target(s3r_file_writer *writer, const char *path, s3r_err
         snprintf(writer->temporary_path, bytes, "%s.tmp-%ld-%u", writer->path,
                  (long)getpid(), atomic_fetch_add(&serial, 1));
     }
-    int descriptor = descriptor_of(path);
     if (is_replaced)
         writer->fd =
             open(writer->temporary_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);

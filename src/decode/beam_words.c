@@ -147,12 +147,9 @@ static void add_word(word_writer *w, size_t index, size_t first, s3r_text_buffer
 static s3r_status join_words(s3r_decoded *out, s3r_error *err)
 {
     s3r_text_buffer text = {0};
-    const char *at = out->words.text;
     for (size_t i = 0; i < out->words.count; i++) {
-        out->words.items[i].text = at;
         s3r_buffer_add_string(&text, i > 0 ? " " : "");
-        s3r_buffer_add_string(&text, at);
-        at += strlen(at) + 1;
+        s3r_buffer_add_string(&text, out->words.items[i].text);
     }
     s3r_buffer_add_string(&text, "");
     return s3r_buffer_take(&text, &out->text, "a text", err);
@@ -174,8 +171,7 @@ static s3r_status write_words(word_writer *w, s3r_error *err)
         add_word(w, i, first, &names);
         first = S3R_MIN(w->ends[i] + skipped, w->out->span_count);
     }
-    s3r_buffer_add_string(&names, "");
-    S3R_TRY(s3r_buffer_take(&names, &w->out->words.text, "words", err));
+    S3R_TRY(s3r_word_list_take_texts(&w->out->words, &names, err));
     return join_words(w->out, err);
 }
 

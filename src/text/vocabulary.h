@@ -16,6 +16,7 @@
 #include <jansson.h>
 
 #include "base/error.h"
+#include "base/text_buffer.h"
 
 #define S3R_NO_LABEL UINT32_MAX
 
@@ -114,6 +115,10 @@ typedef struct s3r_word_list {
 s3r_status s3r_vocabulary_words(const s3r_vocabulary *vocabulary, s3r_word_list *out,
                                 const s3r_label_span *spans, size_t span_count,
                                 s3r_error *err);
+/* Hands over the texts of a list whose words have all but these: one after another in
+ * `names`, each with a NUL behind it. */
+s3r_status s3r_word_list_take_texts(s3r_word_list *list, s3r_text_buffer *names,
+                                    s3r_error *err);
 void s3r_word_list_release(s3r_word_list *list); /* a zeroed one is allowed */
 
 /* s3r_vocabulary_collapse and s3r_vocabulary_text: best ids of the frames to text. */

@@ -134,6 +134,17 @@ s3r_status s3r_vocabulary_words(const s3r_vocabulary *vocabulary, s3r_word_list 
     return S3R_OK;
 }
 
+s3r_status s3r_word_list_take_texts(s3r_word_list *list, s3r_text_buffer *names,
+                                    s3r_error *err)
+{
+    s3r_buffer_add_bytes(names, "", 1); /* of no words, too */
+    S3R_TRY(s3r_buffer_take(names, &list->text, "words", err));
+    const char *at = list->text;
+    for (size_t i = 0; i < list->count; i++, at += strlen(at) + 1)
+        list->items[i].text = at;
+    return S3R_OK;
+}
+
 void s3r_word_list_release(s3r_word_list *list)
 {
     s3r_free(list->items);
