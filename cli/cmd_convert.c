@@ -7,6 +7,8 @@
 #include <s3r/eval.h>
 
 #include "cli_error.h"
+#include "data_run.h"
+#include "interrupt.h"
 #include "session.h"
 
 typedef struct convert_options {
@@ -38,10 +40,15 @@ static s3r_status measure(const check_run *run, const char *model, const char *m
     s3r_status status = s3r_session_open(&session, run->command, &wanted, err);
     if (status != S3R_OK)
         return status;
+    s3r_progress progress;
+    s3r_progress_start(&progress, run->command->terminal, "checking", 1);
     s3r_eval_options_init(&options);
     options.resamples = 0;
+    options.progress = s3r_progress_take;
+    options.progress_context = &progress;
     status = s3r_eval(session.context, session.model, run->options->check, &options, NULL,
                       NULL, &summary, err);
+    s3r_progress_end(&progress);
     *cer = 100 * summary.rates[S3R_METRIC_CER].rate;
     s3r_session_close(&session);
     return status;
@@ -100,8 +107,18 @@ static s3r_status run_convert(const s3r_command *command, s3r_error *err)
     if (status != S3R_OK)
         return status;
     s3r_model_get_info(session.model, &info);
-    status = s3r_model_save_if(session.model, folder, dtype, options->is_forced,
-                               options->check ? accept : NULL, &check, err);
+    s3r_file_bar bar = {.terminal = command->terminal, .label = "converting"};
+    s3r_model_save_options save;
+    s3r_model_save_options_init(&save);
+    save.dtype = dtype;
+    save.is_forced = options->is_forced;
+    save.accept = options->check ? accept : NULL;
+    save.accept_context = &check;
+    save.progress = s3r_file_bar_update;
+    save.progress_context = &bar;
+    s3r_interrupt_defer();
+    status = s3r_model_save_with(session.model, folder, &save, err);
+    s3r_file_bar_end(&bar);
     if (status == S3R_OK)
         s3r_print_note(command->terminal, "%s: %zu parameters as %s", folder,
                        info.parameter_count, dtype);

@@ -46,7 +46,7 @@ static s3r_status on_point(void *context, const s3r_tune_point *point)
     else
         printf("%9.3f %10.2f %8.2f %8.2f\n", point->lm_weight, point->word_score,
                100 * point->wer, 100 * point->cer);
-    return s3r_interrupted() ? S3R_ERR_RUNTIME : S3R_OK;
+    return s3r_interrupted() ? S3R_ERR_INTERRUPTED : S3R_OK;
 }
 
 static s3r_status print_best(tune_run *run, const s3r_tune_point *best, s3r_error *err)

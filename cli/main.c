@@ -126,15 +126,14 @@ static size_t select_globals(const s3r_verb *verb, s3r_option *selected)
     return count;
 }
 
-/* The status of a run that a deferred signal cut short is the signal's. */
+/* The exit code of a run that a deferred signal cut short is the signal's.  What came to
+ * its end all the same, or failed otherwise, says so. */
 static int report(s3r_terminal *terminal, s3r_status status, const s3r_error *err)
 {
-    int code = s3r_interrupt_exit_code();
-    if (code)
-        s3r_print_error(terminal, "interrupted");
-    else if (status != S3R_OK)
+    if (status != S3R_OK)
         s3r_print_error(terminal, "%s", err->message);
-    return code ? code : (int)status;
+    bool is_cut_short = status == S3R_ERR_INTERRUPTED && s3r_interrupted();
+    return is_cut_short ? s3r_interrupt_exit_code() : (int)status;
 }
 
 static int run_verb(s3r_terminal *terminal, const s3r_verb *verb, char **args,

@@ -146,6 +146,6 @@ s3r_status s3r_stream_run(const s3r_session *session,
     if (ferror(stdout))
         return S3R_OK; /* main() reports it */
     if (status == S3R_OK && s3r_interrupted())
-        return s3r_cli_fail(err, S3R_ERR_RUNTIME, "interrupted");
+        return s3r_cli_fail(err, S3R_ERR_INTERRUPTED, "interrupted");
     return status;
 }

@@ -18,7 +18,7 @@ typedef struct s3r_stream_run_options {
 
 /*
  * Reads 16-bit little-endian mono samples until they end (or Ctrl-C, after which what is
- * known is written: S3R_ERR_RUNTIME "interrupted").  S3R_ERR_USAGE: a rate out of range,
+ * known is written: S3R_ERR_INTERRUPTED).  S3R_ERR_USAGE: a rate out of range,
  * a file with a header; S3R_ERR_DATA: half a sample at the end.
  */
 s3r_status s3r_stream_run(const s3r_session *session,

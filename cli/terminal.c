@@ -66,7 +66,7 @@ static void print(s3r_terminal *terminal, const char *color, const char *kind,
         fprintf(stderr, "\033[%sms3r:\033[0m %s", color, kind);
     else
         fprintf(stderr, "s3r: %s", kind);
-    char text[4096];
+    char text[S3R_ERROR_MESSAGE_BYTES];
     vsnprintf(text, sizeof text, format, args);
     print_clean(text);
     fputc('\n', stderr);

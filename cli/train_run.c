@@ -63,6 +63,7 @@ typedef struct watcher {
     s3r_terminal *terminal;
     s3r_progress progress;
     s3r_train_event_kind bar; /* what the bar that stands shows */
+    size_t bar_total;
     bool has_bar;
     double loss;
     char label[96];
@@ -82,12 +83,13 @@ static void end_bar(watcher *w)
 }
 
 static void draw(watcher *w, s3r_train_event_kind kind, const char *label, double done,
-                 double total)
+                 size_t total)
 {
-    if (!w->has_bar || w->bar != kind) {
+    if (!w->has_bar || w->bar != kind || w->bar_total != total) {
         end_bar(w);
-        s3r_progress_start(&w->progress, w->terminal, label, total);
+        s3r_progress_start(&w->progress, w->terminal, label, (double)total);
         w->bar = kind;
+        w->bar_total = total;
         w->has_bar = true;
     }
     s3r_progress_update(&w->progress, done);
@@ -116,7 +118,21 @@ static void show_step(watcher *w, const s3r_train_event *event)
     snprintf(w->label, sizeof w->label, "step %zu/%zu  loss %.3g  %s %.0f%%", event->step,
              event->steps, w->loss, ratio_label(event), 100.0 * event->ratio);
     draw(w, S3R_TRAIN_STEP, w->label, (double)(event->step - w->first_step),
-         (double)(event->steps - w->first_step));
+         event->steps - w->first_step);
+}
+
+static void show_evaluation(watcher *w, const s3r_train_event *event)
+{
+    char loss[48] = "", changed[48] = "";
+    if (isfinite(event->loss))
+        snprintf(loss, sizeof loss, "  loss %.3g", event->loss);
+    if (event->learns_masks)
+        snprintf(changed, sizeof changed, "  mask changed %.2f%%",
+                 100.0 * event->mask_changed);
+    s3r_print_note(w->terminal, "step %zu: dev %s %.2f%%%s%s  %s %.0f%%%s  %zu MiB",
+                   event->step, event->metric_name, 100.0 * event->metric,
+                   event->is_best ? " (best)" : "", loss, ratio_label(event),
+                   100.0 * event->ratio, changed, event->memory_bytes >> 20);
 }
 
 static bool watch(void *context, const s3r_train_event *event)
@@ -128,7 +144,7 @@ static bool watch(void *context, const s3r_train_event *event)
         note_best(w, event);
     switch (event->kind) {
     case S3R_TRAIN_PREPARING:
-        draw(w, event->kind, "reading data", (double)event->done, (double)event->total);
+        draw(w, event->kind, "reading data", (double)event->done, event->total);
         break;
     case S3R_TRAIN_STARTED:
         end_bar(w);
@@ -141,13 +157,7 @@ static bool watch(void *context, const s3r_train_event *event)
         show_step(w, event);
         break;
     case S3R_TRAIN_EVALUATED:
-        s3r_print_note(w->terminal,
-                       "step %zu: dev %s %.2f%%%s  loss %.3g  %s %.0f%%  mask changed "
-                       "%.2f%%  %zu MiB",
-                       event->step, event->metric_name, 100.0 * event->metric,
-                       event->is_best ? " (best)" : "", event->loss, ratio_label(event),
-                       100.0 * event->ratio, 100.0 * event->mask_changed,
-                       event->memory_bytes >> 20);
+        show_evaluation(w, event);
         break;
     case S3R_TRAIN_WARNING:
         s3r_print_warning(w->terminal, "%s", event->text);
@@ -278,11 +288,11 @@ static s3r_status run_training(const s3r_command *command, s3r_context *context,
     else if (finished)
         puts(path);
     free(path);
-    if (!finished)
-        s3r_print_note(command->terminal,
-                       "a checkpoint was written; the same command with --resume auto "
-                       "goes on");
-    return status;
+    if (finished || status != S3R_OK)
+        return status;
+    s3r_print_note(command->terminal, "a checkpoint was written; the same command with "
+                                      "--resume auto goes on");
+    return s3r_cli_fail(err, S3R_ERR_INTERRUPTED, "interrupted");
 }
 
 s3r_status s3r_train_run(const s3r_command *command, const s3r_train_options *options,

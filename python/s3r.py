@@ -51,6 +51,7 @@ class Status(enum.IntEnum):
     RESOURCE = 5
     PARTIAL = 6
     DIVERGED = 7
+    INTERRUPTED = 8
 
 
 class Error(Exception):

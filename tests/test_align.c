@@ -322,7 +322,7 @@ static void test_interruption(void **state)
     for (size_t stop = 1; stop <= 3; stop++) {
         size_t left = stop;
         options.progress_context = &left;
-        test_expect_failure(align(&api, path, "TEA", &options), &err, S3R_ERR_RUNTIME,
+        test_expect_failure(align(&api, path, "TEA", &options), &err, S3R_ERR_INTERRUPTED,
                             "interrupted");
         assert_int_equal(kept_count, 0);
     }

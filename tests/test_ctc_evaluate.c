@@ -230,7 +230,7 @@ static void test_ends(void **state)
     assert_int_equal(f.count, 3);
     f.fail_at = 0;
     f.stop_at = 2;
-    test_expect_failure(run(&f), &err, S3R_ERR_RUNTIME, "interrupted");
+    test_expect_failure(run(&f), &err, S3R_ERR_INTERRUPTED, "interrupted");
     f.stop_at = 0;
     f.items[2].reference = "\xff";
     test_expect_failure(run(&f), &err, S3R_ERR_DATA, "UTF-8");

@@ -249,7 +249,7 @@ static void test_sinks_and_callers_end_a_run(void **state)
     assert_int_equal(all.deliveries, 3);
     s3r_free(all.log_probs);
     status = run_windows(&all, &model, &tape, SAMPLES, &stopped);
-    test_expect_failure(status, &err, S3R_ERR_RUNTIME, "interrupted");
+    test_expect_failure(status, &err, S3R_ERR_INTERRUPTED, "interrupted");
     assert_int_equal(all.deliveries, 3);
     s3r_free(all.log_probs);
     s3r_tape_release(&tape);

@@ -94,7 +94,7 @@ static void test_stops(void **state)
     options.progress = stop;
     options.progress_context = &calls;
     s3r_status status = s3r_data_prepare(context, &options, NULL, &err);
-    test_expect_failure(status, &err, S3R_ERR_RUNTIME, "interrupted");
+    test_expect_failure(status, &err, S3R_ERR_INTERRUPTED, "interrupted");
     assert_int_equal(calls, 1);
     assert_int_equal(test_folder_entries(out), 0);
     s3r_context_destroy(context);

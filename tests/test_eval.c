@@ -208,7 +208,7 @@ static void test_failures(void **state)
     options.progress = stop;
     options.batch_s = 0.1;
     s = (seen){0};
-    test_expect_failure(run(&api, &options, &s, manifest), &err, S3R_ERR_RUNTIME,
+    test_expect_failure(run(&api, &options, &s, manifest), &err, S3R_ERR_INTERRUPTED,
                         "interrupted");
     options.progress = NULL;
     options.table_path = "/no/such/folder/t";

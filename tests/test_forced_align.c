@@ -199,7 +199,8 @@ static void test_interruption_and_memory(void **state)
     double score;
     make_case(&c, 9, 12, 2, false);
     c.input.goes_on = stop;
-    assert_int_equal(s3r_forced_align(&c.input, 3, spans, &score, &err), S3R_ERR_RUNTIME);
+    assert_int_equal(s3r_forced_align(&c.input, 3, spans, &score, &err),
+                     S3R_ERR_INTERRUPTED);
     assert_string_equal(err.message, "interrupted");
     /* An hour of dense speech: the bound that the header names. */
     assert_true(s3r_align_bytes(180000, 50000) < (size_t)60 << 20);

@@ -273,7 +273,7 @@ static void test_refusals(void **state)
     options.progress = never;
     test_expect_failure(
         s3r_identify(api.context, api.model, paths, 1, &options, keep, &k, &err), &err,
-        S3R_ERR_RUNTIME, "interrupted");
+        S3R_ERR_INTERRUPTED, "interrupted");
     test_api_close(&api);
 }
 

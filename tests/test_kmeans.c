@@ -270,7 +270,7 @@ static void improves(void **state)
     s3r_error err;
     h = (history){.stop_at = 2};
     assert_int_equal(learn_with(&kmeans, &one, &rows, &settings, 1, &err),
-                     S3R_ERR_RUNTIME);
+                     S3R_ERR_INTERRUPTED);
     assert_string_equal(err.message, "interrupted");
     assert_null(kmeans.centroids);
 }

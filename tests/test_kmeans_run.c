@@ -79,7 +79,7 @@ static void can_be_interrupted_anywhere(void **state)
         s = (stopper){.stop_at = s.stop_at + 1};
         status = s3r_kmeans_run(api.context, &options, &err);
         if (status != S3R_OK)
-            test_expect_failure(status, &err, S3R_ERR_RUNTIME, "interrupted");
+            test_expect_failure(status, &err, S3R_ERR_INTERRUPTED, "interrupted");
         if (status != S3R_OK)
             assert_int_equal(s.events, s.stop_at);
     }

@@ -327,6 +327,11 @@ static void test_crash(void **state)
         {"", ""},
         {"{\"step\": 1}\nabc\n{\"step\": 2}\n", NULL},
         {"{\"stop\": 1}\n{\"step\": 2}\n", NULL},
+        /* A power cut may leave zeros before what is of steps after the checkpoint. */
+        {"{\"step\": 1}\n{\"step\": 5}\nabc\n{\"step\": 6}\n{\"step\": 7}\n",
+         "{\"step\": 1}\n{\"step\": 5}\n"},
+        {"{\"step\": 4}\nabc\n{\"step\": 6}\nabc\n", "{\"step\": 4}\n"},
+        {"{\"step\": 4}\nabc\n{\"step\": 6}\n{\"step\": 5}\n", NULL},
     };
     for (size_t i = 0; i < S3R_ARRAY_LEN(cases); i++) {
         const char *folder = test_folder(), *path = test_path(folder, "metrics.jsonl");

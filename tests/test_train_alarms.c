@@ -152,7 +152,7 @@ static void test_interrupted_preparation(void **state)
     test_run_init(&run, test_path(test_folder(), "run"), 1, "schedule.steps=2");
     run.options.watch = refuse_preparation;
     run.options.watch_context = &count;
-    test_expect_failure(test_run_go(&run, &finished, &err), &err, S3R_ERR_RUNTIME,
+    test_expect_failure(test_run_go(&run, &finished, &err), &err, S3R_ERR_INTERRUPTED,
                         "interrupted");
     assert_int_equal(count, 3);
     test_run_release(&run);

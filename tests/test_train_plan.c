@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "base/memory.h"
 #include "support_api.h"
 #include "support_files.h"
 #include "support_train.h"
@@ -36,6 +37,30 @@ static void test_forecast(void **state)
                 f.checkpoint_s > 0);
     double total = f.prepare_s + 25 * f.step_s + 2 * f.evaluation_s + 3 * f.checkpoint_s;
     assert_true(fabs(f.total_s - total) <= 1e-9 * total); /* roundings */
+    s3r_trainer_close(trainer);
+    test_run_release(&run);
+}
+
+/* What the process held before, now or once, is not the run's. */
+static void test_memory_of_the_host(void **state)
+{
+    (void)state;
+    static const size_t before = (size_t)256 << 20;
+    test_run run;
+    s3r_error err;
+    s3r_train_forecast f;
+    unsigned char *block = s3r_alloc_raw(before, 1);
+    assert_non_null(block);
+    memset(block, 1, before);
+    assert_true(block[before - 1] == 1);
+    s3r_free(block);
+    test_run_init(&run, test_path(test_folder(), "run"), 1, "");
+    run.options.is_plan = true;
+    run.options.memory_limit = before;
+    s3r_trainer *trainer = test_run_open(&run);
+    if (s3r_trainer_plan(trainer, &f, &err) != S3R_OK)
+        fail_msg("%s", err.message);
+    assert_true(f.memory_bytes > 0 && f.memory_bytes < before);
     s3r_trainer_close(trainer);
     test_run_release(&run);
 }
@@ -82,6 +107,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_forecast),
+        cmocka_unit_test(test_memory_of_the_host),
         cmocka_unit_test(test_too_large),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

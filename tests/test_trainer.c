@@ -387,16 +387,27 @@ static void test_lock(void **state)
     const char *folder = test_path(test_folder(), "run");
     static const char *const leftovers[] = {"checkpoint-00000100.s3c.tmp-1-1",
                                             "best.s3m.tmp-7-2"};
+    static const char *const others[] = {"notes.tmp-1-1", "best.tmp-mine",
+                                         "best.s3m.tmp-", "start-of-paper.tmp-1-1",
+                                         "README.md.old"};
     test_run one, other;
     assert_int_equal(s3r_folder_create(folder, NULL), S3R_OK);
     for (size_t i = 0; i < 2; i++)
         test_write_file(test_path(folder, leftovers[i]), "x", 1);
-    test_write_file(test_path(folder, "notes.tmp-1"), "x", 1);
+    for (size_t i = 0; i < S3R_ARRAY_LEN(others); i++)
+        test_write_file(test_path(folder, others[i]), "x", 1);
+    /* A result that was aside when the process was killed goes back to its place. */
+    const char *aside = test_path(folder, "best.old-7-3"),
+               *best = test_path(folder, "best");
+    assert_int_equal(s3r_folder_create(aside, NULL), S3R_OK);
+    test_write_file(test_path(aside, "notes"), "x", 1);
     test_run_init(&one, folder, 1, busy);
     s3r_trainer *trainer = test_run_open(&one);
     for (size_t i = 0; i < 2; i++)
         assert_false(s3r_path_exists(test_path(folder, leftovers[i])));
-    assert_true(s3r_path_exists(test_path(folder, "notes.tmp-1"))); /* not ours */
+    for (size_t i = 0; i < S3R_ARRAY_LEN(others); i++)
+        assert_true(s3r_path_exists(test_path(folder, others[i])));
+    assert_true(s3r_path_exists(test_path(best, "notes")) && !s3r_path_exists(aside));
     test_run_init(&other, folder, 1, busy);
     expect_refused(&other, S3R_ERR_USAGE, "run: another run is writing");
     s3r_trainer_close(trainer);

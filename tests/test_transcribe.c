@@ -344,8 +344,8 @@ static void test_progress_interrupts(void **state)
     for (size_t stop = 1; stop <= 7; stop++) {
         progress_log log = {.stop_at = stop};
         options.progress_context = &log;
-        test_expect_failure(transcribe(&api, list, 2, &options), &err, S3R_ERR_RUNTIME,
-                            "interrupted");
+        test_expect_failure(transcribe(&api, list, 2, &options), &err,
+                            S3R_ERR_INTERRUPTED, "interrupted");
         assert_int_equal(log.calls, stop);
         assert_int_equal(results.count, stop > 1);
         assert_int_equal(test_folder_entries(out), stop > 1); /* no half files */

@@ -56,7 +56,7 @@ typedef void (*s3r_calibrate_failed_fn)(void *context, const char *id,
  *
  * S3R_ERR_PARTIAL with a complete report when some utterances failed; S3R_ERR_USAGE,
  * S3R_ERR_MODEL (no head, no vocabulary), S3R_ERR_DATA (the manifest, nothing to score,
- * all failed), S3R_ERR_RESOURCE, S3R_ERR_RUNTIME ("interrupted").
+ * all failed), S3R_ERR_RESOURCE, S3R_ERR_INTERRUPTED.
  */
 S3R_API s3r_status s3r_calibrate(s3r_context *context, const s3r_model *model,
                                  const char *manifest_path,

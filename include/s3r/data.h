@@ -18,7 +18,7 @@ extern "C" {
 #endif
 
 /* Called now and then with files done and to do.  Returning false interrupts the call:
- * S3R_ERR_RUNTIME with the message "interrupted". */
+ * S3R_ERR_INTERRUPTED. */
 typedef bool (*s3r_data_progress_fn)(void *context, size_t done, size_t total);
 
 /* ---- prepare ---- */

@@ -95,7 +95,7 @@ typedef struct s3r_eval_summary {
  *
  * S3R_ERR_USAGE, S3R_ERR_MODEL (no head, no vocabulary), S3R_ERR_DATA (the manifest;
  * nothing to score; or every utterance failed), S3R_ERR_RESOURCE, S3R_ERR_RUNTIME (an
- * output, "interrupted").  One call at a time a context.
+ * output), S3R_ERR_INTERRUPTED.  One call at a time a context.
  */
 S3R_API s3r_status s3r_eval(s3r_context *context, const s3r_model *model,
                             const char *manifest_path, const s3r_eval_options *options,

@@ -34,8 +34,8 @@ S3R_API void s3r_identify_options_init(s3r_identify_options *options);
  * `confidence` is the probability of the first; there is no text.  A file that fails,
  * also because it is shorter than a frame, is reported through its result and the others
  * go on: S3R_ERR_PARTIAL then.  Other errors end the run: S3R_ERR_USAGE, S3R_ERR_MODEL
- * (the model tells no languages apart), S3R_ERR_RESOURCE, S3R_ERR_RUNTIME
- * ("interrupted").  The callback must not use the context.  options may be NULL.  One
+ * (the model tells no languages apart), S3R_ERR_RESOURCE, S3R_ERR_INTERRUPTED.
+ * The callback must not use the context.  options may be NULL.  One
  * call at a time a context.
  */
 S3R_API s3r_status s3r_identify(s3r_context *context, const s3r_model *model,

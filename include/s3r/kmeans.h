@@ -36,7 +36,7 @@ typedef struct s3r_kmeans_event {
     const char *path, *text;
 } s3r_kmeans_event;
 
-/* False interrupts: S3R_ERR_RUNTIME with the message "interrupted". */
+/* False interrupts: S3R_ERR_INTERRUPTED. */
 typedef bool (*s3r_kmeans_watch_fn)(void *context, const s3r_kmeans_event *event);
 
 typedef struct s3r_kmeans_options {

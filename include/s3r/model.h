@@ -181,12 +181,26 @@ S3R_API s3r_status s3r_model_save(const s3r_model *model, const char *folder,
  * only. Another status than S3R_OK refuses it. */
 typedef s3r_status (*s3r_model_accept_fn)(void *context, const char *written,
                                           s3r_error *err);
-/* s3r_model_save; the model appears in folder only when accept says so, whose status is
- * returned otherwise. accept NULL accepts all. */
-S3R_API s3r_status s3r_model_save_if(const s3r_model *model, const char *folder,
-                                     const char *dtype, bool is_forced,
-                                     s3r_model_accept_fn accept, void *accept_context,
-                                     s3r_error *err);
+
+typedef struct s3r_model_save_options {
+    size_t struct_size; /* set by _init */
+    const char *dtype;  /* as above; default "f32" */
+    bool is_forced;     /* default false */
+    /* The model appears in the folder only when accept says so, whose status is returned
+     * otherwise; NULL accepts all. */
+    s3r_model_accept_fn accept;
+    void *accept_context;
+    /* Told now and then how many of the tensors, written and read again, are done;
+     * returning false ends the work: S3R_ERR_INTERRUPTED.  NULL = nobody. */
+    bool (*progress)(void *context, size_t done, size_t total);
+    void *progress_context;
+} s3r_model_save_options;
+
+S3R_API void s3r_model_save_options_init(s3r_model_save_options *options);
+/* s3r_model_save with everything that can be chosen. */
+S3R_API s3r_status s3r_model_save_with(const s3r_model *model, const char *folder,
+                                       const s3r_model_save_options *options,
+                                       s3r_error *err);
 
 #ifdef __cplusplus
 }

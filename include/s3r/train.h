@@ -36,7 +36,8 @@ typedef struct s3r_train_options {
     const char *const *overrides; /* [override_count] "key.sub=value", the last wins */
     size_t override_count;
     bool may_resume;     /* go on from the folder's newest checkpoint; default false */
-    size_t memory_limit; /* bytes the run may need; 0 = what is available */
+    size_t memory_limit; /* bytes the run may need, beside what the process holds when it
+                            begins; 0 = what is available */
     s3r_train_watch_fn watch; /* NULL = nobody */
     void *watch_context;
 } s3r_train_options;
@@ -44,11 +45,13 @@ typedef struct s3r_train_options {
 S3R_API void s3r_train_options_init(s3r_train_options *options);
 
 /*
- * Trains to the end; the folder then holds best.s3m, metrics.jsonl, TensorBoard events,
- * checkpoints, report.html and README.md.  *finished (may be NULL) is false when the
- * watcher stopped the run: a checkpoint was written, and the same call with may_resume
- * goes on.  The result depends on options and data alone, not on threads, interruptions
- * or time.
+ * Trains to the end; the folder then holds best.s3m and last.s3m, metrics.jsonl,
+ * TensorBoard events, checkpoints, report.html and README.md; of pretraining the model
+ * folders best, last and start instead of mask files, report and README.  *finished (may
+ * be NULL) is false when the watcher stopped the run: a checkpoint was written, and the
+ * same call with may_resume goes on.  Before the first step there is nothing to save:
+ * S3R_ERR_INTERRUPTED then. The result depends on options and data alone, not on threads,
+ * interruptions or time.
  *
  * S3R_ERR_USAGE: settings, or a folder that holds another run or files that a run would
  * overwrite; S3R_ERR_MODEL;

@@ -27,21 +27,24 @@ typedef struct s3r_train_event {
     const char *text; /* valid during the call */
     size_t done, total;
     size_t step, steps; /* updates done, of all */
-    double loss; /* of the step: nats an utterance; of the one before when the step was
-                    skipped */
+    double loss; /* of the step: nats an utterance (pretraining: a masked frame); of the
+                    one before when the step was skipped.  NaN: dev has none */
     double learning_rate;
     double ratio;           /* STEP, EVALUATED: part of what ratio_name says */
     const char *ratio_name; /* "blank_ratio": frames whose best label is the blank;
                                "accuracy": what is named right */
     double frames_per_second;
     double metric;           /* EVALUATED: error rate on dev, of the chosen metric */
-    const char *metric_name; /* "wer", "cer", "per"; task lid: "error" */
+    const char *metric_name; /* "wer", "cer", "per"; task lid: "error"; pretraining:
+                                "masked error" */
     bool is_best;            /* the best so far */
-    double mask_changed;     /* part of the mask that differs from its start */
-    size_t memory_bytes;     /* peak of the process so far */
+    bool learns_masks;
+    double mask_changed; /* part of the masks that differs from their start */
+    size_t memory_bytes; /* peak of the process so far */
 } s3r_train_event;
 
-/* Returning false asks the run to stop: it writes a checkpoint first. */
+/* Returning false asks the run to stop: it writes a checkpoint first.  While data is
+ * read: S3R_ERR_INTERRUPTED without one. */
 typedef bool (*s3r_train_watch_fn)(void *context, const s3r_train_event *event);
 
 /* What a run will take. */
@@ -58,7 +61,7 @@ typedef struct s3r_train_forecast {
     double checkpoint_s; /* seconds to write one */
     size_t checkpoints;
     double total_s;            /* of all these */
-    size_t memory_bytes;       /* peak of the process */
+    size_t memory_bytes;       /* the most that the run holds at once */
     size_t memory_limit_bytes; /* what it may need */
     size_t checkpoint_bytes;   /* a file on disk */
 } s3r_train_forecast;

@@ -100,7 +100,7 @@ typedef struct s3r_result {
  * Another status than S3R_OK ends the run with it. */
 typedef s3r_status (*s3r_result_fn)(void *context, const s3r_result *result);
 /* Called now and then with the seconds of audio done and to do, as far as headers tell.
- * Returning false interrupts the run: S3R_ERR_RUNTIME with the message "interrupted". */
+ * Returning false interrupts the run: S3R_ERR_INTERRUPTED. */
 typedef bool (*s3r_progress_fn)(void *context, double done_s, double total_s);
 
 #define S3R_LAYER_LAST (-1)
@@ -137,7 +137,7 @@ S3R_API void s3r_transcribe_options_init(s3r_transcribe_options *options);
  * reported through its result and the others go on: S3R_ERR_PARTIAL then.  Other errors
  * end the run: S3R_ERR_USAGE (two outputs with one name, a layer out of range),
  * S3R_ERR_MODEL (no head, no vocabulary), S3R_ERR_RESOURCE, S3R_ERR_RUNTIME (a folder
- * cannot be created, interrupted).  One call at a time a context.
+ * cannot be created), S3R_ERR_INTERRUPTED.  One call at a time a context.
  */
 S3R_API s3r_status s3r_transcribe(s3r_context *context, const s3r_model *model,
                                   const char *const *paths, size_t path_count,

@@ -18,7 +18,7 @@ typedef struct s3r_tune_point {
 } s3r_tune_point;
 
 /* Called once a point, in the order in which they are tried.  Another status than S3R_OK
- * ends the run. */
+ * ends the run and is returned: S3R_ERR_INTERRUPTED is meant for that. */
 typedef s3r_status (*s3r_tune_fn)(void *context, const s3r_tune_point *point);
 
 /*

@@ -123,10 +123,10 @@ static s3r_status run_one(align_run *run, const align_source *source, s3r_status
     double rate = (double)run->model->config.sample_rate;
     s3r_audio_spool_init(&run->job.emissions, 0);
     if (!goes_on(run))
-        return s3r_fail(err, S3R_ERR_RUNTIME, "interrupted");
+        return s3r_fail(err, S3R_ERR_INTERRUPTED, "interrupted");
     if (status == S3R_OK)
         status = align_audio(run, source, failure);
-    if (status == S3R_ERR_RUNTIME && strcmp(failure->message, "interrupted") == 0)
+    if (status == S3R_ERR_INTERRUPTED)
         return s3r_fail(err, status, "interrupted");
     const s3r_align_job *job = &run->job;
     bool is_ok = status == S3R_OK;

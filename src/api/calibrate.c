@@ -300,7 +300,7 @@ static s3r_status run_manifest(calibrate_run *run, const s3r_manifest *manifest,
         if (!utterance->text)
             continue;
         if (!goes_on(run)) {
-            status = s3r_fail(err, S3R_ERR_RUNTIME, "interrupted");
+            status = s3r_fail(err, S3R_ERR_INTERRUPTED, "interrupted");
             break;
         }
         s3r_status ran = run_utterance(run, utterance, &cache, &failure);

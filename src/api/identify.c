@@ -163,7 +163,7 @@ static s3r_status run_batches(identify_run *run, s3r_error *err)
     while (run->first < run->count) {
         size_t taken;
         if (!goes_on(run))
-            return s3r_fail(err, S3R_ERR_RUNTIME, "interrupted");
+            return s3r_fail(err, S3R_ERR_INTERRUPTED, "interrupted");
         S3R_TRY(s3r_frame_features_run(&run->features, run->items + run->first,
                                        run->count - run->first, &sink, &taken, err));
         run->first += taken;

@@ -34,8 +34,9 @@ bool s3r_kmeans_tell(const s3r_kmeans_work *run, const s3r_kmeans_event *event)
 s3r_status s3r_kmeans_tell_or_fail(const s3r_kmeans_work *run,
                                    const s3r_kmeans_event *event, s3r_error *err)
 {
-    return s3r_kmeans_tell(run, event) ? S3R_OK
-                                       : s3r_fail(err, S3R_ERR_RUNTIME, "interrupted");
+    return s3r_kmeans_tell(run, event)
+               ? S3R_OK
+               : s3r_fail(err, S3R_ERR_INTERRUPTED, "interrupted");
 }
 
 /* ---- labels ---- */
@@ -147,7 +148,7 @@ static s3r_status label_items(s3r_kmeans_work *run, const s3r_manifest *manifest
     memset(run->offset, 0, (manifest->count + 1) * sizeof *run->offset);
     for (size_t i = 0; i < manifest->count; i += taken) {
         if (!tell_labelling(run))
-            return s3r_fail(err, S3R_ERR_RUNTIME, "interrupted");
+            return s3r_fail(err, S3R_ERR_INTERRUPTED, "interrupted");
         run->first_item = i;
         S3R_TRY(s3r_frame_features_run(&run->features, run->items + i,
                                        manifest->count - i, &sink, &taken, err));

@@ -148,7 +148,7 @@ static s3r_status read_sample(s3r_kmeans_work *run, s3r_error *err)
         return s3r_fail_memory(err, "a sample", BLOCK_ROWS * dim * sizeof *run->block);
     for (size_t i = 0; i < run->chosen; i += taken) {
         if (!tell_reading(run))
-            return s3r_fail(err, S3R_ERR_RUNTIME, "interrupted");
+            return s3r_fail(err, S3R_ERR_INTERRUPTED, "interrupted");
         S3R_TRY(s3r_frame_features_run(&run->features, run->items + i, run->chosen - i,
                                        &sink, &taken, err));
     }

@@ -412,13 +412,20 @@ s3r_status s3r_model_get_hash(const s3r_model *model, char hex[S3R_HASH_HEX_BYTE
 s3r_status s3r_model_save(const s3r_model *model, const char *folder, const char *dtype,
                           bool is_forced, s3r_error *err)
 {
-    return s3r_model_save_if(model, folder, dtype, is_forced, NULL, NULL, err);
+    s3r_model_save_options options;
+    s3r_model_save_options_init(&options);
+    options.dtype = dtype;
+    options.is_forced = is_forced;
+    return s3r_model_save_with(model, folder, &options, err);
 }
 
-s3r_status s3r_model_save_if(const s3r_model *model, const char *folder,
-                             const char *dtype, bool is_forced,
-                             s3r_model_accept_fn accept, void *accept_context,
-                             s3r_error *err)
+void s3r_model_save_options_init(s3r_model_save_options *options)
+{
+    *options = (s3r_model_save_options){.struct_size = sizeof *options, .dtype = "f32"};
+}
+
+s3r_status s3r_model_save_with(const s3r_model *model, const char *folder,
+                               const s3r_model_save_options *options, s3r_error *err)
 {
     static const struct {
         const char *name;
@@ -427,21 +434,27 @@ s3r_status s3r_model_save_if(const s3r_model *model, const char *folder,
                  {"f16", S3R_DTYPE_F16},
                  {"bf16", S3R_DTYPE_BF16},
                  {"int8", S3R_DTYPE_I8}};
+    S3R_TRY(s3r_options_check_size("save options", sizeof *options, options->struct_size,
+                                   err));
     for (size_t i = 0; i < S3R_ARRAY_LEN(types); i++) {
-        if (strcmp(dtype, types[i].name) != 0)
+        if (strcmp(options->dtype, types[i].name) != 0)
             continue;
-        const s3r_convert_options options = {.dtype = types[i].dtype,
-                                             .is_forced = is_forced,
+        const s3r_convert_options convert = {.dtype = types[i].dtype,
+                                             .is_forced = options->is_forced,
                                              .language_adapter = model->language_adapter,
-                                             .accept = accept,
-                                             .accept_context = accept_context};
+                                             .accept = options->accept,
+                                             .accept_context = options->accept_context,
+                                             .progress = options->progress,
+                                             .progress_context =
+                                                 options->progress_context};
         if (model->has_route)
             return s3r_route_convert(&model->route, model->checkpoint,
-                                     &model->backbone_config, folder, &options, err);
+                                     &model->backbone_config, folder, &convert, err);
         return s3r_model_convert(model->checkpoint, &model->config,
                                  model->has_vocabulary ? &model->vocabulary : NULL,
-                                 folder, &options, err);
+                                 folder, &convert, err);
     }
     return s3r_fail(err, S3R_ERR_USAGE,
-                    "dtype: expected f32, f16, bf16 or int8, found \"%s\"", dtype);
+                    "dtype: expected f32, f16, bf16 or int8, found \"%s\"",
+                    options->dtype);
 }

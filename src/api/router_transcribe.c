@@ -276,7 +276,7 @@ static s3r_status run_requests(const mask_routing *routing,
             end++;
         if (end == first) {
             if (options->progress && !report_part(&progress, 0, 0))
-                return s3r_fail(err, S3R_ERR_RUNTIME, "interrupted");
+                return s3r_fail(err, S3R_ERR_INTERRUPTED, "interrupted");
             status = s3r_transcribe_by_segment(routing->context, base,
                                                &routing->requests[end++], &own, result,
                                                result_context, &more, err);

@@ -132,9 +132,10 @@ s3r_status s3r_choose_lanes(s3r_context *context, const s3r_transcribe_request *
                  .running = s3r_alloc(count, sizeof *c.running),
                  .waves = s3r_alloc(count, sizeof *c.waves),
                  .is_done = s3r_alloc(count, sizeof *c.is_done)};
-    s3r_status status = s3r_fail_memory(err, "identification", count * sizeof *c.pools);
-    if (c.pools && c.running && c.waves && c.is_done)
-        status = choose_all(&c, chosen, err);
+    bool has_memory = c.pools && c.running && c.waves && c.is_done;
+    s3r_status status =
+        has_memory ? choose_all(&c, chosen, err)
+                   : s3r_fail_memory(err, "identification", count * sizeof *c.pools);
     for (size_t i = 0; c.pools && i < count; i++)
         s3r_language_pool_release(&c.pools[i]);
     s3r_free(c.pools);

@@ -173,8 +173,10 @@ static s3r_status run_lanes(transcribe_run *run, size_t count, s3r_error *err)
     s3r_inference inference = inference_of(run, first);
     s3r_lane_model *models = s3r_alloc(count, sizeof *models);
     size_t *offset = s3r_alloc(2 * count + 1, sizeof *offset), waves;
-    s3r_status status = s3r_fail_memory(err, "the lanes", count * sizeof *models);
-    if (models && offset) {
+    s3r_status status;
+    if (!models || !offset) {
+        status = s3r_fail_memory(err, "the lanes", count * sizeof *models);
+    } else {
         s3r_lanes lanes;
         set_lanes(run, count, models, offset, offset + count + 1, &lanes, &waves);
         lanes.max_rows = s3r_seconds_to_frames(first, run->options->batch_s);
@@ -414,7 +416,7 @@ static s3r_status run_requests(transcribe_run *run, s3r_result_fn result,
     s3r_pool *pool = run->context->pool;
     for (size_t first = 0; first < run->request_count; first += run->file_count) {
         if (!report_progress(run))
-            return s3r_fail(err, S3R_ERR_RUNTIME, "interrupted");
+            return s3r_fail(err, S3R_ERR_INTERRUPTED, "interrupted");
         set_files(run, first);
         s3r_pool_run(pool, run->file_count, load_file, run);
         s3r_status status = s3r_choose_lanes(run->context, &run->requests[first],

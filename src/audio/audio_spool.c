@@ -15,8 +15,8 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-#include "base/file.h"
 #include "base/memory.h"
+#include "base/temporary_file.h"
 
 #define FIRST_CAPACITY ((size_t)1 << 16)
 
@@ -35,22 +35,13 @@ void s3r_audio_spool_release(s3r_audio_spool *spool)
 
 static s3r_status create_file(s3r_audio_spool *spool, s3r_error *err)
 {
-    const char *folder = getenv("TMPDIR");
-    if (!folder || !*folder)
-        folder = "/tmp";
-    char *path = s3r_path_join(folder, "s3r-audio-XXXXXX");
-    if (!path)
-        return s3r_fail_memory(err, "a path", strlen(folder));
-    s3r_status status = S3R_OK;
-    spool->fd = mkstemp(path);
-    if (spool->fd < 0)
-        status = s3r_fail(err, S3R_ERR_RESOURCE,
-                          "%s: cannot create a temporary file for long audio: %s", folder,
-                          strerror(errno));
-    else if (unlink(path) != 0 || fcntl(spool->fd, F_SETFD, FD_CLOEXEC) != 0)
-        status = s3r_fail(err, S3R_ERR_RESOURCE, "%s: %s", path, strerror(errno));
-    s3r_free(path);
-    return status;
+    const char *folder = s3r_temporary_folder();
+    spool->fd = s3r_temporary_open(folder);
+    if (spool->fd >= 0)
+        return S3R_OK;
+    return s3r_fail(err, S3R_ERR_RESOURCE,
+                    "%s: cannot create a temporary file for long audio: %s", folder,
+                    strerror(errno));
 }
 
 static s3r_status write_file(s3r_audio_spool *spool, const unsigned char *bytes,

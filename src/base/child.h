@@ -27,7 +27,8 @@ typedef struct s3r_child {
 
 /*
  * Starts a program without a shell; arguments end with NULL, the first is looked up in
- * PATH.  Its signals are as in a fresh program.  0, or an errno (ENOENT: there is no such
+ * PATH.  Its signal mask and SIGPIPE are those of a fresh program; another signal
+ * that this one ignores stays ignored.  0, or an errno (ENOENT: there is no such
  * program), and then there is no child and nothing is open.
  */
 int s3r_child_start(s3r_child *child, const char *const *arguments);

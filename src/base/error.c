@@ -19,8 +19,9 @@ const char *s3r_version(void)
 
 const char *s3r_status_name(s3r_status status)
 {
-    static const char *const names[] = {"ok",   "runtime",  "usage",   "model",
-                                        "data", "resource", "partial", "diverged"};
+    static const char *const names[] = {"ok",      "runtime",  "usage",
+                                        "model",   "data",     "resource",
+                                        "partial", "diverged", "interrupted"};
     size_t index = (size_t)status;
     return index < S3R_ARRAY_LEN(names) ? names[index] : "unknown";
 }

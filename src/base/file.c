@@ -1,17 +1,16 @@
 /*
  * Memory maps and atomic writes on POSIX.
  *
- * A write goes to a temporary file in the same folder, is synced, and renamed over the
- * target; the folder is synced too, so that a power cut cannot bring the old name back
- * with the new content half there.
+ * A write goes to a file without a name in the same folder, is synced, gets a name and is
+ * renamed over the target; the folder is synced too, so that a power cut cannot bring the
+ * old name back with the new content half there.  So nothing is left of a process that
+ * was killed.  Where the file system has no such files, it has a name from the start.
  */
-#define _DEFAULT_SOURCE /* madvise: glibc's posix_madvise ignores POSIX_MADV_DONTNEED */
-#define _POSIX_C_SOURCE 200809L
+#define _GNU_SOURCE /* O_TMPFILE; madvise: posix_madvise ignores POSIX_MADV_DONTNEED */
 #include "base/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +19,9 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "base/temporary_file.h"
+
+#define DESCRIPTOR_PATH_BYTES 48
 
 s3r_status s3r_file_map_open(s3r_file_map *map, const char *path, s3r_status code,
                              s3r_error *err)
@@ -153,6 +155,8 @@ struct s3r_file_writer {
     bool has_failed;
     char *path;
     char *temporary_path; /* NULL: what stands at the path is written to as it is */
+    bool is_nameless;     /* nothing is at temporary_path yet */
+    mode_t mode;          /* of the file that is replaced; 0: none is */
     size_t buffered;
     unsigned char buffer[1 << 16];
 };
@@ -197,33 +201,65 @@ static s3r_status find_target(s3r_file_writer *writer, const char *path, int des
                         path);
     } else if (!S_ISREG(info.st_mode)) {
         *is_replaced = false;
-    } else if (lstat(path, &info) == 0 && S_ISLNK(info.st_mode)) {
-        return s3r_path_absolute(&writer->path, path, err);
+    } else {
+        writer->mode = info.st_mode & 0777;
+        if (lstat(path, &info) == 0 && S_ISLNK(info.st_mode))
+            return s3r_path_absolute(&writer->path, path, err);
     }
     writer->path = s3r_strdup(path);
     return writer->path ? S3R_OK : s3r_fail_memory(err, "a path", strlen(path));
 }
 
+/* The folder of a path, "." without one; NULL without memory. */
+static char *parent_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? s3r_strndup(path, (size_t)(slash - path) + 1) : s3r_strdup(".");
+}
+
+/* Where a file without a name can get one. */
+static void descriptor_path(char path[DESCRIPTOR_PATH_BYTES], int fd)
+{
+    snprintf(path, DESCRIPTOR_PATH_BYTES, "/proc/self/fd/%d", fd);
+}
+
+/* A new file in the folder of the target; -1 with errno. */
+static int open_new(s3r_file_writer *writer)
+{
+    char name[DESCRIPTOR_PATH_BYTES];
+    char *folder = parent_of(writer->path);
+    writer->temporary_path = s3r_temporary_sibling(writer->path, "tmp");
+    int fd = -1;
+    if (folder && writer->temporary_path)
+        fd = open(folder, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+    s3r_free(folder);
+    if (!folder || !writer->temporary_path) {
+        errno = ENOMEM;
+        return -1;
+    }
+    descriptor_path(name, fd);
+    writer->is_nameless = fd >= 0 && s3r_path_exists(name);
+    if (writer->is_nameless)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return open(writer->temporary_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+}
+
 static s3r_status open_target(s3r_file_writer *writer, const char *path, s3r_error *err)
 {
-    static atomic_uint serial;
     int descriptor = descriptor_of(path);
     bool is_replaced;
     S3R_TRY(find_target(writer, path, descriptor, &is_replaced, err));
-    if (is_replaced) {
-        size_t bytes = strlen(writer->path) + 48;
-        writer->temporary_path = s3r_alloc(bytes, 1);
-        if (!writer->temporary_path)
-            return s3r_fail_memory(err, "a path", bytes);
-        snprintf(writer->temporary_path, bytes, "%s.tmp-%ld-%u", writer->path,
-                 (long)getpid(), atomic_fetch_add(&serial, 1));
-    }
     if (is_replaced)
-        writer->fd =
-            open(writer->temporary_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        writer->fd = open_new(writer);
     else
         writer->fd = descriptor < 0 ? open(path, O_WRONLY | O_CLOEXEC)
                                     : fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
+    if (writer->fd < 0 && errno == ENOMEM)
+        return s3r_fail_memory(err, "a path", strlen(path));
+    if (writer->fd >= 0 && writer->mode != 0)
+        (void)fchmod(writer->fd, writer->mode);
     if (writer->fd < 0)
         return s3r_fail(err, S3R_ERR_RUNTIME, "%s: cannot create: %s", path,
                         strerror(errno));
@@ -284,12 +320,9 @@ s3r_status s3r_file_writer_write(s3r_file_writer *writer, const void *bytes, siz
     return S3R_OK;
 }
 
-/* Makes the rename durable; a file system that cannot sync a folder is not an error. */
-static void sync_parent_folder(const char *path)
+void s3r_path_sync_parent(const char *path)
 {
-    const char *slash = strrchr(path, '/');
-    char *folder =
-        slash ? s3r_strndup(path, (size_t)(slash - path) + 1) : s3r_strdup(".");
+    char *folder = parent_of(path);
     if (!folder)
         return;
     int fd = open(folder, O_RDONLY | O_CLOEXEC);
@@ -298,6 +331,24 @@ static void sync_parent_folder(const char *path)
         close(fd);
     }
     s3r_free(folder);
+}
+
+/* Puts the written file in the place of the target. */
+static s3r_status move_in(s3r_file_writer *writer, s3r_error *err)
+{
+    char name[DESCRIPTOR_PATH_BYTES];
+    if (writer->is_nameless) {
+        descriptor_path(name, writer->fd);
+        if (linkat(AT_FDCWD, name, AT_FDCWD, writer->temporary_path, AT_SYMLINK_FOLLOW))
+            return s3r_fail(err, S3R_ERR_RUNTIME, "%s: cannot create: %s", writer->path,
+                            strerror(errno));
+        writer->is_nameless = false;
+    }
+    if (rename(writer->temporary_path, writer->path) != 0)
+        return s3r_fail(err, S3R_ERR_RUNTIME, "%s: cannot rename: %s", writer->path,
+                        strerror(errno));
+    s3r_path_sync_parent(writer->path);
+    return S3R_OK;
 }
 
 s3r_status s3r_file_writer_commit(s3r_file_writer *writer, s3r_error *err)
@@ -309,13 +360,8 @@ s3r_status s3r_file_writer_commit(s3r_file_writer *writer, s3r_error *err)
     if (status == S3R_OK && (fsync(writer->fd) != 0 && errno != EINVAL))
         status = s3r_fail(err, S3R_ERR_RUNTIME, "%s: cannot sync: %s", writer->path,
                           strerror(errno));
-    if (status == S3R_OK && writer->temporary_path) {
-        if (rename(writer->temporary_path, writer->path) == 0)
-            sync_parent_folder(writer->path);
-        else
-            status = s3r_fail(err, S3R_ERR_RUNTIME, "%s: cannot rename: %s", writer->path,
-                              strerror(errno));
-    }
+    if (status == S3R_OK && writer->temporary_path)
+        status = move_in(writer, err);
     if (status == S3R_OK)
         writer_destroy(writer);
     else
@@ -327,7 +373,7 @@ void s3r_file_writer_abort(s3r_file_writer *writer)
 {
     if (!writer)
         return;
-    if (writer->temporary_path)
+    if (writer->temporary_path && !writer->is_nameless)
         (void)unlink(writer->temporary_path);
     writer_destroy(writer);
 }

@@ -36,15 +36,20 @@ char *s3r_path_join(const char *folder, const char *name);
 /* The path from the root without links, "." and "..", in a new string (s3r_free).
  * S3R_ERR_DATA when it does not exist; S3R_ERR_RESOURCE. */
 s3r_status s3r_path_absolute(char **out, const char *path, s3r_error *err);
+/* Makes a new name at path durable; a file system that cannot sync a folder is no error.
+ */
+void s3r_path_sync_parent(const char *path);
 /* Creates path and its parents; existing folders are fine. */
 s3r_status s3r_folder_create(const char *path, s3r_error *err);
 
 /*
- * Atomic writer: bytes go to "PATH.tmp-PID-N"; commit syncs and renames it to PATH. abort
- * removes it and leaves what was there before.  A failed write is remembered, so that a
- * sequence of writes needs one check at commit.  Where PATH is a link, the file that it
- * leads to is replaced; a device or a pipe is written to as it is, which cannot be
- * undone. S3R_ERR_RUNTIME, also for a folder and for a link to nothing; S3R_ERR_RESOURCE.
+ * Atomic writer: bytes go to a file without a name in the folder of PATH, or, where the
+ * file system has none, to "PATH.tmp-PID-N"; commit syncs and renames it to PATH, with
+ * the permissions of a file that it replaces.  abort leaves what was there before.  A
+ * failed write is remembered, so that a sequence of writes needs one check at commit.
+ * Where PATH is a link, the file that it leads to is replaced; a device or a pipe is
+ * written to as it is, which cannot be undone. S3R_ERR_RUNTIME, also for a folder and for
+ * a link to nothing; S3R_ERR_RESOURCE.
  */
 typedef struct s3r_file_writer s3r_file_writer;
 s3r_status s3r_file_writer_open(s3r_file_writer **out, const char *path, s3r_error *err);

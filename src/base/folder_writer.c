@@ -1,13 +1,17 @@
 /*
  * POSIX renames a folder in one step, but only onto an empty one.  A folder that is not
- * empty is therefore moved aside first; what is kept of it moves over after the swap, so
- * that no step before the swap changes anything that somebody sees.
+ * empty changes places with the new one, which Linux does in one step; where a file
+ * system cannot, it is moved aside first.  What is kept of it moves over after that, so
+ * that no step before changes anything that somebody sees.
+ *
+ * The old folder is called "PATH.old-PID-N" meanwhile, whether it is the first or second
+ * to get there: s3r_folder_writer_recover finishes what a killed process began.
  */
-#define _POSIX_C_SOURCE 200809L
+#define _GNU_SOURCE /* renameat2 */
 #include "base/folder_writer.h"
 
 #include <errno.h>
-#include <stdatomic.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,20 +20,9 @@
 #include "base/file.h"
 #include "base/folder_list.h"
 #include "base/memory.h"
+#include "base/temporary_file.h"
 
-/* "PATH.KIND-PID-N" without a slash at the end of PATH; NULL without memory. */
-static char *sibling_path(const char *path, const char *kind)
-{
-    static atomic_uint serial;
-    size_t length = strlen(path), size = length + strlen(kind) + 48;
-    char *sibling = s3r_alloc(size, 1);
-    while (length > 1 && path[length - 1] == '/')
-        length--;
-    if (sibling)
-        snprintf(sibling, size, "%.*s.%s-%ld-%u", (int)length, path, kind, (long)getpid(),
-                 atomic_fetch_add(&serial, 1));
-    return sibling;
-}
+static const char new_kind[] = "tmp", old_kind[] = "old";
 
 static void release(s3r_folder_writer *writer)
 {
@@ -56,16 +49,23 @@ s3r_status s3r_folder_writer_open(s3r_folder_writer *out, const char *path,
 {
     s3r_folder_writer writer = {0};
     struct stat info;
+    size_t length = strlen(path);
+    while (length > 1 &&
+           path[length - 1] == '/') /* which would be part of a link's target */
+        length--;
+    writer.path = s3r_strndup(path, length);
+    if (!writer.path)
+        return s3r_fail_memory(err, "a path", length);
     s3r_status status = S3R_OK;
-    if (lstat(path, &info) == 0 && S_ISLNK(info.st_mode))
-        status = s3r_path_absolute(&writer.path, path, err); /* the folder it leads to */
-    else
-        writer.path = s3r_strdup(path);
-    if (status != S3R_OK)
-        return status;
-    writer.temporary_path = writer.path ? sibling_path(writer.path, "tmp") : NULL;
-    if (!writer.path || !writer.temporary_path)
-        status = s3r_fail_memory(err, "a path", strlen(path));
+    if (lstat(writer.path, &info) == 0 && S_ISLNK(info.st_mode)) {
+        s3r_free(writer.path); /* the folder it leads to */
+        writer.path = NULL;
+        status = s3r_path_absolute(&writer.path, path, err);
+    }
+    if (status == S3R_OK)
+        writer.temporary_path = s3r_temporary_sibling(writer.path, new_kind);
+    if (status == S3R_OK && !writer.temporary_path)
+        status = s3r_fail_memory(err, "a path", length);
     if (status == S3R_OK)
         status = create_parents(writer.temporary_path, err);
     if (status == S3R_OK && mkdir(writer.temporary_path, 0777) != 0)
@@ -126,29 +126,58 @@ static s3r_status keep_entries(const char *old, const char *new,
     return status;
 }
 
-/* path is there and not empty: aside with it, the new one in, or all back. */
+static bool exchange(const char *a, const char *b)
+{
+    return renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE) == 0;
+}
+
+/* Puts the new folder at path, and at `old` what was there; on failure nothing changed.
+ */
+static bool move_in(const s3r_folder_writer *writer, const char *old)
+{
+    if (rename(writer->temporary_path, old) == 0) {
+        if (exchange(old, writer->path))
+            return true;
+        (void)rename(old, writer->temporary_path);
+    }
+    if (rename(writer->path, old) != 0)
+        return false;
+    if (rename(writer->temporary_path, writer->path) == 0)
+        return true;
+    int reason = errno;
+    (void)rename(old, writer->path);
+    errno = reason;
+    return false;
+}
+
+/* The opposite of move_in. */
+static void move_out(const s3r_folder_writer *writer, const char *old)
+{
+    if (exchange(old, writer->path))
+        (void)rename(old, writer->temporary_path);
+    else if (rename(writer->path, writer->temporary_path) == 0)
+        (void)rename(old, writer->path);
+}
+
+/* path is there and not empty: the new one in, or all as it was. */
 static s3r_status swap(const s3r_folder_writer *writer, s3r_folder_owns_fn owns_file,
                        s3r_error *err)
 {
-    char *old = sibling_path(writer->path, "old");
+    char *old = s3r_temporary_sibling(writer->path, old_kind);
     if (!old)
         return s3r_fail_memory(err, "a path", strlen(writer->path));
     s3r_status status = S3R_OK;
-    if (rename(writer->path, old) != 0) {
+    if (!move_in(writer, old)) {
         status = s3r_fail(err, S3R_ERR_RUNTIME, "%s: cannot replace the folder: %s",
                           writer->path, strerror(errno));
-    } else if (rename(writer->temporary_path, writer->path) != 0) {
-        status = s3r_fail(err, S3R_ERR_RUNTIME, "%s: cannot replace the folder: %s",
-                          writer->path, strerror(errno));
-        (void)rename(old, writer->path);
     } else {
+        s3r_path_sync_parent(writer->path);
         status = keep_entries(old, writer->path, owns_file, err);
-        if (status == S3R_OK)
+        if (status == S3R_OK) {
             remove_folder(old, owns_file);
-        else if (rename(writer->path, writer->temporary_path) == 0) {
-            /* Entries that moved already go back the same way. */
-            (void)keep_entries(writer->temporary_path, old, owns_file, NULL);
-            (void)rename(old, writer->path);
+        } else { /* entries that moved already go back */
+            (void)keep_entries(writer->path, old, owns_file, NULL);
+            move_out(writer, old);
         }
     }
     s3r_free(old);
@@ -166,10 +195,38 @@ s3r_status s3r_folder_writer_commit(s3r_folder_writer *writer,
                                         writer->path, strerror(errno));
     }
     if (status == S3R_OK)
+        s3r_path_sync_parent(writer->path);
+    if (status == S3R_OK)
         release(writer);
     else
         s3r_folder_writer_abort(writer);
     return status;
+}
+
+/* An old folder whose place is free goes back there; else what is kept of it moves over.
+ */
+static void recover_old(const char *old, const char *path, s3r_folder_owns_fn owns_file)
+{
+    if (!s3r_path_exists(path))
+        (void)rename(old, path);
+    else if (keep_entries(old, path, owns_file, NULL) == S3R_OK)
+        remove_folder(old, owns_file);
+}
+
+s3r_status s3r_folder_writer_recover(const char *path, s3r_folder_owns_fn owns_file,
+                                     s3r_error *err)
+{
+    size_t length = strlen(path), new_bytes = s3r_temporary_base_bytes(path, new_kind);
+    size_t old_bytes = s3r_temporary_base_bytes(path, old_kind);
+    char *target = s3r_strndup(path, old_bytes);
+    if (!target)
+        return s3r_fail_memory(err, "a path", length);
+    if (old_bytes > 0)
+        recover_old(path, target, owns_file);
+    else if (new_bytes > 0)
+        remove_folder(path, NULL);
+    s3r_free(target);
+    return S3R_OK;
 }
 
 void s3r_folder_writer_abort(s3r_folder_writer *writer)

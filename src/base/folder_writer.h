@@ -28,6 +28,11 @@ typedef bool (*s3r_folder_owns_fn)(const char *name);
  */
 s3r_status s3r_folder_writer_commit(s3r_folder_writer *writer,
                                     s3r_folder_owns_fn owns_file, s3r_error *err);
+/* Finishes or undoes what a process that was killed left at path, a folder that is called
+ * "TARGET.tmp-PID-N" or "TARGET.old-PID-N"; nobody may be writing to TARGET.  Best
+ * effort; owns_file is that of the commit.  S3R_ERR_RESOURCE. */
+s3r_status s3r_folder_writer_recover(const char *path, s3r_folder_owns_fn owns_file,
+                                     s3r_error *err);
 /* Removes the new folder with its files.  An empty (zeroed) writer is allowed. */
 void s3r_folder_writer_abort(s3r_folder_writer *writer);
 

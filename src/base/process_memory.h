@@ -9,8 +9,11 @@
 /* The most that was resident at once; 0 when the system does not tell. */
 size_t s3r_process_peak_bytes(void);
 
+/* What is resident now; 0 when the system does not tell. */
+size_t s3r_process_resident_bytes(void);
+
 /* What the process could still take without swapping: the machine's available memory, or
- * what its control group or the limit of its address space leaves, whichever is least;
+ * what its control groups or the limit of its address space leaves, whichever is least;
  * SIZE_MAX when nothing tells. */
 size_t s3r_machine_available_bytes(void);
 

@@ -11,8 +11,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "base/file.h"
 #include "base/memory.h"
+#include "base/temporary_file.h"
 
 /* Pieces are made in steps of this, a multiple of every page size. */
 #define STEP_BYTES ((size_t)1 << 16)
@@ -33,20 +33,15 @@ struct s3r_spill_file {
 s3r_status s3r_spill_file_open(s3r_spill_file **out, const char *folder, s3r_error *err)
 {
     s3r_spill_file *file = s3r_alloc(1, sizeof *file);
-    char *path = s3r_path_join(folder, ".cache-XXXXXX");
     if (file)
         file->folder = s3r_strdup(folder);
     s3r_status status = S3R_OK;
-    if (!file || !path || !file->folder)
+    if (!file || !file->folder)
         status = s3r_fail_memory(err, "a file for what memory does not hold", 0);
-    else if ((file->fd = mkstemp(path)) < 0)
+    else if ((file->fd = s3r_temporary_open(folder)) < 0)
         status = s3r_fail(err, S3R_ERR_RUNTIME, "%s: cannot create a temporary file: %s",
                           folder, strerror(errno));
-    else
-        (void)unlink(path);
-    s3r_free(path);
     if (status == S3R_OK) {
-        (void)fcntl(file->fd, F_SETFD, FD_CLOEXEC);
         *out = file;
         return S3R_OK;
     }

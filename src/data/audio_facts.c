@@ -113,7 +113,7 @@ s3r_status s3r_audio_facts_measure(s3r_audio_facts *facts, s3r_pool *pool,
         measuring m = {facts->items + first, options};
         if (options->progress &&
             !options->progress(options->progress_context, first, facts->count))
-            return s3r_fail(err, S3R_ERR_RUNTIME, "interrupted");
+            return s3r_fail(err, S3R_ERR_INTERRUPTED, "interrupted");
         size_t group = S3R_MIN(facts->count - first, (size_t)GROUP_FILES);
         s3r_pool_run(pool, group, measure, &m);
         for (size_t i = 0; i < group; i++)

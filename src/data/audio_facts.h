@@ -38,7 +38,7 @@ typedef struct s3r_facts_options {
 /* Zeroed before use.  Adds a file once; path is borrowed. */
 s3r_status s3r_audio_facts_add(s3r_audio_facts *facts, const char *path, s3r_error *err);
 /* Measures all files that were added.  A file that cannot be read is a fact, no error.
- * S3R_ERR_RESOURCE; S3R_ERR_RUNTIME "interrupted". */
+ * S3R_ERR_RESOURCE; S3R_ERR_INTERRUPTED. */
 s3r_status s3r_audio_facts_measure(s3r_audio_facts *facts, s3r_pool *pool,
                                    const s3r_facts_options *options, s3r_error *err);
 /* Never NULL for a path that was added. */

@@ -39,7 +39,7 @@ typedef struct s3r_check_options {
 } s3r_check_options;
 
 /* Calls problem for each that is found, in the order of the manifests, and counts the
- * utterances that have any.  S3R_ERR_RESOURCE, S3R_ERR_RUNTIME "interrupted". */
+ * utterances that have any.  S3R_ERR_RESOURCE, S3R_ERR_INTERRUPTED. */
 s3r_status s3r_manifest_check(const s3r_manifest *manifests, size_t manifest_count,
                               s3r_pool *pool, const s3r_check_options *options,
                               s3r_problem_fn problem, void *context, size_t *failed_count,

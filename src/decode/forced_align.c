@@ -188,7 +188,7 @@ static s3r_status run_forward(aligner *a, s3r_error *err)
         if (t % a->block == 0) {
             save_row(a, t / a->block);
             if (input->goes_on && !input->goes_on(input->goes_on_context))
-                return s3r_fail(err, S3R_ERR_RUNTIME, "interrupted");
+                return s3r_fail(err, S3R_ERR_INTERRUPTED, "interrupted");
         }
     }
     return S3R_OK;

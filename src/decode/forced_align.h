@@ -47,7 +47,7 @@ size_t s3r_align_bytes(size_t frames, size_t target_count);
  *   score         receives the sum of the path's log-probabilities
  *
  * There are at least s3r_align_least_frames frames, and log_probs has no NaN.
- * S3R_ERR_RUNTIME ("interrupted"), S3R_ERR_RESOURCE.  Thread-safe.
+ * S3R_ERR_INTERRUPTED, S3R_ERR_RESOURCE.  Thread-safe.
  */
 s3r_status s3r_forced_align(const s3r_align_input *input, size_t block_frames,
                             s3r_align_span *spans, double *score, s3r_error *err);

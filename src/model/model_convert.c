@@ -40,6 +40,7 @@ typedef struct conversion {
     size_t piece;          /* elements that are converted at once: whole rows */
     float *values;         /* [piece] */
     unsigned char *stored; /* the same in the wanted type */
+    size_t supplied;       /* tensors, to be written and to be compared */
 } conversion;
 
 static s3r_status check_form(const s3r_model_config *config,
@@ -249,12 +250,16 @@ static s3r_status supply(void *context, size_t index, s3r_tensor_write_fn write,
                          void *write_context, s3r_error *err)
 {
     conversion *c = context;
+    const s3r_convert_options *options = c->options;
     const s3r_tensor *meant = &c->tensors[index];
+    if (options->progress && !options->progress(options->progress_context, c->supplied++,
+                                                tensor_count(c) + c->output_count))
+        return s3r_fail(err, S3R_ERR_INTERRUPTED, "interrupted");
     if (index >= c->output_count)
         return write(write_context, meant->data, meant->size_bytes, err);
     const output *out = &c->outputs[index];
     const s3r_tensor *from = out->entry->tensor;
-    const s3r_convert_edit *edit = c->options->edit;
+    const s3r_convert_edit *edit = options->edit;
     bool is_edited = edit && out->entry->rule && edit->touches(edit->context, out->entry);
     s3r_status status;
     if (out->is_scales || (meant->dtype == S3R_DTYPE_I8 && from->dtype != S3R_DTYPE_I8) ||

@@ -38,6 +38,10 @@ typedef struct s3r_convert_options {
      * than S3R_OK ends the conversion with it. NULL = nobody. */
     s3r_status (*accept)(void *context, const char *folder, s3r_error *err);
     void *accept_context;
+    /* Asked before a tensor is written or compared; false ends the conversion with
+     * S3R_ERR_INTERRUPTED. NULL = nobody. */
+    bool (*progress)(void *context, size_t done, size_t total);
+    void *progress_context;
     const json_t *metadata; /* strings for the header of the tensors; NULL = none */
 } s3r_convert_options;
 

@@ -297,7 +297,7 @@ static s3r_status run_batches(evaluation_run *run, s3r_error *err)
     s3r_status status = S3R_OK;
     for (size_t first = 0; first < run->item_count && status == S3R_OK;) {
         if (evaluation->goes_on && !evaluation->goes_on(evaluation->goes_on_context))
-            return s3r_fail(err, S3R_ERR_RUNTIME, "interrupted");
+            return s3r_fail(err, S3R_ERR_INTERRUPTED, "interrupted");
         status = start_batch(run, first, err);
         first += run->count;
         if (status == S3R_OK)

@@ -71,7 +71,7 @@ void s3r_evaluation_set_seconds(s3r_evaluation *evaluation, double batch_s,
 
 /*
  * Runs all items.  The tape is reset.  S3R_ERR_RESOURCE, S3R_ERR_DATA (a reference that
- * is not UTF-8), S3R_ERR_RUNTIME ("interrupted"), and what the functions above return.
+ * is not UTF-8), S3R_ERR_INTERRUPTED, and what the functions above return.
  */
 s3r_status s3r_ctc_evaluate(const s3r_evaluation *evaluation,
                             const s3r_evaluation_item *items, size_t count,

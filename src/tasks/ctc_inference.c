@@ -196,7 +196,7 @@ static s3r_status run_windows(const s3r_inference *inference, const frame_source
         .inference = inference, .utterance = utterance, .status = S3R_OK, .err = err};
     for (size_t start = 0; start < source->frames;) {
         if (inference->goes_on && !inference->goes_on(inference->goes_on_context))
-            return s3r_fail(err, S3R_ERR_RUNTIME, "interrupted");
+            return s3r_fail(err, S3R_ERR_INTERRUPTED, "interrupted");
         s3r_arena_mark mark = s3r_tape_mark(tape);
         size_t next = run_window(&pass, source, start);
         s3r_arena_rewind(&tape->arena, mark);

@@ -71,7 +71,7 @@ typedef struct s3r_frame_sink {
  * how many that were, at least 1.  Utterances too short for a frame have no rows.  Rows
  * do not depend on the batch.  Rows and failures come in the order of the items.
  * S3R_ERR_DATA when rows are not finite (but with may_be_infinite); S3R_ERR_RESOURCE;
- * S3R_ERR_RUNTIME "interrupted"; what the sink returns.
+ * S3R_ERR_INTERRUPTED; what the sink returns.
  */
 s3r_status s3r_frame_features_run(s3r_frame_features *features,
                                   const s3r_utterance *const *items, size_t count,

@@ -70,7 +70,7 @@ typedef struct s3r_kmeans_result {
  * before it.
  *
  * S3R_ERR_DATA: fewer rows than clusters, a row that is not finite (its number);
- * S3R_ERR_USAGE: impossible settings; S3R_ERR_RESOURCE; S3R_ERR_RUNTIME "interrupted";
+ * S3R_ERR_USAGE: impossible settings; S3R_ERR_RESOURCE; S3R_ERR_INTERRUPTED;
  * what `read` returns.  *out is empty after a failure, else prepared.
  */
 s3r_status s3r_kmeans_learn(s3r_kmeans *out, s3r_kmeans_result *result,

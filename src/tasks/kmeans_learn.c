@@ -352,7 +352,7 @@ static s3r_status run_start(learner *l, size_t number, s3r_kmeans_result *result
         result->empty = l->empty;
         if (settings->goes_on && !settings->goes_on(settings->goes_on_context, number,
                                                     result->iterations, result->inertia))
-            return s3r_fail(err, S3R_ERR_RUNTIME, "interrupted");
+            return s3r_fail(err, S3R_ERR_INTERRUPTED, "interrupted");
         result->has_converged =
             l->inertia == 0 ||
             (!has_moved && before - l->inertia <= settings->tolerance * before);

@@ -152,7 +152,11 @@ static bool add_compact_fact(repacker *r)
         json_pack("{ss, so}", "sha256", r->file.content_hash, "places", places);
     if (are_first)
         json_object_del(fact, "places");
-    return is_whole && json_object_set_new(r->facts, S3R_COMPACT_FACT, fact) == 0;
+    if (!is_whole) {
+        json_decref(fact);
+        return false;
+    }
+    return json_object_set_new(r->facts, S3R_COMPACT_FACT, fact) == 0;
 }
 
 static s3r_status write_compact(repacker *r, const char *out_path, s3r_error *err)

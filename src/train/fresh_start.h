@@ -8,9 +8,6 @@
 
 typedef struct s3r_fresh_start {
     const s3r_model_config *config;
-    const char *const
-        *shape; /* [shape_count] what config was made from, for the record */
-    size_t shape_count;
     uint64_t seed;
 } s3r_fresh_start;
 

@@ -1,9 +1,10 @@
 /*
  * metrics.jsonl and TensorBoard events, a line and an event a call.
  *
- * A crash can leave a part of a last line; opening cuts it off, together with the lines
- * of steps that a resumed run will do again.  What is kept is written under another name
- * and renamed, so that a crash while cutting loses nothing.
+ * A crash can leave a part of a last line, a power cut zeros before later lines; opening
+ * cuts that off, together with the lines of steps that a resumed run will do again.  What
+ * is kept is written under another name and renamed, so that a crash while cutting loses
+ * nothing.
  */
 #include "train/run_log.h"
 
@@ -45,27 +46,38 @@ static bool read_step(const char *line, size_t length, json_int_t *step)
     return is_ours;
 }
 
-/* The lines up to a step, in kept [map->size]. */
+static s3r_status fail_line(const char *path, size_t number, const char *line,
+                            size_t length, s3r_error *err)
+{
+    return s3r_fail(err, S3R_ERR_RUNTIME,
+                    "%s:%zu: expected a JSON object with an integer \"step\", found "
+                    "\"%.*s\"; remove the line or the file to go on",
+                    path, number, (int)S3R_MIN(length, (size_t)80), line);
+}
+
+/* The lines up to a step, in kept [map->size].  These were on the disk before the
+ * checkpoint of the step, so a damaged line may stand behind them, not between. */
 static s3r_status keep_lines(const char *path, const s3r_file_map *map, size_t step,
                              char *kept, size_t *kept_size, s3r_error *err)
 {
     const char *text = (const char *)map->data;
-    size_t begin = 0, number = 1;
+    size_t begin = 0, number = 1, bad_number = 0, bad_begin = 0, bad_length = 0;
     *kept_size = 0;
     while (begin < map->size) {
         const char *newline = memchr(text + begin, '\n', map->size - begin);
         size_t end = newline ? (size_t)(newline - text) + 1 : map->size;
         json_int_t found;
         bool is_ours = newline && read_step(text + begin, end - begin - 1, &found);
-        if (!is_ours && end < map->size)
-            return s3r_fail(err, S3R_ERR_RUNTIME,
-                            "%s:%zu: expected a JSON object with an integer \"step\", "
-                            "found \"%.*s\"; remove the line or the file to go on",
-                            path, number, (int)S3R_MIN(end - begin - 1, (size_t)80),
-                            text + begin);
-        if (is_ours && found >= 0 && (uintmax_t)found <= step) {
+        bool is_kept = is_ours && found >= 0 && (uintmax_t)found <= step;
+        if (is_kept && bad_number > 0)
+            return fail_line(path, bad_number, text + bad_begin, bad_length, err);
+        if (is_kept) {
             memcpy(kept + *kept_size, text + begin, end - begin);
             *kept_size += end - begin;
+        } else if (!is_ours && bad_number == 0) {
+            bad_number = number;
+            bad_begin = begin;
+            bad_length = end - begin - (newline != NULL);
         }
         begin = end;
         number++;

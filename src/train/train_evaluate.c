@@ -12,8 +12,8 @@ typedef struct dev_run {
     s3r_train_model *model;
     const s3r_train_set *set;
     s3r_tape *tape;
-    s3r_train_watch_fn watch;
-    void *watch_context;
+    s3r_train_tell_fn tell;
+    void *tell_context;
     s3r_train_score *score;
     s3r_error_counts counts[S3R_UNIT_COUNT];
     double loss;
@@ -48,8 +48,8 @@ static s3r_status take_score(void *context, const s3r_utterance_score *one,
     }
     const s3r_train_event event = {
         .kind = S3R_TRAIN_EVALUATING, .done = one->item + 1, .total = run->set->count};
-    if (run->watch)
-        (void)run->watch(run->watch_context, &event);
+    if (run->tell)
+        run->tell(run->tell_context, &event);
     return S3R_OK;
 }
 
@@ -78,14 +78,14 @@ static s3r_status run_items(dev_run *run, const s3r_evaluation_item *items,
 
 s3r_status s3r_train_evaluate(s3r_train_score *score, s3r_train_model *model,
                               const s3r_train_set *set, s3r_tape *tape,
-                              size_t batch_frames, s3r_train_watch_fn watch,
-                              void *watch_context, s3r_error *err)
+                              size_t batch_frames, s3r_train_tell_fn tell,
+                              void *tell_context, s3r_error *err)
 {
     dev_run run = {.model = model,
                    .set = set,
                    .tape = tape,
-                   .watch = watch,
-                   .watch_context = watch_context,
+                   .tell = tell,
+                   .tell_context = tell_context,
                    .score = score};
     *score = (s3r_train_score){.utterances = set->count};
     s3r_evaluation_item *items = s3r_alloc(set->count, sizeof *items);
@@ -101,7 +101,7 @@ s3r_status s3r_train_evaluate(s3r_train_score *score, s3r_train_model *model,
     score->wer = s3r_error_rate(&run.counts[S3R_UNIT_WORD]);
     score->cer = s3r_error_rate(&run.counts[S3R_UNIT_CHARACTER]);
     score->per = s3r_error_rate(&run.counts[S3R_UNIT_PHONE]);
-    score->loss = run.scored ? run.loss / (double)run.scored : 0.0;
+    score->loss = run.scored ? run.loss / (double)run.scored : NAN;
     score->blank_ratio = run.frames ? (double)run.blanks / (double)run.frames : 0.0;
     return status;
 }

@@ -97,6 +97,12 @@ void s3r_trainer_update(s3r_trainer *trainer, size_t step, size_t update, double
 
 /* ---- telling ---- */
 
+/* The fixed one of the method magnitude has no scores. */
+static bool learns_masks(const s3r_trainable *trainable)
+{
+    return trainable->masked_count > 0 && trainable->masked[0].scores;
+}
+
 static double changed_part(const s3r_trainable *trainable, bool since_start)
 {
     size_t elements = s3r_trainable_masked_elements(trainable);
@@ -122,11 +128,17 @@ static void tell_step(s3r_trainer *trainer, const s3r_step_result *result, doubl
     s3r_trainer_tell(trainer, &event);
 }
 
+/* A number, null for what is none. */
+json_t *s3r_trainer_json_loss(double loss)
+{
+    return isfinite(loss) ? json_real(loss) : json_null();
+}
+
 /* null when all steps since the last line were skipped. */
 static json_t *window_loss(const s3r_train_state *state)
 {
-    return state->window_units > 0.0 ? json_real(state->window_loss / state->window_units)
-                                     : json_null();
+    return s3r_trainer_json_loss(
+        state->window_units > 0.0 ? state->window_loss / state->window_units : NAN);
 }
 
 static s3r_status log_step(s3r_trainer *trainer, s3r_run_log *log, s3r_error *err)
@@ -220,10 +232,9 @@ static s3r_status keep_if_good(s3r_trainer *trainer, const s3r_run_score *score,
     return *is_best ? trainer->task->save(trainer, "best", score->metrics, err) : S3R_OK;
 }
 
-bool s3r_trainer_tell_progress(void *context, const s3r_train_event *event)
+void s3r_trainer_tell_progress(void *context, const s3r_train_event *event)
 {
     s3r_trainer_tell(context, event);
-    return true;
 }
 
 static s3r_status take_score(s3r_trainer *trainer, s3r_run_log *log,
@@ -237,6 +248,7 @@ static s3r_status take_score(s3r_trainer *trainer, s3r_run_log *log,
                              .ratio_name = trainer->task->counted_name,
                              .metric = score->value,
                              .metric_name = score->metric_name,
+                             .learns_masks = learns_masks(&trainer->trainable),
                              .mask_changed = changed_part(&trainer->trainable, true),
                              .memory_bytes = s3r_process_peak_bytes()};
     S3R_TRY(log_score(trainer, log, score, err));

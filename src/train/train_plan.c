@@ -10,6 +10,7 @@
 #include "base/folder_writer.h"
 #include "base/memory.h"
 #include "base/process_memory.h"
+#include "base/temporary_file.h"
 #include "checkpoint/sealed_file.h"
 #include "train/trainer_parts.h"
 
@@ -58,7 +59,16 @@ static size_t trained_bytes(const s3r_trainable *trainable)
     return trainable->trained_total * 4 * sizeof(float);
 }
 
-/* The peak of the process from that of a small batch. */
+/* The most that was resident since the run was opened, without what was before. */
+static size_t held_by_run(const s3r_trainer *trainer)
+{
+    size_t most = s3r_process_resident_bytes(), peak = s3r_process_peak_bytes();
+    if (peak > trainer->peak_before)
+        most = S3R_MAX(most, peak);
+    return most > trainer->resident_before ? most - trainer->resident_before : 0;
+}
+
+/* The peak of the run from that of a small batch. */
 s3r_status s3r_trainer_forecast_memory(s3r_trainer *trainer, s3r_train_forecast *forecast,
                                        s3r_error *err)
 {
@@ -70,7 +80,7 @@ s3r_status s3r_trainer_forecast_memory(s3r_trainer *trainer, s3r_train_forecast 
     double scaled = (double)arena * (double)largest / (double)S3R_MIN(taken, largest);
     size_t growth = scaled > (double)arena ? (size_t)scaled - arena : 0;
     /* Scores, gradients and values have been touched; moments have been zeroed. */
-    forecast->memory_bytes = s3r_process_peak_bytes() + growth;
+    forecast->memory_bytes = held_by_run(trainer) + growth;
     forecast->memory_limit_bytes = trainer->options.memory_limit;
     forecast->checkpoint_bytes = trained_bytes(&trainer->trainable) / 4 * 3;
     if (forecast->memory_bytes <= trainer->options.memory_limit)
@@ -170,7 +180,7 @@ static double time_writing(const s3r_tensor *tensors, size_t count, size_t bytes
 {
     s3r_folder_writer folder = {0};
     double seconds = 0.0;
-    char *parent = s3r_path_join(s3r_trainer_temporary_folder(), "s3r-plan");
+    char *parent = s3r_path_join(s3r_temporary_folder(), "s3r-plan");
     json_t *facts = json_object();
     if (parent && facts && s3r_folder_writer_open(&folder, parent, NULL) == S3R_OK) {
         char *path = s3r_path_join(folder.temporary_path, "plan.s3c");

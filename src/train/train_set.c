@@ -23,6 +23,7 @@ typedef struct preparer {
     s3r_tape *tape;
     const s3r_train_config *config;
     const s3r_train_set_options *options;
+    size_t total;    /* utterances that are loaded */
     size_t bad;      /* utterances with an error */
     char list[4096]; /* the first of them */
     size_t list_length;
@@ -34,7 +35,7 @@ typedef struct preparer {
 static bool tell(const preparer *p, const char *text, size_t done)
 {
     return !p->options->tell ||
-           p->options->tell(p->options->tell_context, text, done, p->set->manifest.count);
+           p->options->tell(p->options->tell_context, text, done, p->total);
 }
 
 static void tell_about(const preparer *p, const s3r_utterance *utterance,
@@ -95,8 +96,8 @@ static void note_bad(preparer *p, const s3r_utterance *utterance, const s3r_erro
     if (p->bad++ >= MAX_NAMED)
         return;
     int more = snprintf(p->list + p->list_length, sizeof p->list - p->list_length,
-                        "\n  line %zu, %.200s: %.300s", utterance->line, utterance->id,
-                        why->message);
+                        "%s line %zu, %.200s: %.500s", p->bad > 1 ? ";" : "",
+                        utterance->line, utterance->id, why->message);
     if (more > 0)
         p->list_length = S3R_MIN(p->list_length + (size_t)more, sizeof p->list - 1);
 }
@@ -383,11 +384,12 @@ static s3r_status load_all(preparer *p, s3r_error *err)
     size_t count = set->count;
     S3R_TRY(open_cache(p, err));
     sha256_init(&p->hash);
+    p->total = count;
     set->count = 0; /* those that stay move to the front */
     for (size_t i = 0; i < count; i++) {
         S3R_TRY(load_one(p, set->items[i], err));
         if (!tell(p, NULL, i + 1))
-            return s3r_fail(err, S3R_ERR_RUNTIME, "interrupted");
+            return s3r_fail(err, S3R_ERR_INTERRUPTED, "interrupted");
     }
     s3r_audio_cache_release(set->recording);
     end_remarks(p);

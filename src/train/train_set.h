@@ -75,7 +75,7 @@ s3r_status s3r_train_set_open(s3r_train_set *out, const s3r_train_model *model,
  * Decodes all audio of an open set once and fills the cache.  Left out, each with a
  * warning: utterances outside of batch.min_seconds .. max_seconds, targets that need more
  * frames than there are (for evaluation: a warning only).  S3R_ERR_DATA: unreadable
- * audio, nothing left; S3R_ERR_RESOURCE, S3R_ERR_RUNTIME ("interrupted").
+ * audio, nothing left; S3R_ERR_RESOURCE, S3R_ERR_INTERRUPTED.
  */
 s3r_status s3r_train_set_load(s3r_train_set *set, s3r_train_model *model, s3r_tape *tape,
                               const s3r_train_config *config,

@@ -371,7 +371,8 @@ static s3r_status load_newest(s3r_train_state *state, s3r_trainable *trainable,
             return S3R_OK;
         if (status != S3R_ERR_MODEL)
             return s3r_fail(err, status, "%s", why.message);
-        snprintf(warning, warning_bytes, "%s", why.message);
+        if (!warning[0]) /* of the newest */
+            snprintf(warning, warning_bytes, "%s", why.message);
     }
     return list->count == 0 ? S3R_OK : s3r_fail(err, S3R_ERR_MODEL, "%s", why.message);
 }

@@ -109,7 +109,7 @@ static s3r_status check_limit(const s3r_trainable_maker *m, size_t count, s3r_er
                     "it would not fit: what trains needs more than %zu MiB, %zu MiB are "
                     "available (fewer mask.modules or mask.blocks, or method=head, need "
                     "less)",
-                    needed >> 20, m->memory_limit >> 20);
+                    S3R_CEIL_DIV(needed, (size_t)1 << 20), m->memory_limit >> 20);
 }
 
 /* Adds an array; values and grad may be given, moments are new and zero. */

@@ -2,7 +2,6 @@
  * Opening and closing a run.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -11,6 +10,8 @@
 #include "base/folder_writer.h"
 #include "base/memory.h"
 #include "base/process_memory.h"
+#include "base/temporary_file.h"
+#include "model/model_folder.h"
 #include "train/trainer_parts.h"
 
 #define LOCK_NAME "run.lock"
@@ -135,13 +136,6 @@ static s3r_status write_settings(const s3r_trainer *trainer, s3r_error *err)
 
 /* ---- data ---- */
 
-/* A forecast leaves nothing in the run folder. */
-const char *s3r_trainer_temporary_folder(void)
-{
-    const char *folder = getenv("TMPDIR");
-    return folder && *folder ? folder : "/tmp";
-}
-
 static s3r_train_set_options set_options(s3r_trainer *trainer, bool is_evaluation)
 {
     s3r_cache_choice choice = trainer->config.cache.features;
@@ -161,8 +155,9 @@ static s3r_train_set_options set_options(s3r_trainer *trainer, bool is_evaluatio
         .has_cache = keeps_samples || (choice != S3R_CACHE_NONE && !trains_extractor),
         .cache_dtype = keeps_samples ? S3R_DTYPE_I16 : dtype,
         .cache_bytes = trainer->config.cache.memory_mb << 20,
+        /* A forecast leaves nothing in the run folder. */
         .cache_folder =
-            trainer->options.is_plan ? s3r_trainer_temporary_folder() : trainer->folder,
+            trainer->options.is_plan ? s3r_temporary_folder() : trainer->folder,
         .tell = tell_preparation,
         .tell_context = trainer};
 }
@@ -200,15 +195,24 @@ void s3r_trainer_plan_epoch(s3r_trainer *trainer)
 
 /* ---- resuming ---- */
 
+/* Whether the first bytes of a name are what a run writes under another name first. */
+static bool is_result(const char *name, size_t bytes)
+{
+    static const char *const whole[] = {"best",          "best.s3m",    "last",
+                                        "last.s3m",      "start",       "config.yaml",
+                                        "metrics.jsonl", "report.html", "README.md"};
+    for (size_t i = 0; i < S3R_ARRAY_LEN(whole); i++)
+        if (strlen(whole[i]) == bytes && memcmp(name, whole[i], bytes) == 0)
+            return true;
+    return strncmp(name, "checkpoint-", 11) == 0 || strncmp(name, "step-", 5) == 0;
+}
+
 static bool is_leftover(const char *name)
 {
-    static const char *const ours[] = {"checkpoint-", "best",        "last",
-                                       "step-",       "config.yaml", "metrics.jsonl",
-                                       "report.html", "README.md",   "start"};
-    bool is_ours = false;
-    for (size_t i = 0; i < S3R_ARRAY_LEN(ours); i++)
-        is_ours = is_ours || strncmp(name, ours[i], strlen(ours[i])) == 0;
-    return is_ours && strstr(name, ".tmp-") != NULL;
+    size_t new_bytes = s3r_temporary_base_bytes(name, "tmp");
+    size_t old_bytes = s3r_temporary_base_bytes(name, "old");
+    size_t bytes = S3R_MAX(new_bytes, old_bytes);
+    return bytes > 0 && is_result(name, bytes);
 }
 
 /* What a run that was killed within a write left there (base/file.h,
@@ -226,7 +230,7 @@ static s3r_status remove_leftovers(const char *folder, s3r_error *err)
         if (!path)
             status = s3r_fail_memory(err, folder, 0);
         else if (s3r_path_is_folder(path))
-            s3r_folder_remove(path);
+            status = s3r_folder_writer_recover(path, s3r_model_folder_owns, err);
         else
             (void)remove(path); /* they do no harm */
         s3r_free(path);
@@ -282,7 +286,7 @@ static s3r_status find_model(s3r_trainer *trainer, char **path, s3r_error *err)
     s3r_fresh_start fresh = *options->fresh;
     fresh.seed = trainer->config.seed;
     if (options->is_plan)
-        return s3r_fresh_start_lend(path, &fresh, s3r_trainer_temporary_folder(), err);
+        return s3r_fresh_start_lend(path, &fresh, s3r_temporary_folder(), err);
     S3R_TRY(lock_folder(trainer, err));
     bool is_begun = false;
     if (options->may_resume)
@@ -361,6 +365,8 @@ s3r_status s3r_trainer_open(s3r_trainer **out, const s3r_trainer_options *option
     trainer->options = *options;
     trainer->config = options->config;
     trainer->pool = options->pool;
+    trainer->resident_before = s3r_process_resident_bytes();
+    trainer->peak_before = s3r_process_peak_bytes();
     double start = s3r_clock_seconds();
     s3r_status status = open_parts(trainer, err);
     trainer->prepare_s = s3r_clock_seconds() - start;

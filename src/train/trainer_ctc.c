@@ -32,17 +32,17 @@ static s3r_status evaluate(s3r_trainer *trainer, s3r_run_score *out, s3r_error *
     S3R_TRY(s3r_train_evaluate(&score, &trainer->model, &trainer->dev, &trainer->tape,
                                trainer->batch_frames, s3r_trainer_tell_progress, trainer,
                                err));
-    *out =
-        (s3r_run_score){.value = metric_of(&score, metric),
-                        .metric_name = s3r_config_choice_name("eval.metric", (int)metric),
-                        .loss = score.loss,
-                        .ratio = score.blank_ratio,
-                        .is_collapsed = score.blank_ratio > COLLAPSE_RATIO ||
-                                        score.empty == score.utterances,
-                        .metrics = json_pack("{sf, sf, sf, sf, sf, sI}", "wer", score.wer,
-                                             "cer", score.cer, "per", score.per, "loss",
-                                             score.loss, "blank_ratio", score.blank_ratio,
-                                             "empty", (json_int_t)score.empty)};
+    *out = (s3r_run_score){
+        .value = metric_of(&score, metric),
+        .metric_name = s3r_config_choice_name("eval.metric", (int)metric),
+        .loss = score.loss,
+        .ratio = score.blank_ratio,
+        .is_collapsed =
+            score.blank_ratio > COLLAPSE_RATIO || score.empty == score.utterances,
+        .metrics = json_pack("{sf, sf, sf, so, sf, sI}", "wer", score.wer, "cer",
+                             score.cer, "per", score.per, "loss",
+                             s3r_trainer_json_loss(score.loss), "blank_ratio",
+                             score.blank_ratio, "empty", (json_int_t)score.empty)};
     return out->metrics ? S3R_OK : s3r_fail_memory(err, "the metrics", 0);
 }
 

@@ -200,8 +200,9 @@ static s3r_status evaluate(s3r_trainer *trainer, s3r_run_score *out, s3r_error *
                            .loss = loss,
                            .ratio = 1.0 - error,
                            .is_collapsed = !run.has_other_name && run.wrong > 0,
-                           .metrics = json_pack("{sf, sf, sf}", "error", error,
-                                                "accuracy", 1.0 - error, "loss", loss)};
+                           .metrics = json_pack("{sf, sf, so}", "error", error,
+                                                "accuracy", 1.0 - error, "loss",
+                                                s3r_trainer_json_loss(loss))};
     return out->metrics ? S3R_OK : s3r_fail_memory(err, "the metrics", 0);
 }
 

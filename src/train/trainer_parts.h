@@ -68,6 +68,7 @@ struct s3r_trainer {
     double *language_weights; /* of trainer_lid.c: [languages] what a loss counts */
     s3r_train_set train, dev;
     bool has_dev;
+    size_t resident_before, peak_before; /* bytes of the process, when it was opened */
     double prepare_s; /* that opening took: decoding and extraction, mostly */
     s3r_trainable trainable;
     s3r_batch_plan batches;
@@ -103,14 +104,13 @@ void s3r_trainer_update(s3r_trainer *trainer, size_t step, size_t update, double
 s3r_status s3r_trainer_forecast_memory(s3r_trainer *trainer, s3r_train_forecast *forecast,
                                        s3r_error *err);
 
-/* TMPDIR, or /tmp: where a forecast puts files. */
-const char *s3r_trainer_temporary_folder(void);
-
 /* Tells the watcher; remembers when it wants to stop. */
 void s3r_trainer_tell(s3r_trainer *trainer, const s3r_train_event *event);
 
 /* A progress callback for evaluations: context is the trainer. */
-bool s3r_trainer_tell_progress(void *context, const s3r_train_event *event);
+void s3r_trainer_tell_progress(void *context, const s3r_train_event *event);
+/* A number, null for what is none. */
+json_t *s3r_trainer_json_loss(double loss);
 
 /* ---- trainer_mask.c: save and finish of tasks whose result is a mask file ---- */
 

@@ -2,6 +2,7 @@
  * The task of pretraining: an objective on unlabelled speech, scored by how often masked
  * frames of the dev set are named wrong, with a Hugging Face folder as result.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -165,13 +166,14 @@ static s3r_status evaluate(s3r_trainer *trainer, s3r_run_score *out, s3r_error *
     S3R_TRY(status);
     double masked = (double)S3R_MAX(result.counted_of, (size_t)1);
     double accuracy = (double)result.counted / masked;
-    double loss = result.bad > 0 ? 0.0 : result.loss / S3R_MAX(result.units, 1.0);
-    *out = (s3r_run_score){
-        .value = 1.0 - accuracy,
-        .metric_name = "masked error",
-        .loss = loss,
-        .ratio = accuracy,
-        .metrics = json_pack("{sf, sf}", "masked_error", 1.0 - accuracy, "loss", loss)};
+    double loss = result.bad > 0 ? NAN : result.loss / S3R_MAX(result.units, 1.0);
+    *out =
+        (s3r_run_score){.value = 1.0 - accuracy,
+                        .metric_name = "masked error",
+                        .loss = loss,
+                        .ratio = accuracy,
+                        .metrics = json_pack("{sf, so}", "masked_error", 1.0 - accuracy,
+                                             "loss", s3r_trainer_json_loss(loss))};
     return out->metrics ? S3R_OK : s3r_fail_memory(err, "the metrics", 0);
 }
 

@@ -57,6 +57,24 @@ expect 3 mask pack -m "$work/int8" "$work/random.s3m" -o "$work/no.s3m"
 expect 3 train -m "$work/int8" --train "$work/one.jsonl" -o "$work/run"
 stderr_has 'int8: expected weights to train on, found int8'
 
+# Ctrl-C at any moment: the whole folder, or no trace.
+for moment in 0.01 0.03 0.06 0.1 0.2; do
+    mkdir "$work/cut"
+    "$S3R" convert -q default "$work/cut/out" 2>"$work/stderr" &
+    process=$!
+    sleep $moment
+    kill -INT "$process" 2>/dev/null || true # it may have ended
+    found=0
+    wait "$process" || found=$?
+    last="convert, SIGINT after $moment s"
+    if [ "$found" -eq 0 ]; then
+        expect 0 inspect "$work/cut/out"
+    elif [ "$found" -ne 130 ] || [ -n "$(ls -A "$work/cut")" ]; then
+        fail "exit code $found, $(ls -A "$work/cut")"
+    fi
+    rm -r "$work/cut"
+done
+
 # What is there stays, unless it is a model and --force is given.
 expect 2 convert "$golden/wavlm_base" "$work/bf16"
 stderr_has '^s3r: .*/bf16'

@@ -24,6 +24,15 @@ train()
     (become_train "$@")
 }
 
+# wait_for_steps PROCESS FOLDER
+wait_for_steps()
+{
+    while [ ! -s "$2/metrics.jsonl" ]; do
+        kill -0 "$1" 2>/dev/null || fail "ended before its first steps: $(cat "$work/stderr")"
+        sleep 0.02
+    done
+}
+
 # Times and memory are of the machine.
 numbers() { sed -E 's/"(frames_per_second|memory_bytes)": [0-9.e+]+//g' "$1/metrics.jsonl"; }
 
@@ -45,7 +54,7 @@ for signal in INT:130 TERM:143; do
     last="train -o $run, then SIG${signal%:*}"
     become_train "$run" --json &
     process=$!
-    while [ ! -s "$run/metrics.jsonl" ]; do sleep 0.02; done
+    wait_for_steps "$process" "$run"
     kill -"${signal%:*}" "$process"
     found=0
     wait "$process" || found=$?
@@ -56,6 +65,23 @@ for signal in INT:130 TERM:143; do
     stderr_has '^s3r: going on after step [0-9]+ of 100$'
     expect_same "$run"
 done
+
+# A checkpoint that cannot be written is an error, also of a run that was told to end; a
+# signal that comes too late changes nothing.
+run=$work/unsaved
+last="train -o $run under a limit of file sizes, then SIGINT"
+(
+    trap '' XFSZ
+    ulimit -f 100
+    become_train "$run" checkpoint.every=1000000 eval.every=1000000 schedule.steps=1000000
+) &
+process=$!
+wait_for_steps "$process" "$run"
+kill -INT "$process"
+found=0
+wait "$process" || found=$?
+[ "$found" -eq 1 ] || fail "exit code $found after SIGINT without room for a checkpoint"
+stderr_has 's3r: .*checkpoint-[0-9]+.s3c: cannot write: File too large'
 
 # kill -9.
 seed=${S3R_TEST_SEED:-$(date +%s)}
