@@ -14,18 +14,21 @@
 #include "base/random.h"
 #include "support_alloc_faults.h"
 
-#define MAX_UTTERANCES     4
-#define MAX_DIFFERENCES    300u /* elements an input whose gradient is checked */
-#define STEP               1e-5
-#define BF16_SNR_DB        40.0 /* 8 bits of mantissa: about 50 dB, less through sums */
-#define BF16_GRADIENT_DB   34.0
-#define FORWARD_TOLERANCE  2e-6 /* some ulp of the largest element */
-#define GRADIENT_TOLERANCE 1e-5 /* fp32 sums over outputs */
+#define MAX_UTTERANCES 4
+/* Elements an input whose gradient is checked. */
+#define MAX_DIFFERENCES      300u
+#define MAX_LONG_DIFFERENCES 20u
+#define STEP                 1e-5
+#define BF16_SNR_DB          40.0 /* 8 bits of mantissa: about 50 dB, less through sums */
+#define BF16_GRADIENT_DB     34.0
+#define FORWARD_TOLERANCE    2e-6 /* some ulp of the largest element */
+#define GRADIENT_TOLERANCE   1e-5 /* fp32 sums over outputs */
 
 /* One batch with its inputs; the gradients receive what a run gives. */
 typedef struct batch {
     const test_op *op;
     size_t count, rows, out_rows;
+    size_t max_differences;
     size_t offset[MAX_UTTERANCES + 1], out_offset[MAX_UTTERANCES + 1];
     uint64_t keys[MAX_UTTERANCES];
     float *value[TEST_OP_VALUES], *value_grad[TEST_OP_VALUES];
@@ -83,7 +86,7 @@ static float *random_floats(size_t count, uint64_t stream, float offset)
 
 static void batch_init(batch *b, const test_op *op, const size_t *lengths, size_t max)
 {
-    *b = (batch){.op = op};
+    *b = (batch){.op = op, .max_differences = MAX_DIFFERENCES};
     for (size_t u = 0; u < max && lengths[u]; u++) {
         size_t out = op->out_frames ? op->out_frames(op, lengths[u]) : lengths[u];
         b->offset[u + 1] = b->offset[u] + lengths[u];
@@ -363,16 +366,16 @@ typedef struct expected_gradients {
     double *value[TEST_OP_VALUES], *weight[TEST_OP_WEIGHTS];
 } expected_gradients;
 
-static size_t difference_step(size_t elements)
+static size_t difference_step(const batch *b, size_t elements)
 {
-    return elements / MAX_DIFFERENCES + 1;
+    return elements / b->max_differences + 1;
 }
 
 /* cols of a value, whose elements belong to one utterance; 0 for a weight. */
 static double *differences(reference *r, double *data, size_t elements, size_t cols)
 {
     const batch *b = r->b;
-    size_t step = difference_step(elements), u = 0;
+    size_t step = difference_step(b, elements), u = 0;
     double *expected = doubles(NULL, elements / step + 1);
     for (size_t i = 0; i < elements; i += step) {
         while (cols && b->offset[u + 1] * cols <= i)
@@ -404,12 +407,13 @@ static void expected_release(expected_gradients *expected)
         s3r_free(expected->weight[i]);
 }
 
-static void check_gradient(const test_op *op, const char *what, size_t index,
+static void check_gradient(const batch *b, const char *what, size_t index,
                            const double *expected, const float *grad, size_t elements,
                            const run_options *options)
 {
+    const test_op *op = b->op;
     double tolerance = op->gradient_tolerance, error = 0, scale = 1e-2;
-    size_t step = difference_step(elements);
+    size_t step = difference_step(b, elements);
     for (size_t i = 0; i < elements; i += step) {
         double distance = fabs(expected[i / step] - (double)grad[i]);
         error = isnan(distance) || isnan(error) ? NAN : fmax(error, distance);
@@ -424,11 +428,11 @@ static void check_gradients(const batch *b, const expected_gradients *expected,
 {
     const test_op *op = b->op;
     for (size_t i = 0; i < value_count(op); i++)
-        check_gradient(op, "gradient of value", i, expected->value[i], b->value_grad[i],
+        check_gradient(b, "gradient of value", i, expected->value[i], b->value_grad[i],
                        b->rows * op->value_cols[i], options);
     for (size_t i = 0; i < weight_count(op); i++)
-        check_gradient(op, "gradient of weight", i, expected->weight[i],
-                       b->weight_grad[i], weight_elements(op, i), options);
+        check_gradient(b, "gradient of weight", i, expected->weight[i], b->weight_grad[i],
+                       weight_elements(op, i), options);
 }
 
 static void check_equal(const batch *b, const char *what, const float *x, const float *y,
@@ -567,6 +571,17 @@ static void check_faults(batch *b, run_options options)
     test_survives_alloc_faults(attempt, &fault);
 }
 
+/* Long utterances are cut into pieces, in which small ones are not. */
+static void check_long(batch *b, const expected_gradients *expected,
+                       const run_options *options)
+{
+    run(b, options);
+    check_forward(b, options);
+    check_gradients(b, expected, options);
+    check_threads(b->op, b->op->long_lengths, 3, *options);
+    check_alone(b->op, b->op->long_lengths, 3, options);
+}
+
 static void check_level(batch *b, const expected_gradients *expected, s3r_cpu_level level)
 {
     const test_op *op = b->op;
@@ -577,10 +592,6 @@ static void check_level(batch *b, const expected_gradients *expected, s3r_cpu_le
     check_frozen(b, options);
     check_alone(op, op->lengths, 4, &options);
     check_threads(op, op->lengths, 4, options);
-    if (op->long_lengths[0]) {
-        check_threads(op, op->long_lengths, 3, options);
-        check_alone(op, op->long_lengths, 3, &options);
-    }
     if (op->has_products)
         check_bf16(b, options);
     if (level == s3r_cpu_detect())
@@ -595,6 +606,16 @@ void test_op_check(const test_op *op)
     expected_init(&expected, &b);
     for (int level = 0; level <= (int)s3r_cpu_detect(); level++)
         check_level(&b, &expected, (s3r_cpu_level)level);
+    expected_release(&expected);
+    batch_release(&b);
+    if (!op->long_lengths[0])
+        return;
+    batch_init(&b, op, op->long_lengths, 3);
+    b.max_differences = MAX_LONG_DIFFERENCES;
+    expected_init(&expected, &b);
+    for (int level = 0; level <= (int)s3r_cpu_detect(); level++)
+        check_long(&b, &expected,
+                   &(run_options){.level = (s3r_cpu_level)level, .threads = 2});
     expected_release(&expected);
     batch_release(&b);
 }

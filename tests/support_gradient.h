@@ -53,7 +53,8 @@ struct test_op {
     double forward_tolerance, gradient_tolerance;
     float offset;           /* added to the inputs, to provoke cancellation */
     size_t lengths[4];      /* small utterances for the differences; 0 = no more */
-    size_t long_lengths[3]; /* enough frames for several parallel ranges; may be 0 */
+    size_t long_lengths[3]; /* enough frames for several parallel ranges and pieces, of
+                               which fewer gradients are checked; may be 0 */
 };
 
 /* gelu(x), exact, for references. */

@@ -256,6 +256,110 @@ static void test_sinks_and_callers_end_a_run(void **state)
     test_model_close(&model);
 }
 
+/* Rows of log-probabilities as they come. */
+typedef struct seen_rows {
+    float *rows; /* [frames, cols] */
+    size_t ends[512], count, next, cols;
+} seen_rows;
+
+static s3r_status see_rows(void *context, const s3r_frame_rows *rows, s3r_error *error)
+{
+    seen_rows *seen = context;
+    (void)error;
+    assert_int_equal(rows->first_frame, seen->next);
+    for (size_t i = 0; i < rows->count; i++)
+        memcpy(seen->rows + (seen->next + i) * seen->cols,
+               rows->value->data + (rows->row + i) * rows->value->stride,
+               seen->cols * sizeof(float));
+    seen->next += rows->count;
+    assert_true(seen->count < S3R_ARRAY_LEN(seen->ends));
+    seen->ends[seen->count++] = seen->next;
+    return S3R_OK;
+}
+
+/* Frames [from, to) of the extractor's output as an utterance of their own. */
+static void run_slice(s3r_inference inference, const s3r_value *features, size_t from,
+                      size_t to, seen_rows *seen)
+{
+    s3r_tape *tape = inference.tape;
+    s3r_value *slice = s3r_tape_value(tape, to - from, features->cols);
+    const size_t offset[2] = {0, to - from};
+    assert_non_null(slice);
+    for (size_t i = from; i < to; i++)
+        memcpy(slice->data + (i - from) * slice->stride,
+               features->data + i * features->stride, features->cols * sizeof(float));
+    *seen = (seen_rows){.rows = seen->rows, .cols = seen->cols};
+    inference.window_frames = inference.context_frames = 1000000;
+    inference.sink_context = seen;
+    assert_int_equal(
+        s3r_inference_features(&inference, slice, s3r_tape_ragged(tape, 1, offset), &err),
+        S3R_OK);
+    assert_int_equal(seen->next, to - from);
+}
+
+/* Each window is what its frames and the context on both sides give alone, and ends where
+ * its last frames are blank. */
+static void check_windows(const char *name, size_t count, size_t window, size_t context)
+{
+    test_model model;
+    s3r_tape tape, other;
+    test_model_open(&model, name, s3r_cpu_detect(), 1, false, false);
+    s3r_tape_init(&tape, model.pool, model.kernels);
+    s3r_tape_init(&other, model.pool, model.kernels);
+    const s3r_model_config *config = &model.config;
+    size_t frames = s3r_config_frames(config, count), cols = config->vocab_size;
+    s3r_waveform wave = s3r_waveform_make(config, samples, count);
+    s3r_extractor_stats stats =
+        s3r_extractor_measure(&other, config, &model.weights, &wave);
+    s3r_value *features =
+        s3r_tape_value(&other, frames, config->conv[config->conv_count - 1].dim);
+    s3r_extractor_run(&other, config, &model.weights, &wave, 0, frames, &stats, features,
+                      0);
+    seen_rows all = {.rows = s3r_alloc(frames * cols, sizeof(float)), .cols = cols};
+    seen_rows alone = {.rows = s3r_alloc(frames * cols, sizeof(float)), .cols = cols};
+    s3r_inference inference = {.tape = &tape,
+                               .config = config,
+                               .weights = &model.weights,
+                               .window_frames = window,
+                               .context_frames = context,
+                               .log_probs = see_rows,
+                               .sink_context = &all};
+    assert_int_equal(s3r_inference_long(&inference, &wave, 5, &err), S3R_OK);
+    assert_int_equal(all.next, frames);
+    assert_true(all.count > 3);
+    inference.tape = &other;
+    for (size_t i = 0, start = 0; i < all.count; start = all.ends[i++]) {
+        bool is_last = i + 1 == all.count;
+        size_t from = start > context ? start - context : 0;
+        size_t end = is_last ? frames : start + window;
+        run_slice(inference, features, from, S3R_MIN(end + context, frames), &alone);
+        const s3r_value log_probs = {
+            .data = alone.rows, .rows = alone.next, .cols = cols, .stride = cols};
+        size_t search = S3R_MIN(window / 2, 4 * context + 1);
+        size_t cut = is_last ? end - from
+                             : s3r_find_blank_cut(&log_probs, config->pad_token_id,
+                                                  end - search - from, end - from);
+        assert_int_equal(all.ends[i], from + cut);
+        assert_memory_equal(all.rows + start * cols, alone.rows + (start - from) * cols,
+                            (all.ends[i] - start) * cols * sizeof(float));
+    }
+    s3r_free(all.rows);
+    s3r_free(alone.rows);
+    s3r_tape_release(&tape);
+    s3r_tape_release(&other);
+    test_model_close(&model);
+}
+
+static void test_windows_hear_their_context(void **state)
+{
+    (void)state;
+    test_make_speech(samples, SAMPLES, 24);
+    check_windows("w2v2_group_postln", SAMPLES, 40, 12);
+    check_windows("w2v2_group_postln", SAMPLES, 21, 30);
+    check_windows("w2v2_layer_preln", SAMPLES, 40, 0);
+    check_windows("wavlm_base", 40000, 25, 7);
+}
+
 /* What seams change in a model whose frames see each other. */
 static void check_seams(const char *name, size_t count, double limit)
 {
@@ -363,6 +467,7 @@ int main(void)
         cmocka_unit_test(test_extractor_gives_the_same_bits_in_pieces),
         cmocka_unit_test(test_every_frame_comes_once_in_order),
         cmocka_unit_test(test_sinks_and_callers_end_a_run),
+        cmocka_unit_test(test_windows_hear_their_context),
         cmocka_unit_test(test_seams_change_little),
         cmocka_unit_test(test_local_models_have_no_seams),
     };

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "checkpoint/tensor_names.h"
+#include "model/model_card_read.h"
 #include "model/model_config_read.h"
 
 /* A receptive field beyond this is no model; it bounds all products of strides. */
@@ -288,7 +289,10 @@ s3r_status s3r_model_config_open(s3r_model_config *out, const s3r_checkpoint *ch
             : s3r_fail_memory(err, "a path", strlen(folder));
     s3r_free(config_label);
     s3r_free(preprocessor_label);
-    if (status == S3R_OK)
-        *out = config;
-    return status;
+    if (status != S3R_OK)
+        return status;
+    if (!config.license[0])
+        s3r_model_card_license(folder, config.license, sizeof config.license);
+    *out = config;
+    return S3R_OK;
 }

@@ -156,7 +156,6 @@ static s3r_status bind_all(binder *b, const s3r_weight_plan *plan,
     S3R_TRY(prepare_convs(b, options, err));
     for (size_t i = 0; i < b->conv_count; i++)
         s3r_checkpoint_forget(checkpoint, b->convs[i].tensor);
-    b->weights->score_count = plan->score_count;
     return S3R_OK;
 }
 

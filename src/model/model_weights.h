@@ -85,7 +85,6 @@ typedef struct s3r_model_weights {
     s3r_block_weights *blocks;    /* [block_count] */
     s3r_weight relative_position; /* WavLM: [num_buckets, heads], fp32 */
     s3r_linear_weights lm_head;   /* NULL without a head */
-    size_t score_count;           /* S3-Router score tensors, which are not bound */
     s3r_arena owned;              /* all memory of the weights that is not mapped */
 } s3r_model_weights;
 

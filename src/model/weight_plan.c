@@ -523,11 +523,17 @@ s3r_status s3r_weight_plan_make(s3r_weight_plan *out, const s3r_checkpoint *chec
     plan.entries = s3r_alloc(capacity, sizeof *plan.entries);
     if (plan.entries)
         match_all(&plan, config, &index, &found);
-    plan.score_count = index.score_count;
     s3r_status status =
         !plan.entries || found.is_out_of_memory
             ? s3r_fail_memory(err, "the list of weights", capacity * sizeof *plan.entries)
             : report(&found, checkpoint, err);
+    if (status == S3R_OK && index.score_count > 0)
+        status = s3r_fail(
+            err, S3R_ERR_MODEL,
+            "%s: holds %zu tensors of scores, as the original S3-Router saves them: its "
+            "weights count only where these keep them, and that is not read; expected a "
+            "checkpoint without (its own backbone, with a mask of s3r train)",
+            s3r_checkpoint_path(checkpoint), index.score_count);
     faults_release(&found);
     s3r_free(index.items);
     if (status == S3R_OK)

@@ -54,7 +54,6 @@ typedef struct s3r_weight_entry {
 typedef struct s3r_weight_plan {
     s3r_weight_entry *entries; /* in the order of the table; absent weights left out */
     size_t count;
-    size_t score_count;
 } s3r_weight_plan;
 
 /*

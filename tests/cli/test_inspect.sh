@@ -47,6 +47,26 @@ stdout_has '^    "block_norm": "post",$'
 expect 0 inspect --json --no-hash "$model"
 stdout_has '^  "hash": null,$'
 
+# The licence stands in the head of the model card where the configuration names none.
+card=$work/card
+cp -r "$model" "$card"
+expect_licence()
+{
+    printf '%b' "$1" >"$card/README.md"
+    expect 0 inspect --no-hash "$card"
+    stdout_has "^licence      $2\$"
+}
+expect_licence '' 'not named'
+expect_licence '---\nlicense: apache-2.0\ntags: [a]\n---\n# Text\nlicense: mit\n' 'apache-2\.0'
+expect_licence '\0357\0273\0277---\r\nlicense: "cc-by-nc-4.0" # see below\r\n---\r\n' 'cc-by-nc-4\.0'
+expect_licence '---\nlicense_name: ours\nlicense: other\n---\n' 'other \(ours\)'
+expect_licence 'Text\n---\nlicense: mit\n---\n' 'not named'
+expect_licence "---\nlicense: $(printf '%0400d' 0)\n---\n" 'not named'
+expect_licence '---\nlicense: mit' mit
+expect 0 convert -q "$card" "$work/copy"
+expect 0 inspect --no-hash "$work/copy"
+stdout_has '^licence      mit$'
+
 # A fairseq file without head; one with; a Hugging Face folder without vocabulary.
 expect 0 inspect "$golden/w2v2_group_postln_fairseq/pretrained_legacy.pt"
 stdout_has '^format       .*, fairseq$'
