@@ -36,7 +36,8 @@ typedef struct s3r_model_config {
     s3r_family family;
     bool is_fairseq;
     char architecture[S3R_CONFIG_TEXT_BYTES]; /* "Wav2Vec2ForCTC"; "" when not named */
-    char license[S3R_CONFIG_TEXT_BYTES];      /* of the configuration, or else of the model card; or "" */
+    char license[S3R_CONFIG_TEXT_BYTES]; /* of the configuration, or else of the model
+                                            card; or "" */
 
     /* The matrices of the blocks are int8 (weight_quantize.h), made from the backbone
      * with this content hash, "" when it is not known. */
