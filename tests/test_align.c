@@ -191,9 +191,9 @@ static void test_spelling_and_missing_letters(void **state)
     test_api_open(&api, MODEL, 1, NULL);
     assert_int_equal(align(&api, path, "The 12 tea!", &options), S3R_ERR_PARTIAL);
     assert_int_equal(kept[0].status, S3R_ERR_DATA);
-    assert_non_null(strstr(kept[0].message, "a.wav: 3 characters without a label"));
+    assert_non_null(strstr(kept[0].message, "a.wav: 2 characters without a label"));
     assert_non_null(strstr(kept[0].message, "\"1\" (U+0031)"));
-    assert_non_null(strstr(kept[0].message, "\"!\" (U+0021)"));
+    assert_null(strstr(kept[0].message, "\"!\""));
     options.missing = S3R_ALIGN_SKIP;
     assert_int_equal(align(&api, path, "The 12\ttea!", &options), S3R_OK);
     assert_string_equal(kept[0].text, "The 12 tea!");
@@ -201,7 +201,7 @@ static void test_spelling_and_missing_letters(void **state)
     assert_int_equal(kept[0].label_count, 7);
     options.missing = S3R_ALIGN_STAR;
     assert_int_equal(align(&api, path, "The 12 tea!", &options), S3R_OK);
-    assert_string_equal(kept[0].words, "The+3 12+1 tea!+4");
+    assert_string_equal(kept[0].words, "The+3 12+1 tea!+3");
     assert_string_equal(kept[0].labels[4].text, "*");
     assert_int_equal(kept[0].labels[4].id, SIZE_MAX);
     assert_true(kept[0].word_items[1].score == 0); /* as likely as the best labels */

@@ -157,12 +157,26 @@ static void test_words(void **state)
     check_words(&v, "", S3R_MISSING_REFUSE, "|0|");
     /* What has no label keeps its word; a word without labels has no delimiter. */
     check_words(&v, "a, b! 12 b", S3R_MISSING_SKIP,
-                "a,@0:A|b!@2:B|12@3:|b@4:B|5|\",\" (U+002C), \"!\" (U+0021), "
-                "\"1\" (U+0031), \"2\" (U+0032)");
+                "a,@0:A|b!@2:B|12@3:|b@4:B|5|\"1\" (U+0031), \"2\" (U+0032)");
+    /* Punctuation that nobody says is passed over, and is no word by itself. */
+    check_words(&v,
+                "\xc2\xbf"
+                "A? \xe2\x80\x94 (b) ... \xe2\x80\x9c"
+                "a-b\xe2\x80\x9d \xc2\xad",
+                S3R_MISSING_REFUSE,
+                "\xc2\xbf"
+                "A?@0:A|(b)@2:B|\xe2\x80\x9c"
+                "a-b\xe2\x80\x9d@4:AB|6|");
+    check_words(&v, "a! - b%", S3R_MISSING_STAR, "a!@0:A|b%@2:B*|4|\"%\" (U+0025)");
+    check_words(&v, " - ... ", S3R_MISSING_REFUSE, "|0|");
     check_words(&v, "xxaxx 12", S3R_MISSING_STAR,
                 "xxaxx@0:*A*|12@4:*|5|\"X\" (U+0058), \"1\" (U+0031), \"2\" (U+0032)");
     check_words(&v, "12 a", S3R_MISSING_SKIP,
                 "12@0:|a@0:A|1|\"1\" (U+0031), \"2\" (U+0032)");
+    s3r_vocabulary_close(&v);
+    /* Unless it has a label. */
+    v = make_vocabulary(FIRST ", \"A\", \"-\", \"...\"]", "4", false);
+    check_words(&v, "a - ... a.", S3R_MISSING_REFUSE, "a@0:A|-@2:-|...@4:...|a.@6:A|7|");
     s3r_vocabulary_close(&v);
 
     v = make_vocabulary(FIRST ", \"a\", \"t\xca\x83\"]", "null", true);
@@ -171,6 +185,7 @@ static void test_words(void **state)
     check_words(&v, "a t\xca\x83 a", S3R_MISSING_REFUSE,
                 "a t\xca\x83 a@0:at\xca\x83"
                 "a|3|");
+    check_words(&v, "a . a", S3R_MISSING_STAR, "a . a@0:a*a|3|\".\"");
     check_words(&v, "a x y a", S3R_MISSING_STAR, "a x y a@0:a*a|3|\"x\", \"y\"");
     s3r_vocabulary_close(&v);
 }

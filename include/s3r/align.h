@@ -18,10 +18,11 @@ extern "C" {
 
 /* What to do with characters (phones) of a text that have no label. */
 typedef enum s3r_align_missing {
+    /* Of characters without a label; punctuation that nobody says is passed over. */
     S3R_ALIGN_REFUSE, /* S3R_ERR_DATA names them */
-    S3R_ALIGN_SKIP,   /* align the rest; a word without any label has no time */
-    S3R_ALIGN_STAR    /* a run of them stands for any sound: it is as likely as the best
-                         label of each frame */
+    S3R_ALIGN_SKIP, /* align the rest; a word without any label has a time of length 0 */
+    S3R_ALIGN_STAR  /* a run of them stands for any sound: it is as likely as the best
+                       label of each frame */
 } s3r_align_missing;
 
 typedef struct s3r_align_options {

@@ -90,6 +90,7 @@ typedef struct s3r_result {
      * then those of its best path. */
     const s3r_hypothesis *hypotheses;
     size_t hypothesis_count; /* 0 without a decoder */
+    const char *id; /* of an utterance of a manifest, for formats of scorers; else NULL */
     /* Of identification (s3r/identify.h) only; else NULL: all languages, the likeliest
      * first. */
     const s3r_language *languages;

@@ -9,10 +9,13 @@
 #include "api/align_job.h"
 #include "api/options_check.h"
 #include "api/windowed_inference.h"
+#include "base/crc32c.h"
 #include "base/text_buffer.h"
 #include "data/manifest.h"
+#include "text/unicode_text.h"
 
 /* A day.  An input without an end must not fill the disk. */
+#define NAME_BYTES      200 /* of a file, without an extension */
 #define LONGEST_SECONDS ((size_t)24 * 3600)
 
 void s3r_align_options_init(s3r_align_options *options)
@@ -135,6 +138,7 @@ static s3r_status run_one(align_run *run, const align_source *source, s3r_status
         .path = source->path,
         .part_count = 1,
         .name = source->name,
+        .id = source->name ? source->path : NULL,
         .status = status,
         .message = is_ok ? "" : failure->message,
         .duration_s = source->audio ? (double)source->audio->sample_count / rate : 0,
@@ -204,15 +208,20 @@ s3r_status s3r_align(s3r_context *context, const s3r_model *model,
     return conclude(&run, err);
 }
 
-/* An id as the name of a file. */
+/* An id as the name of a file, which is not hidden; of a long one the first bytes and a
+ * checksum. */
 static s3r_status name_of(char **name, const char *id, s3r_error *err)
 {
     s3r_text_buffer text = {0};
-    for (; *id; id++) {
-        if (*id == '/' || *id == '%')
-            s3r_buffer_add(&text, "%%%02X", (unsigned)*id);
+    for (const char *at = id; *at && text.length < NAME_BYTES; at++) {
+        if (*at == '/' || *at == '%' || (*at == '.' && at == id))
+            s3r_buffer_add(&text, "%%%02X", (unsigned)*at);
         else
-            s3r_buffer_add_bytes(&text, id, 1);
+            s3r_buffer_add_bytes(&text, at, 1);
+    }
+    if (text.text && text.length >= NAME_BYTES) {
+        text.length = s3r_utf8_prefix(text.text, NAME_BYTES);
+        s3r_buffer_add(&text, "-%08x", (unsigned)s3r_crc32c(id, strlen(id)));
     }
     return s3r_buffer_take(&text, name, "a name", err);
 }

@@ -97,7 +97,8 @@ s3r_status s3r_transcript_render(char **text, const s3r_result *result,
     char *name = name_of(result);
     if (!name)
         return s3r_fail_memory(err, "a name", strlen(result->path));
-    s3r_transcript_source source = {.result = result, .name = name};
+    s3r_transcript_source source = {.result = result,
+                                    .id = result->id ? result->id : name};
     s3r_status status = render(text, &source, format, options, err);
     s3r_cues_release(&source.cues);
     s3r_free(name);

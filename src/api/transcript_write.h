@@ -13,8 +13,8 @@
  * written. */
 typedef struct s3r_transcript_source {
     const s3r_result *result;
-    const char *name; /* of the output */
-    s3r_cues cues;    /* empty for writers that do not want them */
+    const char *id; /* of an utterance, or the name of the output */
+    s3r_cues cues;  /* empty for writers that do not want them */
 } s3r_transcript_source;
 
 typedef void (*s3r_transcript_write_fn)(s3r_text_buffer *out,

@@ -46,6 +46,27 @@ bool s3r_character_is_letter(int32_t character)
     return category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_ME;
 }
 
+bool s3r_character_is_silent(int32_t character)
+{
+    static const int32_t spoken[] = {'%',
+                                     '&',
+                                     '@',
+                                     '#',
+                                     '*',
+                                     '/',
+                                     '\\',
+                                     0xa7 /* section */,
+                                     0xb6 /* pilcrow */,
+                                     0x2030 /* per mille */,
+                                     0x2031};
+    utf8proc_category_t category = utf8proc_category(character);
+    for (size_t i = 0; i < S3R_ARRAY_LEN(spoken); i++)
+        if (character == spoken[i])
+            return false;
+    return category == UTF8PROC_CATEGORY_CF ||
+           (category >= UTF8PROC_CATEGORY_PC && category <= UTF8PROC_CATEGORY_PO);
+}
+
 static size_t columns_of(int32_t character)
 {
     int width = character < 0 ? 1 : utf8proc_charwidth(character);

@@ -23,6 +23,10 @@ bool s3r_character_is_space(int32_t character);
 bool s3r_character_is_digit(int32_t character);  /* decimal digits of any script */
 bool s3r_character_is_letter(int32_t character); /* letters and marks: L*, M* */
 
+/* Punctuation that nobody says: dashes, quotes, brackets, stops, and characters without a
+ * form.  Not what stands for a word ("%", "&", "@") nor a symbol ("+", "€"). */
+bool s3r_character_is_silent(int32_t character);
+
 /* Moves behind the next character as a reader sees it (extended grapheme cluster) and
  * returns the columns that it takes on a screen, 0 to 2; at the end *at stays. */
 size_t s3r_grapheme_next(const char **at);

@@ -31,6 +31,7 @@ typedef struct encoder {
     const s3r_vocabulary *vocabulary;
     label_index index;
     s3r_missing_policy policy;
+    bool passes_silent; /* over punctuation without a label */
     uint32_t *labels;
     size_t count;
     s3r_encoded_word *words;
@@ -196,6 +197,19 @@ static void add_label(encoder *state, uint32_t label)
     word->label_count++;
 }
 
+/* Whether a token has nothing that could be said: no word. */
+static bool is_silent(const encoder *state, const token *piece)
+{
+    if (!state->passes_silent || state->vocabulary->is_phonemes)
+        return false;
+    for (const char *at = piece->text, *end = at + piece->length; at < end;) {
+        if (longest_match(&state->index, at, (size_t)(end - at)) ||
+            !s3r_character_is_silent(s3r_character_next(&at)))
+            return false;
+    }
+    return true;
+}
+
 static void add_missing(encoder *state, const char *text, size_t length, bool is_phone)
 {
     note_missing(state, text, length, is_phone);
@@ -213,8 +227,9 @@ static void encode_word(encoder *state, const token *word)
             continue;
         }
         const char *start = at;
-        (void)s3r_character_next(&at);
-        add_missing(state, start, (size_t)(at - start), false);
+        int32_t character = s3r_character_next(&at);
+        if (!state->passes_silent || !s3r_character_is_silent(character))
+            add_missing(state, start, (size_t)(at - start), false);
     }
 }
 
@@ -242,6 +257,8 @@ static void encode_tokens(encoder *state, const char *text)
             encode_phone(state, &piece);
             continue;
         }
+        if (is_silent(state, &piece))
+            continue;
         begin_word(state);
         encode_word(state, &piece);
     }
@@ -263,6 +280,8 @@ static s3r_status copy_words(const encoder *state, const char *text, s3r_arena *
             is_in_word = false;
             continue;
         }
+        if (is_silent(state, &piece))
+            continue;
         if (is_phonemes && is_in_word)
             copy[-1] = ' '; /* in place of the NUL */
         else if (count < state->word_count)
@@ -331,7 +350,7 @@ s3r_status s3r_vocabulary_encode_words(const s3r_vocabulary *vocabulary, const c
                                        s3r_missing_policy policy, s3r_arena *arena,
                                        s3r_encoded_text *out, s3r_error *err)
 {
-    encoder state = {.vocabulary = vocabulary, .policy = policy};
+    encoder state = {.vocabulary = vocabulary, .policy = policy, .passes_silent = true};
     S3R_TRY(encode(&state, text, arena, err));
     S3R_TRY(copy_words(&state, text, arena, err));
     size_t bytes = strlen(state.missing) + 1;

@@ -7,7 +7,7 @@
 model=$golden/w2v2_group_postln
 wav "$work/small.wav" 16000 4000
 cp "$clip" "$work/one.g722"
-printf 'The heat,\n tea\n' >"$work/text"
+printf 'The heat5\n tea\n' >"$work/text"
 
 expect 0 align -m "$model" --doubt -1e9 --literal 'The  tea' "$work/one.g722"
 stdout_has '^one 1 [0-9.]+ [0-9.]+ The 0\.[0-9]+$'
@@ -23,12 +23,12 @@ expect 0 align -q -m "$model" --literal 'tea' "$work/small.wav"
 
 # Letters without a label: an error that names them, or left out, or any sound.
 expect 4 align -m "$model" --text "$work/text" "$work/one.g722"
-stderr_has 'one\.g722: 1 characters without a label in .*: "," \(U\+002C\)'
+stderr_has 'one\.g722: 1 characters without a label in .*: "5" \(U\+0035\)'
 expect 0 align -m "$model" --text "$work/text" --missing skip -f json "$work/one.g722"
-stdout_has '"text":"The heat, tea"'
-stdout_has '\{"word":"heat,","start_ms":[0-9.]+,"end_ms":[0-9.]+,"confidence":[0-9.]+,"first_label":4,"label_count":4,"score":-[0-9.]+,"doubtful":(true|false)\}'
+stdout_has '"text":"The heat5 tea"'
+stdout_has '\{"word":"heat5","start_ms":[0-9.]+,"end_ms":[0-9.]+,"confidence":[0-9.]+,"first_label":4,"label_count":4,"score":-[0-9.]+,"doubtful":(true|false)\}'
 expect 0 align -m "$model" --text "$work/text" --missing star -f json "$work/one.g722"
-stdout_has '"word":"heat,".*"first_label":4,"label_count":5,'
+stdout_has '"word":"heat5".*"first_label":4,"label_count":5,'
 stdout_has '\{"label":"\*",'
 
 # A byte order mark is no letter, and no arrow is left in a cue.
@@ -56,9 +56,36 @@ grep -q 'text = "tea"' "$work/out/one.TextGrid" || fail "no tea"
 } >"$work/m.jsonl"
 expect 0 align -q -m "$model" --manifest "$work/m.jsonl"
 stdout_has '^one\.g722 1 '
-stdout_has '^a%252Fb 1 .* at '
+stdout_has '^a/b 1 .* at '
 expect 0 align -q -m "$model" --manifest "$work/m.jsonl" -f vtt -o "$work/many"
 [ "$(ls "$work/many" | tr '\n' ' ')" = "a%2Fb.vtt one.g722.vtt " ] || fail "other files"
+for format in trn stm; do
+    expect 0 align -q -m "$model" --manifest "$work/m.jsonl" -f $format -o "$work/$format"
+    cat "$work/$format"/* >"$work/$format.all"
+done
+grep -q '(a/b)$' "$work/trn.all" || fail "another id in trn"
+grep -q '^a/b 1 a/b ' "$work/stm.all" || fail "another id in stm"
+# Names are not hidden, and fit a file system.
+long=$(printf '%0300d' 0)
+{
+    echo '{"audio_filepath": "./one.g722", "text": "tea"}'
+    echo '{"audio_filepath": "one.g722", "id": "'"$long"'a", "text": "tea"}'
+    echo '{"audio_filepath": "one.g722", "id": "'"$long"'b", "text": "tea"}'
+} >"$work/names.jsonl"
+expect 0 align -q -m "$model" --manifest "$work/names.jsonl" -f json -o "$work/names"
+[ "$(ls "$work/names" | wc -l)" -eq 3 ] || fail "not three files"
+[ -f "$work/names/%2E%2Fone.g722.json" ] || fail "no file for ./one.g722"
+grep -q "\"path\": *\"${long}b\"" "$work/names/"* || fail "no whole id in JSON"
+
+# Punctuation is passed over; what is said is not.
+expect 0 align -q -m "$model" --literal '“Tea” — at, (tea)…' "$work/one.g722"
+[ "$(cut -d' ' -f5 "$work/stdout" | tr '\n' ' ')" = '“Tea” at, %28tea%29… ' ] ||
+    fail "other words: $(cut -d' ' -f5 "$work/stdout" | tr '\n' ' ')"
+expect 4 align -q -m "$model" --literal 'tea 5 %' "$work/one.g722"
+stderr_has '2 characters without a label .*: "5" \(U\+0035\), "%" \(U\+0025\)'
+expect 4 align -q -m "$model" --literal '...' "$work/one.g722"
+stderr_has 'expected a text, found none'
+
 echo '{"audio_filepath": "none.g722", "text": "tea"}' >>"$work/m.jsonl"
 expect 6 align -q -m "$model" --manifest "$work/m.jsonl"
 stderr_has 'none\.g722: cannot open'
