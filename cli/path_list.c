@@ -42,6 +42,13 @@ static s3r_status check(const s3r_path_list *list, const s3r_command *command,
                                 "%s: --files-from: standard input (-) cannot be listed",
                                 verb);
         streams += is_stream;
+        size_t length = strlen(list->items[i]);
+        if (length > 4 && strcmp(list->items[i] + length - 4, ".s3m") == 0)
+            return s3r_cli_fail(
+                err, S3R_ERR_USAGE,
+                "%s: expected audio, found the name of a mask file: --mask "
+                "%s",
+                list->items[i], list->items[i]);
     }
     if (streams > 1)
         return s3r_cli_fail(err, S3R_ERR_USAGE, "%s: standard input (-) is given twice",

@@ -126,7 +126,7 @@ class _result(Structure):
         ("words", POINTER(_word)), ("word_count", c_size_t), ("name", c_char_p),
         ("is_aligned", c_bool), ("segments", POINTER(_segment)), ("segment_count", c_size_t),
         ("hypotheses", c_void_p), ("hypothesis_count", c_size_t), ("languages", c_void_p),
-        ("language_count", c_size_t)]
+        ("language_count", c_size_t), ("is_other_language", c_bool), ("id", c_char_p)]
 
 
 _result_fn = CFUNCTYPE(c_int, c_void_p, POINTER(_result))

@@ -90,11 +90,13 @@ typedef struct s3r_result {
      * then those of its best path. */
     const s3r_hypothesis *hypotheses;
     size_t hypothesis_count; /* 0 without a decoder */
-    const char *id; /* of an utterance of a manifest, for formats of scorers; else NULL */
-    /* Of identification (s3r/identify.h) only; else NULL: all languages, the likeliest
-     * first. */
+    /* Of identification (s3r/identify.h): all languages, the likeliest first. Where a
+     * mask of the task lid chose (s3r/router.h, "auto"): the likeliest alone. Else NULL.
+     */
     const s3r_language *languages;
     size_t language_count;
+    bool is_other_language; /* no mask is of the likeliest: `mask` is another's */
+    const char *id; /* of an utterance of a manifest, for formats of scorers; else NULL */
 } s3r_result;
 
 /* Called once a file, in the caller's thread, in the order in which files are done.

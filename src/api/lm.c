@@ -9,6 +9,7 @@
 
 #include "api/lm_texts.h"
 #include "api/options_check.h"
+#include "base/affix.h"
 #include "base/memory.h"
 #include "decode/arpa_file.h"
 #include "decode/kneser_ney.h"
@@ -62,16 +63,10 @@ static s3r_status add_sentence(void *context, const char *sentence, s3r_error *e
     return s3r_lm_text_add(context, sentence, err);
 }
 
-static bool ends_with(const char *text, const char *end)
-{
-    size_t length = strlen(text), end_length = strlen(end);
-    return length > end_length && strcmp(text + length - end_length, end) == 0;
-}
-
 static s3r_status save_model(s3r_ngrams *ngrams, const char *out, s3r_error *err)
 {
     s3r_lm lm;
-    if (!ends_with(out, ".s3l"))
+    if (!s3r_ends_with(out, ".s3l"))
         return s3r_arpa_save(ngrams, out, err);
     S3R_TRY(s3r_lm_from_ngrams(&lm, ngrams, out, err));
     s3r_status status = s3r_lm_save(&lm, out, err);

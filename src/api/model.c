@@ -6,6 +6,7 @@
 
 #include "api/handles.h"
 #include "api/options_check.h"
+#include "base/affix.h"
 #include "base/file.h"
 #include "checkpoint/tensor_names.h"
 #include "model/model_convert.h"
@@ -207,6 +208,12 @@ s3r_status s3r_model_open(s3r_model **out, s3r_context *context, const char *pat
             err, S3R_ERR_USAGE,
             "memory of the weights: expected auto, shared or packed, found %d",
             (int)options->weights);
+    if (s3r_ends_with(path, ".s3m") && !s3r_path_is_folder(path))
+        return s3r_fail(
+            err, S3R_ERR_MODEL,
+            "%s: expected a model, found the name of a mask file: it goes with "
+            "--mask, and its backbone with --model",
+            path);
     s3r_model *model = s3r_alloc(1, sizeof *model);
     if (!model)
         return s3r_fail_memory(err, "a model", sizeof *model);
@@ -344,8 +351,11 @@ s3r_status s3r_model_check_head(const s3r_model *model, const char *consequence,
                         "%s: a mask without head and vocabulary (method \"%s\"); %s. The "
                         "mask verbs take a head from another mask file with --head",
                         model->route.file.path, model->route.file.method, consequence);
-    return s3r_fail(err, S3R_ERR_MODEL, "%s: has no CTC head (a pretrained backbone); %s",
-                    s3r_checkpoint_path(model->checkpoint), consequence);
+    return s3r_fail(
+        err, S3R_ERR_MODEL,
+        "%s: has no CTC head (a pretrained backbone); %s. A mask file has one: "
+        "s3r train makes it, --mask or --masks opens it",
+        s3r_checkpoint_path(model->checkpoint), consequence);
 }
 
 s3r_status s3r_model_check_labels(const s3r_model *model, const char *consequence,

@@ -362,7 +362,10 @@ s3r_status s3r_file_job_finish(s3r_file_job *job, s3r_result_fn result,
                          .duration_s = (double)file->audio.sample_count / rate,
                          .frame_count = file->frames,
                          .frame_s = (double)s3r_config_stride(config) / rate,
-                         .confidence = 1.0};
+                         .confidence = 1.0,
+                         .languages = file->language.name ? &file->language : NULL,
+                         .language_count = file->language.name ? 1 : 0,
+                         .is_other_language = file->is_other_language};
     s3r_status status;
     if (job->status == S3R_OK)
         status = report_success(job, &report, result, result_context);

@@ -21,6 +21,8 @@ typedef struct s3r_heard_file {
     s3r_status status;
     s3r_error error; /* why it cannot be heard */
     size_t frames;
+    s3r_language language;  /* the likeliest, where it was asked for; else without name */
+    bool is_other_language; /* the mask that was taken is of another */
 } s3r_heard_file;
 
 /* Loads the audio for models like this one; a failure goes into the file. */

@@ -12,7 +12,7 @@
 typedef struct chooser {
     s3r_context *context;
     const s3r_transcribe_request *requests;
-    const s3r_heard_file *files;
+    s3r_heard_file *files;
     size_t count;
     const s3r_transcribe_options *options;
     bool (*goes_on)(void *);
@@ -81,6 +81,14 @@ static s3r_status choose(chooser *c, size_t file, size_t *chosen, s3r_error *err
         return s3r_fail_memory(err, "languages", languages->count);
     bool is_known = s3r_language_pool_judge(
         &c->pools[file], &request->identifier->weights.lm_head, probabilities);
+    size_t likeliest = 0;
+    for (size_t i = 1; is_known && i < languages->count; i++)
+        if (probabilities[i] > probabilities[likeliest])
+            likeliest = i;
+    c->files[file].is_other_language = is_known;
+    if (is_known)
+        c->files[file].language =
+            (s3r_language){languages->names[likeliest], probabilities[likeliest]};
     for (size_t i = 0; is_known && i < request->lane_count; i++) {
         const s3r_transcribe_lane *lane = &request->lanes[i];
         size_t language;
@@ -89,6 +97,7 @@ static s3r_status choose(chooser *c, size_t file, size_t *chosen, s3r_error *err
             !(probabilities[language] > best))
             continue;
         *chosen = i;
+        c->files[file].is_other_language = language != likeliest;
         best = probabilities[language];
     }
     s3r_free(probabilities);
@@ -109,7 +118,7 @@ static s3r_status choose_all(chooser *c, size_t *chosen, s3r_error *err)
 }
 
 s3r_status s3r_choose_lanes(s3r_context *context, const s3r_transcribe_request *requests,
-                            const s3r_heard_file *files, size_t count,
+                            s3r_heard_file *files, size_t count,
                             const s3r_transcribe_options *options,
                             bool (*goes_on)(void *), void *goes_on_context,
                             size_t *chosen, s3r_error *err)

@@ -14,11 +14,11 @@
  * has one; S3R_NO_LANE for the others, where no lane's language is known to the
  * identifier, and where it can say nothing.
  *
- *   requests, files, chosen  [count]; files are loaded
+ *   requests, files, chosen  [count]; files are loaded, and learn their language
  *   goes_on, goes_on_context  asked between windows; false interrupts
  */
 s3r_status s3r_choose_lanes(s3r_context *context, const s3r_transcribe_request *requests,
-                            const s3r_heard_file *files, size_t count,
+                            s3r_heard_file *files, size_t count,
                             const s3r_transcribe_options *options,
                             bool (*goes_on)(void *), void *goes_on_context,
                             size_t *chosen, s3r_error *err);

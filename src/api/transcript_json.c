@@ -127,12 +127,25 @@ static json_t *describe(const s3r_result *result)
         describe_all(result, describe_word, result->word_count), "error");
 }
 
+/* What a mask of the task lid heard, which chose the mask. */
+static json_t *add_heard(json_t *object, const s3r_language *language)
+{
+    json_t *heard = json_pack("{s:o, s:o}", "language", text_of(language->name),
+                              "probability", rounded(language->probability, 1e-6));
+    if (object && json_object_set_new(object, "heard", heard) == 0)
+        return object;
+    json_decref(object);
+    return NULL;
+}
+
 void s3r_transcript_write_json(s3r_text_buffer *out, const s3r_transcript_source *source)
 {
     const s3r_result *result = source->result;
     json_t *object = describe(result);
     if (result->mask)
         object = add_text(object, "mask", result->mask);
+    if (result->language_count > 0)
+        object = add_heard(object, &result->languages[0]);
     if (result->segments)
         object =
             add_list(object, result, "segments", describe_segment, result->segment_count);

@@ -5,16 +5,11 @@
 
 #include <string.h>
 
+#include "base/affix.h"
 #include "base/file.h"
 #include "base/folder_list.h"
 #include "base/json_write.h"
 #include "text/vocabulary_write.h"
-
-static bool has_suffix(const char *name, const char *suffix)
-{
-    size_t length = strlen(name), suffix_length = strlen(suffix);
-    return length >= suffix_length && strcmp(name + length - suffix_length, suffix) == 0;
-}
 
 bool s3r_model_folder_owns(const char *name)
 {
@@ -27,9 +22,9 @@ bool s3r_model_folder_owns(const char *name)
             return true;
     bool is_weights =
         strncmp(name, "model", 5) == 0 &&
-        (has_suffix(name, ".safetensors") || has_suffix(name, ".index.json"));
+        (s3r_ends_with(name, ".safetensors") || s3r_ends_with(name, ".index.json"));
     bool is_torch = strncmp(name, "pytorch_model", 13) == 0 &&
-                    (has_suffix(name, ".bin") || has_suffix(name, ".index.json"));
+                    (s3r_ends_with(name, ".bin") || s3r_ends_with(name, ".index.json"));
     return is_weights || is_torch;
 }
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/affix.h"
 #include "base/file.h"
 #include "base/folder_writer.h"
 #include "base/memory.h"
@@ -33,12 +34,6 @@ typedef struct initialisation {
 
 typedef enum filling { FILL_NORMAL, FILL_UNIFORM, FILL_ONES, FILL_ZEROS } filling;
 
-static bool ends_with(const char *name, const char *end)
-{
-    size_t length = strlen(name), end_length = strlen(end);
-    return length >= end_length && strcmp(name + length - end_length, end) == 0;
-}
-
 /* How a tensor is filled; *std is set for FILL_NORMAL. */
 static filling filling_of(const s3r_model_config *config, const s3r_weight_entry *entry,
                           double *std)
@@ -61,7 +56,7 @@ static filling filling_of(const s3r_model_config *config, const s3r_weight_entry
     }
     if (strcmp(entry->name, "masked_spec_embed") == 0)
         return FILL_UNIFORM;
-    return ends_with(entry->name, "norm.weight") ? FILL_ONES : FILL_ZEROS;
+    return s3r_ends_with(entry->name, "norm.weight") ? FILL_ONES : FILL_ZEROS;
 }
 
 static s3r_random stream_of(const initialisation *init, const s3r_weight_entry *entry)

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/affix.h"
 #include "model/conv_prepare.h"
 #include "model/conv_shapes.h"
 #include "model/model_hash.h"
@@ -377,29 +378,18 @@ static s3r_status copy_structs(s3r_route *route, const s3r_model_weights *weight
     return S3R_OK;
 }
 
-static bool begins_with(const char *text, const char *prefix)
-{
-    return strncmp(text, prefix, strlen(prefix)) == 0;
-}
-
-static bool ends_with(const char *text, const char *suffix)
-{
-    size_t length = strlen(text), tail = strlen(suffix);
-    return length >= tail && strcmp(text + length - tail, suffix) == 0;
-}
-
 static s3r_status apply_all(applier *a, const s3r_mask_backbone *backbone, s3r_error *err)
 {
     const s3r_safetensors *container = &a->route->file.sealed.container;
     for (size_t i = 0; i < container->tensor_count; i++) {
         const s3r_tensor *tensor = &container->tensors[i];
-        if (begins_with(tensor->name, S3R_VALUES_PREFIX))
+        if (s3r_begins_with(tensor->name, S3R_VALUES_PREFIX))
             S3R_TRY(apply_values(a, tensor, err));
-        else if (begins_with(tensor->name, S3R_LORA_PREFIX) &&
-                 ends_with(tensor->name, "/down"))
+        else if (s3r_begins_with(tensor->name, S3R_LORA_PREFIX) &&
+                 s3r_ends_with(tensor->name, "/down"))
             S3R_TRY(apply_lora(a, tensor, err));
-        else if (begins_with(tensor->name, S3R_ADAPTER_PREFIX) &&
-                 ends_with(tensor->name, "/down.weight"))
+        else if (s3r_begins_with(tensor->name, S3R_ADAPTER_PREFIX) &&
+                 s3r_ends_with(tensor->name, "/down.weight"))
             S3R_TRY(apply_adapter(a, tensor, err));
     }
     S3R_TRY(apply_masks(a, backbone, err)); /* of new values too */

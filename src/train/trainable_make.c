@@ -1,6 +1,7 @@
 /*
  * The list of a method: which parameters train, and their first values.
  */
+#include "base/affix.h"
 #include "base/hash_text.h"
 #include "train/trainable_maker.h"
 
@@ -29,24 +30,13 @@ static const struct {
     {"feed_forward.output_dense.weight", S3R_MODULE_FC2},
 };
 
-static bool ends_with(const char *text, const char *suffix)
-{
-    size_t length = strlen(text), tail = strlen(suffix);
-    return length >= tail && strcmp(text + length - tail, suffix) == 0;
-}
-
-static bool starts_with(const char *text, const char *prefix)
-{
-    return strncmp(text, prefix, strlen(prefix)) == 0;
-}
-
 /* The module of an encoder block's matrix; 0 for everything else. */
 unsigned s3r_parameter_module(const s3r_parameter *parameter)
 {
     if (parameter->entry->rule->owner != S3R_OWNER_BLOCK)
         return 0;
     for (size_t i = 0; i < sizeof module_names / sizeof module_names[0]; i++)
-        if (ends_with(parameter->entry->name, module_names[i].suffix))
+        if (s3r_ends_with(parameter->entry->name, module_names[i].suffix))
             return module_names[i].module;
     return 0;
 }
@@ -63,7 +53,7 @@ static bool is_extractor(const s3r_parameter *parameter)
 
 static bool is_backbone_head(const char *name)
 {
-    return starts_with(name, "lm_head.");
+    return s3r_begins_with(name, "lm_head.");
 }
 
 /* Whether the values of a parameter of the backbone train. */
@@ -85,11 +75,12 @@ static bool trains_values(const s3r_train_config *config, const s3r_parameter *p
         return config->also.mask_embedding;
     if (is_norm(name))
         return is_bias_method || config->also.norms;
-    if (starts_with(name, "encoder.pos_conv_embed."))
-        return config->also.pos_conv || (is_bias_method && ends_with(name, ".bias"));
-    if (starts_with(name, "feature_projection.projection.") && config->also.projection)
+    if (s3r_begins_with(name, "encoder.pos_conv_embed."))
+        return config->also.pos_conv || (is_bias_method && s3r_ends_with(name, ".bias"));
+    if (s3r_begins_with(name, "feature_projection.projection.") &&
+        config->also.projection)
         return true;
-    return ends_with(name, ".bias") && (is_bias_method || config->also.biases);
+    return s3r_ends_with(name, ".bias") && (is_bias_method || config->also.biases);
 }
 
 /* ---- the list ---- */

@@ -63,6 +63,22 @@ echo "{\"audio_filepath\": \"$speech/conf-muted.g722\"}" >>"$work/test.jsonl"
 expect 4 identify -m "$tiny" --mask "$lid" --manifest "$work/test.jsonl"
 stderr_has 'test.jsonl:5: "lang": expected the language that is spoken, found nothing$'
 
+# It chooses among the masks of a folder, and says when none is of what it hears.
+for name in l0 l1 l2; do
+    mkdir "$work/of-$name"
+    cp "$lid" "$work/of-$name/lid.s3m"
+    cp "$work/ctc.s3m" "$work/of-$name/$name.s3m"
+    expect 0 transcribe -m "$tiny" -M "$work/of-$name" -l auto -f json "$speech/calling.g722"
+    stdout_has "\"mask\":\"$name\",\"heard\":\{\"language\":\"l[0-2]\",\"probability\":0\.[0-9]+\}"
+    sed 's/.*"heard":{"language":"\([^"]*\)".*/\1/' "$work/stdout" >>"$work/heard"
+    if [ "$(tail -1 "$work/heard")" = $name ]; then
+        if grep -q 'sounds like' "$work/stderr"; then fail "a warning of the right mask"; fi
+    else
+        stderr_has "warning: .*calling\.g722: sounds like $(tail -1 "$work/heard") \([01]\.[0-9]{4}\), of which there is no mask; this is what mask $name makes of it"
+    fi
+done
+[ "$(sort -u "$work/heard" | wc -l)" -eq 1 ] || fail "heard: $(cat "$work/heard")"
+
 # What others say to it.
 said='lid.s3m: identifies languages \(task lid\) and has no CTC head; '
 expect 3 transcribe -m "$tiny" --mask "$lid" "$speech/calling.g722"
