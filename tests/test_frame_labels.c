@@ -35,6 +35,7 @@ static s3r_status write_labels_of(const char *path, const s3r_manifest *manifest
                                               .frame_stride = 320,
                                               .sample_rate_hz = 16000,
                                               .manifest_hash = HASH,
+                                              .centroids_hash = HASH,
                                               .source = source};
     return s3r_frame_labels_save(path, &content, err);
 }
@@ -64,6 +65,7 @@ static void reads_what_was_written(void **state)
     assert_int_equal(file.frame_stride, 320);
     assert_int_equal(file.sample_rate_hz, 16000);
     assert_string_equal(file.manifest_hash, HASH);
+    assert_string_equal(file.centroids_hash, HASH);
     assert_false(file.source.is_mfcc);
     assert_int_equal(file.source.layer, 6);
     assert_string_equal(file.source.backbone, HASH);
@@ -135,6 +137,8 @@ static const labels_case bad_labels[] = {
      NULL},
     {"{'source':'layer'}", NULL, "\"backbone\"", GOOD_OFFSET, GOOD_LABELS, 0, 0, NULL},
     {"{'manifest':'00'}", NULL, "\"manifest\": expected 64 hexadecimal digits",
+     GOOD_OFFSET, GOOD_LABELS, 0, 0, NULL},
+    {"{'centroids':7}", NULL, "\"centroids\": expected 64 hexadecimal digits",
      GOOD_OFFSET, GOOD_LABELS, 0, 0, NULL},
     {"{'utterances':[]}", NULL, "expected an array of ids, found an empty one",
      GOOD_OFFSET, GOOD_LABELS, 0, 0, NULL},

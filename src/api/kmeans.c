@@ -111,9 +111,10 @@ static s3r_status measure_usage(const s3r_kmeans_work *run, double *usage, s3r_e
 static s3r_status save_labels(const s3r_kmeans_work *run, const s3r_manifest *manifest,
                               const char *path, s3r_error *err)
 {
-    char hash[S3R_MANIFEST_HASH_BYTES];
+    char hash[S3R_MANIFEST_HASH_BYTES], centroids[S3R_CENTROIDS_HASH_BYTES];
     double usage = 0;
     S3R_TRY(s3r_manifest_hash(hash, manifest->path, err));
+    s3r_centroids_hash(centroids, &run->file.kmeans);
     const s3r_frame_labels_content content = {.manifest = manifest,
                                               .offset = run->offset,
                                               .labels = run->labels,
@@ -122,6 +123,7 @@ static s3r_status save_labels(const s3r_kmeans_work *run, const s3r_manifest *ma
                                               .sample_rate_hz =
                                                   run->features.sample_rate_hz,
                                               .manifest_hash = hash,
+                                              .centroids_hash = centroids,
                                               .source = &run->file.source};
     S3R_TRY(s3r_frame_labels_save(path, &content, err));
     S3R_TRY(measure_usage(run, &usage, err));

@@ -130,6 +130,13 @@ s3r_status s3r_frame_labels_check(s3r_frame_labels *file, const char *label,
                         "%s: fact \"manifest\": expected 64 hexadecimal digits, found "
                         "\"%.80s\"",
                         label, file->manifest_hash ? file->manifest_hash : "");
+    const json_t *centroids = json_object_get(facts, "centroids");
+    file->centroids_hash = json_string_value(centroids);
+    if (centroids && !s3r_is_sha256(file->centroids_hash))
+        return s3r_fail(err, S3R_ERR_MODEL,
+                        "%s: fact \"centroids\": expected 64 hexadecimal digits, found "
+                        "\"%.80s\"",
+                        label, file->centroids_hash ? file->centroids_hash : "");
     S3R_TRY(take_ids(file, label, err));
     S3R_TRY(take_tensors(file, label, err));
     return check_numbers(file, label, err);
@@ -204,10 +211,11 @@ void s3r_frame_labels_get(const s3r_frame_labels *file, size_t utterance, size_t
 static json_t *make_facts(const s3r_frame_labels_content *content)
 {
     json_t *ids = json_array();
-    json_t *facts = json_pack(
-        "{sI, sI, sI, ss}", "clusters", (json_int_t)content->clusters, "frame_stride",
-        (json_int_t)content->frame_stride, "sample_rate",
-        (json_int_t)content->sample_rate_hz, "manifest", content->manifest_hash);
+    json_t *facts =
+        json_pack("{sI, sI, sI, ss, ss*}", "clusters", (json_int_t)content->clusters,
+                  "frame_stride", (json_int_t)content->frame_stride, "sample_rate",
+                  (json_int_t)content->sample_rate_hz, "manifest", content->manifest_hash,
+                  "centroids", content->centroids_hash);
     bool is_whole = facts && s3r_kmeans_source_add(content->source, facts);
     for (size_t u = 0; is_whole && u < content->manifest->count; u++)
         is_whole =
@@ -245,6 +253,19 @@ s3r_status s3r_frame_labels_save(const char *path,
                              tensors, S3R_ARRAY_LEN(tensors), facts, err);
     json_decref(facts);
     return status;
+}
+
+void s3r_centroids_hash(char hex[S3R_CENTROIDS_HASH_BYTES], const s3r_kmeans *kmeans)
+{
+    struct sha256_ctx hash;
+    uint8_t digest[SHA256_DIGEST_SIZE];
+    size_t row = kmeans->dim * sizeof *kmeans->centroids;
+    sha256_init(&hash);
+    sha256_update(&hash, kmeans->clusters * row, (const uint8_t *)kmeans->centroids);
+    sha256_update(&hash, row, (const uint8_t *)kmeans->mean);
+    sha256_update(&hash, row, (const uint8_t *)kmeans->scale);
+    sha256_digest(&hash, sizeof digest, digest);
+    s3r_bytes_to_hex(hex, digest, sizeof digest);
 }
 
 s3r_status s3r_manifest_hash(char hex[S3R_MANIFEST_HASH_BYTES], const char *path,

@@ -13,7 +13,8 @@
 #define S3R_FRAME_LABELS_KIND   "s3r.labels"
 #define S3R_FRAME_LABELS_FORMAT 1u
 /* 64 hexadecimal digits and NUL */
-#define S3R_MANIFEST_HASH_BYTES 65u
+#define S3R_MANIFEST_HASH_BYTES  65u
+#define S3R_CENTROIDS_HASH_BYTES 65u
 
 /* Read-only; may be used by any threads. */
 typedef struct s3r_frame_labels {
@@ -22,7 +23,9 @@ typedef struct s3r_frame_labels {
     size_t frame_stride;       /* samples from one frame to the next, */
     uint32_t sample_rate_hz;   /* at this rate */
     const char *manifest_hash; /* of the manifest that was labelled */
-    s3r_kmeans_source source;  /* what was clustered */
+    const char
+        *centroids_hash;      /* of what made the labels; NULL in a file that lacks it */
+    s3r_kmeans_source source; /* what was clustered */
     /* private */
     s3r_sealed_file sealed;
     const unsigned char *labels, *offset;
@@ -60,7 +63,7 @@ typedef struct s3r_frame_labels_content {
     const uint16_t *labels; /* [offset[utterances]] */
     size_t clusters, frame_stride;
     uint32_t sample_rate_hz;
-    const char *manifest_hash;
+    const char *manifest_hash, *centroids_hash;
     const s3r_kmeans_source *source;
 } s3r_frame_labels_content;
 
@@ -68,6 +71,8 @@ typedef struct s3r_frame_labels_content {
 s3r_status s3r_frame_labels_save(const char *path,
                                  const s3r_frame_labels_content *content, s3r_error *err);
 
+/* SHA-256 of what makes the labels, hexadecimal. */
+void s3r_centroids_hash(char hex[S3R_CENTROIDS_HASH_BYTES], const s3r_kmeans *kmeans);
 /* SHA-256 of the manifest's file, hexadecimal.  S3R_ERR_DATA. */
 s3r_status s3r_manifest_hash(char hex[S3R_MANIFEST_HASH_BYTES], const char *path,
                              s3r_error *err);

@@ -61,11 +61,22 @@ static s3r_status open_task(s3r_trainer *trainer, s3r_error *err)
     if (!trainer->options.dev)
         return S3R_OK;
     S3R_TRY(open_labels(trainer, 1, trainer->options.dev_labels, "--dev-labels", err));
-    if (trainer->pretrain->files[1].clusters == trainer->model.cluster_count)
-        return S3R_OK;
-    return s3r_fail(err, S3R_ERR_USAGE, "%s: expected %zu clusters as %s has, found %zu",
-                    trainer->options.dev_labels, trainer->model.cluster_count,
-                    trainer->options.train_labels, trainer->pretrain->files[1].clusters);
+    const s3r_frame_labels *train = &trainer->pretrain->files[0];
+    const s3r_frame_labels *dev = &trainer->pretrain->files[1];
+    if (dev->clusters != train->clusters)
+        return s3r_fail(err, S3R_ERR_USAGE,
+                        "%s: expected %zu clusters as %s has, found %zu",
+                        trainer->options.dev_labels, train->clusters,
+                        trainer->options.train_labels, dev->clusters);
+    if (dev->centroids_hash && train->centroids_hash &&
+        strcmp(dev->centroids_hash, train->centroids_hash) != 0)
+        return s3r_fail(
+            err, S3R_ERR_USAGE,
+            "%s: expected labels of the centroids that made %s, found those of "
+            "others: label both in one run of s3r kmeans, or the second with "
+            "--centroids",
+            trainer->options.dev_labels, trainer->options.train_labels);
+    return S3R_OK;
 }
 
 /* The seal of the labels' files. */

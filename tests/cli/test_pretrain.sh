@@ -47,6 +47,14 @@ pretrain 0 -q --resume auto $clusters --dev "$data" \
 same "$work/one/last/model.safetensors" "$work/two/last/model.safetensors"
 same "$work/one/checkpoint-00000012.s3c" "$work/two/checkpoint-00000012.s3c"
 
+# Dev and train are named by the same centroids.
+expect 0 kmeans -q --data "$data" --mfcc -k 8 --seed 5 -o "$work/others"
+# shellcheck disable=SC2086
+pretrain 2 $clusters --dev "$data" --dev-labels "$work/others/train.labels" -o "$work/mixed"
+stderr_has 'others/train\.labels: expected labels of the centroids that made .*targets/train\.labels'
+expect 0 kmeans -q --data "$data" --mfcc --centroids "$work/targets/centroids.s3k" -o "$work/again"
+same "$work/targets/train.labels" "$work/again/train.labels"
+
 # The contrastive objective needs no labels; its family is its own.
 pretrain 0 --objective wav2vec2 -o "$work/three" pretrain.entries=8 pretrain.negatives=5
 stdout_is "$work/three/best"
