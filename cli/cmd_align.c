@@ -154,8 +154,10 @@ static s3r_status run_align(const s3r_command *command, s3r_error *err)
     s3r_status status = check_inputs(command, err);
     size_t several = options->manifest ? 2 : 1; /* subtitles of many need a folder */
     if (status == S3R_OK)
-        status = s3r_transcript_output_set(&run.output, &options->transcript, NULL, NULL,
-                                           several, false, false, err);
+        status =
+            s3r_transcript_output_set(&run.output, &options->transcript,
+                                      options->manifest ? NULL : command->positionals,
+                                      NULL, several, false, false, err);
     if (status == S3R_OK && options->text)
         status = s3r_text_file_read(&text, options->text, "the text", err);
     if (status == S3R_OK)

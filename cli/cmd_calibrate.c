@@ -175,6 +175,7 @@ static const s3r_option option_table[] = {
     {.name = "data",
      .letter = 'd',
      .type = S3R_OPTION_STRING,
+     .is_once = true,
      .offset = offsetof(calibrate_options, data),
      .argument = "MANIFEST",
      .help = "The utterances: JSON lines with audio and text. A temperature is fitted on "

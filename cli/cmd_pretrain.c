@@ -81,13 +81,20 @@ static s3r_status run_pretrain(const s3r_command *command, s3r_error *err)
         .help = text                                                                     \
     }
 
+#define ONCE(long_name, short_name, field, value_name, text)                             \
+    {                                                                                    \
+        .name = long_name, .letter = short_name, .type = S3R_OPTION_STRING,              \
+        .is_once = true, .offset = offsetof(pretrain_options, field),                    \
+        .argument = value_name, .help = text                                             \
+    }
+
 static const s3r_option options[] = {
-    TEXT("data", 0, data, "FILE", "Manifest of the speech; texts are not looked at."),
-    TEXT("labels", 0, labels, "FILE",
+    ONCE("data", 0, data, "FILE", "Manifest of the speech; texts are not looked at."),
+    ONCE("labels", 0, labels, "FILE",
          "Clusters of its frames (s3r kmeans), for the objective hubert."),
-    TEXT("dev", 0, dev, "FILE",
+    ONCE("dev", 0, dev, "FILE",
          "Manifest that chooses the best step. Without it the last model is the result."),
-    TEXT("dev-labels", 0, dev_labels, "FILE", "Clusters of its frames."),
+    ONCE("dev-labels", 0, dev_labels, "FILE", "Clusters of its frames."),
     TEXT("out", 'o', out, "FOLDER", "The run folder."),
     {.name = "objective",
      .type = S3R_OPTION_ENUM,

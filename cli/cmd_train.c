@@ -65,12 +65,19 @@ static s3r_status run_train(const s3r_command *command, s3r_error *err)
         .suggested = words, .help = text                                                 \
     }
 
+#define ONCE(long_name, short_name, field, value_name, text)                             \
+    {                                                                                    \
+        .name = long_name, .letter = short_name, .type = S3R_OPTION_STRING,              \
+        .is_once = true, .offset = offsetof(train_options, field),                       \
+        .argument = value_name, .help = text                                             \
+    }
+
 static const s3r_option options[] = {
     TEXT("model", 'm', model, "MODEL",
          "The backbone: a folder, a file or the name of a shipped model. Without it the "
          "shipped one."),
-    TEXT("train", 0, train, "FILE", "Manifest of the training data (s3r data prepare)."),
-    TEXT("dev", 0, dev, "FILE",
+    ONCE("train", 0, train, "FILE", "Manifest of the training data (s3r data prepare)."),
+    ONCE("dev", 0, dev, "FILE",
          "Manifest that chooses the best step. Without it the last mask is the result."),
     TEXT("out", 'o', out, "FOLDER", "The run folder."),
     TEXT("vocab", 0, vocabulary, "FOLDER",

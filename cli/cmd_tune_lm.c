@@ -134,6 +134,7 @@ static const s3r_option option_table[] = {
     {.name = "data",
      .letter = 'd',
      .type = S3R_OPTION_STRING,
+     .is_once = true,
      .offset = offsetof(tune_options, data),
      .argument = "MANIFEST",
      .help = "Utterances with texts: a dev set, never the test set."},

@@ -112,6 +112,10 @@ static s3r_status set_value(parser *p, const match *where, const char *label,
         *(bool *)field(where) = true;
         return S3R_OK;
     case S3R_OPTION_STRING:
+        if (option->is_once && *(const char **)field(where))
+            return s3r_cli_fail(p->err, S3R_ERR_USAGE,
+                                "%s: expected one, found \"%s\" and \"%s\"", label,
+                                *(const char **)field(where), text);
         *(const char **)field(where) = text;
         return S3R_OK;
     case S3R_OPTION_LIST:

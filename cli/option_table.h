@@ -32,6 +32,7 @@ typedef struct s3r_option {
     const char *name; /* long name without "--" */
     char letter;      /* short name; 0 = none */
     s3r_option_type type;
+    bool is_once;          /* a STRING that may not come twice: both would be wanted */
     size_t offset;         /* where the value goes: offsetof(struct, member) */
     const char *argument;  /* "FILE"; NULL for flags and enums */
     const char *values;    /* enums: "auto|portable|avx2" */

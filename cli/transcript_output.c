@@ -47,6 +47,18 @@ static s3r_status read_formats(s3r_transcript_output *out, const char *text,
     return S3R_OK;
 }
 
+static s3r_status check_outputs(const s3r_transcript_output *out,
+                                const char *const *paths, const char *const *masks,
+                                size_t count, s3r_error *err)
+{
+    s3r_status status = s3r_transcript_check_names(paths, masks, count, err);
+    for (size_t i = 0; i < S3R_TRANSCRIPT_COUNT && status == S3R_OK; i++)
+        if (out->wants[i] && out->options.keeps_files)
+            status = s3r_transcript_check_new(out->folder, (s3r_transcript_format)i,
+                                              paths, masks, count, err);
+    return status;
+}
+
 s3r_status s3r_transcript_output_set(s3r_transcript_output *out,
                                      const s3r_transcript_verb_options *options,
                                      const char *const *paths, const char *const *masks,
@@ -63,6 +75,7 @@ s3r_status s3r_transcript_output_set(s3r_transcript_output *out,
     out->options.max_cue_s = options->max_cue_s;
     out->options.min_cue_s = options->min_cue_s;
     out->options.pause_s = options->pause_s;
+    out->options.keeps_files = !options->overwrites;
     s3r_status status = s3r_transcript_options_check(&out->options, err);
     if (status == S3R_OK)
         status = read_formats(out, options->formats, &count, err);
@@ -85,7 +98,7 @@ s3r_status s3r_transcript_output_set(s3r_transcript_output *out,
                             "-o: expected a folder, found the format \"%s\" (--format %s "
                             "-o DIR; the folder of that name is ./%s)",
                             out->folder, out->folder, out->folder);
-    return paths ? s3r_transcript_check_names(paths, masks, path_count, err) : S3R_OK;
+    return paths ? check_outputs(out, paths, masks, path_count, err) : S3R_OK;
 }
 
 /* The text alone, or path, tab and text, or path, tab, mask, tab and text.  NULL without

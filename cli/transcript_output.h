@@ -15,6 +15,7 @@ typedef struct s3r_transcript_verb_options {
     const char *folder;
     size_t line_width, max_lines;
     double max_cue_s, min_cue_s, pause_s;
+    bool overwrites;
 } s3r_transcript_verb_options;
 
 typedef struct s3r_transcript_output {
@@ -33,7 +34,7 @@ typedef struct s3r_transcript_output {
  *
  * S3R_ERR_USAGE: an unknown format, several formats without a folder, subtitles of
  * several inputs on stdout, a folder that is named as a format (whisper.cpp's -osrt), two
- * inputs whose outputs would be one file.
+ * inputs whose outputs would be one file, an output that is there (without --overwrite).
  */
 s3r_status s3r_transcript_output_set(s3r_transcript_output *out,
                                      const s3r_transcript_verb_options *options,

@@ -83,6 +83,7 @@ static const char *make_manifest(const char *folder)
         "{\"id\":\"m\",\"audio_filepath\":\"missing.wav\",\"text\":\"x\"}\n"
         "{\"id\":\"b\",\"audio_filepath\":\"b.wav\",\"text\":\"tea\"}\n"
         "{\"id\":\"s\",\"audio_filepath\":\"a.wav\"}\n"
+        "{\"id\":\"e\",\"audio_filepath\":\"b.wav\",\"text\":\" \"}\n"
         "{\"id\":\"c\",\"audio_filepath\":\"c.wav\",\"text\":\"at ease\"}\n"
         "{\"id\":\"n\",\"audio_filepath\":\"noise.wav\",\"text\":\"x\"}\n");
 }
@@ -131,7 +132,7 @@ static void test_manifest(void **state)
         assert_true(s.index[i] > s.index[i - 1]);
     assert_int_equal(summary.utterances, 3);
     assert_int_equal(summary.failed, 2);
-    assert_int_equal(summary.skipped, 1);
+    assert_int_equal(summary.skipped, 2);
     assert_true(fabs(summary.duration_s - 89000 / 16000.0) < 1e-9);
     assert_true(summary.blank_ratio >= 0 && summary.blank_ratio <= 1);
     const s3r_eval_rate *wer = &summary.rates[S3R_METRIC_WER];

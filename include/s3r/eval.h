@@ -80,7 +80,7 @@ typedef struct s3r_eval_summary {
     s3r_eval_rate rates[S3R_METRIC_COUNT]; /* zeros unless wanted */
     size_t utterances;                     /* scored */
     size_t failed;      /* not scored: audio that cannot be read, numbers not finite */
-    size_t skipped;     /* lines without text */
+    size_t skipped;     /* lines without text, or with an empty one */
     size_t empty;       /* hypotheses without text */
     double blank_ratio; /* frames where no label is likelier than the blank; 0 without
                            frames */

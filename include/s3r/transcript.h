@@ -43,6 +43,7 @@ typedef struct s3r_transcript_options {
     double max_cue_s;   /* a subtitle lasts no longer, but for one long word; default 7 */
     double min_cue_s;   /* nor shorter, where there is room; default 1 */
     double pause_s;     /* a pause as long as that parts subtitles; default 0.6 */
+    bool keeps_files;   /* s3r_transcript_save replaces no file; default false */
 } s3r_transcript_options;
 
 S3R_API void s3r_transcript_options_init(s3r_transcript_options *options);
@@ -64,7 +65,8 @@ S3R_API void s3r_text_free(char *text); /* NULL is allowed */
 /*
  * Writes the result to folder/NAME.FORMAT, atomically; NAME is the result's name, or
  * the last part of its path without extension ("stdin" for "-").  The folder is made when
- * it is missing.  As s3r_transcript_render, and S3R_ERR_RUNTIME.
+ * it is missing.  As s3r_transcript_render, S3R_ERR_USAGE for a file that is there
+ * (keeps_files), and S3R_ERR_RUNTIME.
  */
 S3R_API s3r_status s3r_transcript_save(const s3r_result *result, const char *folder,
                                        s3r_transcript_format format,
@@ -82,6 +84,13 @@ S3R_API s3r_status s3r_transcript_save(const s3r_result *result, const char *fol
 S3R_API s3r_status s3r_transcript_check_names(const char *const *paths,
                                               const char *const *masks, size_t count,
                                               s3r_error *err);
+/* Whether none of their outputs is there: S3R_ERR_USAGE names the first one that is, so
+ * that a run with keeps_files can be refused before it begins.  S3R_ERR_RESOURCE. */
+S3R_API s3r_status s3r_transcript_check_new(const char *folder,
+                                            s3r_transcript_format format,
+                                            const char *const *paths,
+                                            const char *const *masks, size_t count,
+                                            s3r_error *err);
 
 #ifdef __cplusplus
 }

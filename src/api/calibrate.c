@@ -297,7 +297,7 @@ static s3r_status run_manifest(calibrate_run *run, const s3r_manifest *manifest,
         const s3r_utterance *utterance = &manifest->items[i];
         s3r_error failure;
         out->skipped += !utterance->text;
-        if (!utterance->text)
+        if (!s3r_utterance_has_text(utterance))
             continue;
         if (!goes_on(run)) {
             status = s3r_fail(err, S3R_ERR_INTERRUPTED, "interrupted");
@@ -355,7 +355,7 @@ s3r_status s3r_calibrate(s3r_context *context, const s3r_model *model,
     set_inference(&run);
     S3R_TRY(s3r_manifest_open(&manifest, manifest_path, err));
     for (size_t i = 0; i < manifest.count; i++)
-        if (manifest.items[i].text)
+        if (s3r_utterance_has_text(&manifest.items[i]))
             run.total_s += fmax(manifest.items[i].duration_s, 0);
     s3r_status status = run_manifest(&run, &manifest, failed, failed_context, out, err);
     s3r_manifest_close(&manifest);

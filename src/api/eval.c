@@ -8,6 +8,7 @@
 #include "api/decoder.h"
 #include "api/eval_emissions.h"
 #include "api/eval_tally.h"
+#include "api/output_name.h"
 #include "api/handles.h"
 #include "api/transcribe_search.h"
 #include "data/manifest.h"
@@ -155,7 +156,7 @@ static size_t choose_jobs(eval_run *run, size_t first)
     size_t at = first;
     run->job_count = run->reported = 0;
     for (; at < run->manifest->count && run->job_count < MAX_BATCH_UTTERANCES; at++) {
-        if (!run->manifest->items[at].text)
+        if (!s3r_utterance_has_text(&run->manifest->items[at]))
             continue;
         if (run->job_count > 0 && total + run->seconds[at] > run->options->batch_s)
             break;
@@ -194,7 +195,8 @@ static s3r_status run_manifest(eval_run *run, s3r_error *err)
         for (size_t i = 0; i < run->job_count; i++)
             s3r_audio_release(&run->jobs[i].audio);
         for (size_t i = first; i < next; i++)
-            run->done_s += run->manifest->items[i].text ? run->seconds[i] : 0;
+            run->done_s +=
+                s3r_utterance_has_text(&run->manifest->items[i]) ? run->seconds[i] : 0;
     }
     if (status != S3R_OK)
         return status;
@@ -234,7 +236,7 @@ static s3r_status measure(eval_run *run, s3r_error *err)
     size_t count = run->manifest->count;
     for (size_t i = 0; i < count; i++) {
         const s3r_utterance *utterance = &run->manifest->items[i];
-        if (!utterance->text) {
+        if (!s3r_utterance_has_text(utterance)) {
             run->tally.summary->skipped++;
             continue;
         }
@@ -287,6 +289,8 @@ s3r_status s3r_eval_emissions(s3r_context *context, const s3r_model *model,
                                  .summary = summary};
     S3R_TRY(s3r_eval_options_check(run.options, err));
     S3R_TRY(s3r_model_check_labels(model, "there is no text to score", err));
+    if (run.options->table_path)
+        S3R_TRY(s3r_output_check_inputs(run.options->table_path, &manifest_path, 1, err));
     S3R_TRY(s3r_job_search_check(run.options->decoder, model, err));
     S3R_TRY(s3r_manifest_open(&manifest, manifest_path, err));
     s3r_status status = run_eval(&run, err);

@@ -9,6 +9,7 @@
 
 #include "api/lm_texts.h"
 #include "api/options_check.h"
+#include "api/output_name.h"
 #include "base/affix.h"
 #include "base/memory.h"
 #include "decode/arpa_file.h"
@@ -100,6 +101,7 @@ s3r_status s3r_lm_build(const char *const *texts, size_t count, const char *out,
     s3r_lm_build_options_init(&defaults);
     options = options ? options : &defaults;
     S3R_TRY(to_estimate(&estimate, options, err));
+    S3R_TRY(s3r_output_check_inputs(out, texts, count, err));
     S3R_TRY(s3r_ngrams_init(&ngrams, options->order, err));
     ngrams.has_characters = options->unit == S3R_LM_CHARACTERS;
     s3r_lm_text text = {.has_characters = ngrams.has_characters, .words = &ngrams.words};
@@ -146,6 +148,12 @@ s3r_status s3r_lm_compile(const char *in, const char *out, s3r_lm_info *info,
                           s3r_error *err)
 {
     s3r_lm lm;
+    S3R_TRY(s3r_output_check_inputs(out, &in, 1, err));
+    if (s3r_ends_with(out, ".arpa") || s3r_ends_with(out, ".arpa.gz"))
+        return s3r_fail(err, S3R_ERR_USAGE,
+                        "%s: expected a name for the binary form, found that of an ARPA "
+                        "file (which lm build writes)",
+                        out);
     S3R_TRY(s3r_lm_open(&lm, in, err));
     s3r_status status = s3r_lm_check(&lm, err);
     if (status == S3R_OK)

@@ -10,6 +10,7 @@
 #include "analyze/mask_compare.h"
 #include "api/mask_backbone.h"
 #include "api/options_check.h"
+#include "api/output_name.h"
 
 #define NO_HEAD "none"
 
@@ -89,6 +90,8 @@ s3r_status s3r_mask_combine(s3r_context *context, const s3r_model *backbone,
                                .head_path = options->head,
                                .has_no_head = is_none(options->head)};
     S3R_TRY(find_operation(options->operation, &how.operation, err));
+    S3R_TRY(s3r_output_check_inputs(out_path, paths, count, err));
+    S3R_TRY(s3r_output_check_inputs(out_path, &options->head, 1, err));
     S3R_TRY(open_reader(&reader, context, backbone, err));
     s3r_status status = s3r_mask_files_combine(out_path, paths, count, &how,
                                                &reader.reader, &result, err);
@@ -131,6 +134,8 @@ s3r_status s3r_mask_draw_random(s3r_context *context, const s3r_model *backbone,
     if (options->seed > INT64_MAX)
         return s3r_fail(err, S3R_ERR_USAGE, "seed: expected at most %lld, found %llu",
                         (long long)INT64_MAX, (unsigned long long)options->seed);
+    S3R_TRY(s3r_output_check_inputs(out_path, &options->like, 1, err));
+    S3R_TRY(s3r_output_check_inputs(out_path, &options->head, 1, err));
     S3R_TRY(open_reader(&reader, context, backbone, err));
     s3r_status status =
         s3r_mask_file_draw(out_path, &how, &reader.reader,

@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/memory.h"
+#include "base/text_buffer.h"
 #include "s3r/router.h"
 
 char *s3r_output_name(const char *path)
@@ -109,4 +111,59 @@ s3r_status s3r_output_names_check(const char *const *paths, const char *const *m
         s3r_free(names[i].name);
     s3r_free(names);
     return status;
+}
+
+s3r_status s3r_output_check_new(const char *path, s3r_error *err)
+{
+    if (!s3r_path_exists(path))
+        return S3R_OK;
+    return s3r_fail(err, S3R_ERR_USAGE,
+                    "%s: is there already: expected a name of which there is no file "
+                    "(--overwrite replaces it)",
+                    path);
+}
+
+static s3r_status check_file(const char *folder, const char *name, const char *extension,
+                             s3r_error *err)
+{
+    s3r_text_buffer path = {0};
+    char *text = NULL;
+    s3r_buffer_add(&path, "%s/%s.%s", folder, name, extension);
+    S3R_TRY(s3r_buffer_take(&path, &text, "a path", err));
+    s3r_status status = s3r_output_check_new(text, err);
+    s3r_free(text);
+    return status;
+}
+
+s3r_status s3r_output_names_check_new(const char *const *paths, const char *const *masks,
+                                      size_t count, const char *folder,
+                                      const char *extension, s3r_error *err)
+{
+    s3r_status status = S3R_OK;
+    for (size_t i = 0; i < count && status == S3R_OK; i++) {
+        const char *own = masks ? masks[i] : NULL;
+        size_t parts = count_parts(own);
+        output_name *names = s3r_alloc(parts, sizeof *names);
+        status = names ? add_names(names, paths[i], own, i, err)
+                       : s3r_fail_memory(err, "names", parts * sizeof *names);
+        for (size_t k = 0; names && k < parts; k++) {
+            if (status == S3R_OK)
+                status = check_file(folder, names[k].name, extension, err);
+            s3r_free(names[k].name);
+        }
+        s3r_free(names);
+    }
+    return status;
+}
+
+s3r_status s3r_output_check_inputs(const char *out, const char *const *inputs,
+                                   size_t count, s3r_error *err)
+{
+    for (size_t i = 0; i < count; i++)
+        if (inputs[i] && s3r_path_is_same(out, inputs[i]))
+            return s3r_fail(err, S3R_ERR_USAGE,
+                            "%s: expected another file for the result: it would replace "
+                            "the input %s",
+                            out, inputs[i]);
+    return S3R_OK;
 }

@@ -24,4 +24,14 @@ char *s3r_output_name_of_mask(const char *path, const char *mask, size_t length)
 s3r_status s3r_output_names_check(const char *const *paths, const char *const *masks,
                                   size_t count, const char *extension, s3r_error *err);
 
+/* The same inputs: S3R_ERR_USAGE when folder/NAME.EXTENSION of one is there. */
+s3r_status s3r_output_names_check_new(const char *const *paths, const char *const *masks,
+                                      size_t count, const char *folder,
+                                      const char *extension, s3r_error *err);
+/* S3R_ERR_USAGE for a file that is there. */
+s3r_status s3r_output_check_new(const char *path, s3r_error *err);
+/* S3R_ERR_USAGE when writing to out would replace one of the inputs (NULL: not given). */
+s3r_status s3r_output_check_inputs(const char *out, const char *const *inputs,
+                                   size_t count, s3r_error *err);
+
 #endif

@@ -129,6 +129,8 @@ s3r_status s3r_transcript_save(const s3r_result *result, const char *folder,
     char *text = NULL, *path = NULL;
     S3R_TRY(s3r_transcript_render(&text, result, format, options, err));
     s3r_status status = output_file(&path, result, folder, format, err);
+    if (status == S3R_OK && options && options->keeps_files)
+        status = s3r_output_check_new(path, err);
     if (status == S3R_OK)
         status = s3r_folder_create(folder, err);
     if (status == S3R_OK)
@@ -168,4 +170,15 @@ void s3r_transcript_write_txt(s3r_text_buffer *out, const s3r_transcript_source 
     const char *text = source->result->text ? source->result->text : "";
     s3r_transcript_add_text(out, text, strlen(text), false);
     s3r_buffer_add_string(out, "\n");
+}
+
+s3r_status s3r_transcript_check_new(const char *folder, s3r_transcript_format format,
+                                    const char *const *paths, const char *const *masks,
+                                    size_t count, s3r_error *err)
+{
+    if ((size_t)format >= S3R_TRANSCRIPT_COUNT)
+        return s3r_fail(err, S3R_ERR_USAGE, "transcript: expected a format below %d",
+                        (int)S3R_TRANSCRIPT_COUNT);
+    return s3r_output_names_check_new(paths, masks, count, folder,
+                                      formats[format].extension, err);
 }

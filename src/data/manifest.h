@@ -20,6 +20,12 @@ typedef struct s3r_utterance {
     size_t line;  /* in the file, from 1 */
 } s3r_utterance;
 
+/* Whether it is known what is said: an empty text says nothing. */
+static inline bool s3r_utterance_has_text(const s3r_utterance *utterance)
+{
+    return utterance->text && utterance->text[0] != '\0';
+}
+
 /* Read it freely; strings live in the arena. */
 typedef struct s3r_manifest {
     char *path;

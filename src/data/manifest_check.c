@@ -165,7 +165,7 @@ static s3r_status check_utterance(checker *c, s3r_error *err)
     const s3r_audio_fact *fact = s3r_audio_facts_get(&c->facts, utterance->audio_path);
     double seconds = -1;
     if (fact->error != S3R_OK) {
-        S3R_TRY(report(c, S3R_PROBLEM_UNREADABLE, err, "%s",
+        S3R_TRY(report(c, S3R_PROBLEM_UNREADABLE, err, "%s: %s", utterance->audio_path,
                        fact->message ? fact->message : "no memory for the reason"));
     } else {
         seconds = s3r_utterance_seconds(utterance, fact->seconds);

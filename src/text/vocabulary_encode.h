@@ -52,9 +52,9 @@ typedef struct s3r_encoded_text {
 /*
  * As s3r_vocabulary_encode, with the words of the text.  Punctuation without a label that
  * nobody says is passed over, whatever the policy (s3r_character_is_silent).  Words are
- * what white space separates, but for what is all such punctuation; of phonemes what "|" separates, and without any the whole text is one.  A
- * word of which nothing has a label has no labels and, with a delimiter, no second one
- * beside it.
+ * what white space separates, but for what is all such punctuation; of phonemes what "|"
+ * separates, and without any the whole text is one.  A word of which nothing has a label
+ * has no labels and, with a delimiter, no second one beside it.
  */
 s3r_status s3r_vocabulary_encode_words(const s3r_vocabulary *vocabulary, const char *text,
                                        s3r_missing_policy policy, s3r_arena *arena,

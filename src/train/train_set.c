@@ -281,7 +281,7 @@ static s3r_status take_text(preparer *p, const s3r_utterance *utterance, s3r_err
     s3r_train_item item = {.utterance = utterance};
     s3r_status status = S3R_OK;
     bool has_target = p->options->target == S3R_TARGET_TEXT;
-    if (has_target && (!utterance->text || !*utterance->text)) {
+    if (has_target && !s3r_utterance_has_text(utterance)) {
         warn(p, utterance, "it has no text");
         return S3R_OK;
     }

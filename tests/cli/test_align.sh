@@ -65,6 +65,14 @@ for format in trn stm; do
 done
 grep -q '(a/b)$' "$work/trn.all" || fail "another id in trn"
 grep -q '^a/b 1 a/b ' "$work/stm.all" || fail "another id in stm"
+expect 2 align -q -m "$model" --manifest "$work/m.jsonl" -f trn -o "$work/trn"
+stderr_has 'trn/one\.g722\.trn: is there already'
+expect 0 align -q -m "$model" --manifest "$work/m.jsonl" -f trn -o "$work/trn" --overwrite
+cp "$work/one.g722" "$work/out/one.g722"
+printf 'tea at' >"$work/out/one.txt"
+expect 2 align -q -m "$model" --text "$work/out/one.txt" -f txt -o "$work/out" "$work/out/one.g722"
+stderr_has 'one\.txt: is there already'
+[ "$(cat "$work/out/one.txt")" = 'tea at' ] || fail "the text is gone"
 # Names are not hidden, and fit a file system.
 long=$(printf '%0300d' 0)
 {

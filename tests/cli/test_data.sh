@@ -115,7 +115,7 @@ stderr_is 's3r: data check: expected --vocab or -m, found both'
     echo '{"audio_filepath":"corpus/clips/b.wav","duration":9,"text":""}'
 } >"$work/bad.jsonl"
 expect 6 data check "$work/bad.jsonl"
-stdout_has '^.*/bad.jsonl:1	unreadable	gone.wav	cannot open: No such file or directory$'
+stdout_has '^.*/bad.jsonl:1	unreadable	gone.wav	/.*/gone\.wav: cannot open: No such file or directory$'
 stdout_has 'bad.jsonl:2	too-short	'
 stdout_has 'bad.jsonl:3	beyond-end	'
 stdout_has 'bad.jsonl:3	no-text	'

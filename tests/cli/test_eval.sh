@@ -17,6 +17,13 @@ utterance() { printf '{"id":"%s","audio_filepath":"%s","text":"%s"}\n' "$1" "$2"
     printf '{"id":"silent","audio_filepath":"one.wav"}\n'
 } >"$work/test.jsonl"
 
+cp "$work/test.jsonl" "$work/kept.jsonl"
+expect 2 eval -m "$model" --data "$work/kept.jsonl" --per-utterance "$work/kept.jsonl"
+stderr_has 'kept\.jsonl: expected another file for the result: it would replace the input'
+cmp "$work/test.jsonl" "$work/kept.jsonl" || fail "the manifest was replaced"
+expect 2 eval -m "$model" --data "$work/test.jsonl" --data "$work/kept.jsonl"
+stderr_has '^s3r: --data: expected one, found ".*test\.jsonl" and ".*kept\.jsonl"$'
+
 # A table for people.
 expect 0 eval -m "$model" --data "$work/test.jsonl" --trn "$work/trn" \
     --per-utterance "$work/table.tsv"

@@ -11,6 +11,13 @@ stdout_is ""
 stderr_has 'a.arpa.gz: order 3, from 2159 words in 150 sentences$'
 stderr_has '3-grams: [0-9]+, discounts 0.[0-9]+ 1.[0-9]+'
 expect 0 lm compile "$work/a.arpa.gz" "$work/a.s3l"
+cp "$text" "$work/own.txt"
+expect 2 lm build -n 2 -o "$work/own.txt" "$text" "$work/own.txt"
+stderr_has 'own\.txt: expected another file for the result: it would replace the input'
+cmp "$text" "$work/own.txt" || fail "a text was replaced"
+expect 2 lm compile "$work/a.arpa.gz" "$work/a.arpa.gz"
+expect 2 lm compile "$work/a.arpa.gz" "$work/c.arpa"
+stderr_has 'c\.arpa: expected a name for the binary form, found that of an ARPA file'
 expect 0 lm build --order 3 -q -o "$work/b.s3l" "$text"
 stderr_is ""
 expect 0 lm info "$work/b.s3l"

@@ -43,6 +43,11 @@ python3 -m json.tool "$work/stdout" >/dev/null || fail "no JSON"
 expect 0 mask pack -m "$tiny" "$work/2.s3m" -o "$work/compact.s3m"
 expect 0 mask sim -m "$tiny" "$work/2.s3m" "$work/compact.s3m"
 stdout_has '^all .* 1\.0000$'
+cp "$work/1.s3m" "$work/kept.s3m"
+expect 2 mask or "$work/2.s3m" "$work/kept.s3m" -o "$work/./kept.s3m"
+stderr_has 'kept\.s3m: expected another file for the result: it would replace the input .*/kept\.s3m$'
+expect 2 mask random --like "$work/kept.s3m" -o "$work/kept.s3m"
+cmp "$work/1.s3m" "$work/kept.s3m" || fail "an input was replaced"
 expect 3 mask and "$work/1.s3m" "$work/compact.s3m" -o "$work/x.s3m"
 stderr_has 'made for another backbone than'
 expect 0 mask and -m "$tiny" "$work/1.s3m" "$work/compact.s3m" -o "$work/x.s3m"

@@ -98,6 +98,16 @@ done
 expect 0 transcribe -m "$model" --output_format srt,txt --output_dir "$work/whisper" \
     --max_line_width 20 --max_line_count 1 "$work/one.wav"
 [ "$(ls "$work/whisper" | tr '\n' ' ')" = "one.srt one.txt " ] || fail "other files"
+# Files that are there stay, unless it is said that they may go.
+cp "$work/one.wav" "$work/whisper/one.wav"
+echo mine >"$work/whisper/one.txt"
+expect 2 transcribe -m "$model" -f tsv,txt -o "$work/whisper" "$work/one.wav"
+stderr_has '^s3r: .*/whisper/one\.txt: is there already: expected a name of which there is no file \(--overwrite replaces it\)$'
+[ "$(cat "$work/whisper/one.txt")" = mine ] || fail "the file is gone"
+[ ! -f "$work/whisper/one.tsv" ] || fail "it began"
+expect 0 transcribe -m "$model" -f tsv,txt -o "$work/whisper" --overwrite "$work/one.wav"
+cmp -s "$work/whisper/one.txt" "$work/all/new/one.txt" || fail "another text"
+
 expect 6 transcribe -m "$model" -f srt -o "$work/some" "$work/one.wav" "$work/none.wav"
 [ "$(ls "$work/some")" = one.srt ] || fail "other files than expected"
 
