@@ -28,6 +28,7 @@ void s3r_interrupt_install(void)
     /* A reader of stdout that goes away is a failed write with a message, not the end. */
     action.sa_handler = SIG_IGN;
     sigaction(SIGPIPE, &action, NULL);
+    sigaction(SIGXFSZ, &action, NULL); /* so is a file that may not grow */
 }
 
 void s3r_interrupt_defer(void)

@@ -5,7 +5,8 @@
  * left half written).  A verb that has something to finish calls s3r_interrupt_defer();
  * the first signal then only sets a flag that the verb must look at, the second ends.
  *
- * SIGPIPE is ignored: writing to a closed pipe fails like writing to a full disk.
+ * SIGPIPE and SIGXFSZ are ignored: writing to a closed pipe, or beyond the limit of file
+ * sizes, fails like writing to a full disk.
  */
 #ifndef S3R_CLI_INTERRUPT_H
 #define S3R_CLI_INTERRUPT_H

@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Transcribes audio files, with the times of words: example.py MODEL FILE...
+"""Transcribes audio files, with the times of words: example.py MODEL [MASK.s3m] FILE...
+
+MODEL may be "default", the backbone that is shipped, which needs a mask.
 
 PYTHONPATH has the folder of s3r.py; beside it, as here, nothing is needed.
 """
@@ -19,13 +21,15 @@ def show(result):
 
 
 def main(arguments):
-    if len(arguments) < 2:
-        print("usage: example.py MODEL FILE...", file=sys.stderr)
+    if len(arguments) < 2 or arguments[-1].endswith(".s3m"):
+        print("usage: example.py MODEL [MASK.s3m] FILE...", file=sys.stderr)
         return s3r.Status.USAGE
+    model, *files = arguments
+    mask = files.pop(0) if files[0].endswith(".s3m") else None
     has_failed = False
     try:
-        with s3r.Model(arguments[0]) as model:
-            for result in model.transcribe(arguments[1:]):
+        with s3r.Model(model, mask=mask) as opened:
+            for result in opened.transcribe(files):
                 show(result)
                 has_failed = has_failed or result.status != s3r.Status.OK
     except s3r.Error as error:

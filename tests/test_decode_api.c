@@ -234,6 +234,14 @@ static void test_refused(void **state)
                         S3R_ERR_DATA,
                         "found \"1\" (are letters and case the same? a "
                         "boost stands behind a tab)");
+    /* The labels have one case, and hot words without a lexicon are brought to it. */
+    options.hot_words_path = write_words("hot.txt", "Go\tno\n");
+    test_expect_failure(s3r_decoder_open(&decoder, api.model, &options, &err), &err,
+                        S3R_ERR_DATA, "behind the tab, found \"no\"");
+    options.hot_words_path = write_words("hot.txt", "Go on\t3\ngO\n");
+    if (s3r_decoder_open(&decoder, api.model, &options, &err) != S3R_OK)
+        fail_msg("%s", err.message);
+    s3r_decoder_close(decoder);
     options.hot_words_path = write_words("hot.txt", "\n");
     test_expect_failure(s3r_decoder_open(&decoder, api.model, &options, &err), &err,
                         S3R_ERR_DATA, "expected words, found none");

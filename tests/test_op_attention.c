@@ -139,10 +139,57 @@ static void test_attention(void **state)
     }
 }
 
+/* The most that attention over so many frames takes, forward and backward. */
+static size_t memory_of(size_t frames)
+{
+    enum { HEADS = 2, DIM = 16 };
+    s3r_error err;
+    s3r_pool *pool;
+    s3r_tape tape;
+    const uint64_t key = 1;
+    const size_t offset[2] = {0, frames};
+    assert_int_equal(s3r_pool_create(&pool, 2, &err), S3R_OK);
+    s3r_tape_init(&tape, pool, s3r_kernels_get(s3r_cpu_detect()));
+    tape.is_recording = true;
+    s3r_value *in[3];
+    for (size_t i = 0; i < 3; i++) {
+        in[i] = s3r_tape_value(&tape, frames, DIM);
+        assert_non_null(in[i]);
+        in[i]->needs_grad = true;
+        for (size_t k = 0; k < frames * in[i]->stride; k++)
+            in[i]->data[k] = (float)(k % 7) - 3;
+    }
+    const s3r_attention_options options = {.heads = HEADS, .utterance_keys = &key};
+    s3r_value *y = s3r_op_attention(&tape, in[0], in[1], in[2],
+                                    s3r_tape_ragged(&tape, 1, offset), &options);
+    assert_non_null(y);
+    float *dy = s3r_tape_grad(&tape, y);
+    assert_non_null(dy);
+    for (size_t k = 0; k < frames * y->stride; k++)
+        dy[k] = 1;
+    s3r_tape_backward(&tape);
+    assert_int_equal(s3r_tape_status(&tape, &err), S3R_OK);
+    size_t bytes = tape.arena.peak_bytes;
+    s3r_tape_release(&tape);
+    s3r_pool_destroy(pool);
+    return bytes;
+}
+
+/* Four times the frames: four times the memory, not sixteen. */
+static void test_memory_is_linear(void **state)
+{
+    (void)state;
+    size_t small = memory_of(750), large = memory_of(3000);
+    if (large > small / 2 * 9)
+        fail_msg("%zu bytes for 750 frames, %zu for 3000", small, large);
+    assert_true(large < (size_t)3000 * 3000); /* of one head's logits a quarter */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_attention),
+        cmocka_unit_test(test_memory_is_linear),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

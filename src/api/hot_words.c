@@ -10,9 +10,11 @@
 #include "api/handles.h"
 #include "text/line_stream.h"
 #include "text/unicode_text.h"
+#include "text/vocabulary_encode.h"
 
 #define MOST_BOOST 1000.0
 #define MOST_WORDS ((size_t)32) /* of a phrase */
+#define FOLD_BYTES ((size_t)1 << 12)
 
 /* A decimal number; the locale's comma is none of its business. */
 static bool read_boost(const char *text, double *boost)
@@ -104,20 +106,11 @@ static s3r_status find_boost(const s3r_line_stream *lines, char *at, double *boo
                                 MOST_BOOST, number);
 }
 
-static s3r_status add_line(s3r_decoder *decoder, const s3r_line_stream *lines,
-                           double fallback, s3r_error *err)
+static s3r_status add_phrase(s3r_decoder *decoder, const s3r_line_stream *lines,
+                             char *phrase, double boost, s3r_error *err)
 {
     uint32_t words[MOST_WORDS];
     size_t count;
-    double boost = fallback;
-    char *phrase = lines->text + strspn(lines->text, " \t");
-    char *tab = strchr(phrase, '\t');
-    if (s3r_utf8_prefix(lines->text, lines->length) != lines->length)
-        return s3r_line_stream_fail(lines, err, "expected UTF-8");
-    if (tab) {
-        *tab = '\0';
-        S3R_TRY(find_boost(lines, tab + 1, &boost, err));
-    }
     S3R_TRY(find_words(decoder, words, &count, lines, phrase, err));
     if (count == 0)
         return S3R_OK;
@@ -128,6 +121,45 @@ static s3r_status add_line(s3r_decoder *decoder, const s3r_line_stream *lines,
                                     "so a phrase needs a lexicon",
                                     decoder->model->vocabulary.path);
     return s3r_hot_phrases_add(&decoder->hot, phrase, words, count, (float)boost, err);
+}
+
+/* Whether a lexicon that was given has all words as they are written. */
+static bool has_words(s3r_decoder *decoder, char *phrase)
+{
+    const s3r_lexicon *lexicon = lexicon_of(decoder);
+    size_t length;
+    if (lexicon == &decoder->hot_words)
+        return false;
+    for (char *word; (word = s3r_next_word(&phrase, &length));)
+        if (s3r_word_table_find(&lexicon->words, word, length) == S3R_NO_WORD)
+            return false;
+    return true;
+}
+
+/* Words that a lexicon has are as they stand there; others in the case of the labels. */
+static s3r_status add_line(s3r_decoder *decoder, const s3r_line_stream *lines,
+                           double fallback, s3r_error *err)
+{
+    double boost = fallback;
+    char *phrase = lines->text + strspn(lines->text, " \t");
+    char *tab = strchr(phrase, '\t');
+    if (s3r_utf8_prefix(lines->text, lines->length) != lines->length)
+        return s3r_line_stream_fail(lines, err, "expected UTF-8");
+    if (tab) {
+        *tab = '\0';
+        S3R_TRY(find_boost(lines, tab + 1, &boost, err));
+    }
+    if (has_words(decoder, phrase))
+        return add_phrase(decoder, lines, phrase, boost, err);
+    s3r_arena arena;
+    char *folded = NULL;
+    s3r_arena_init(&arena, FOLD_BYTES);
+    s3r_status status =
+        s3r_vocabulary_fold(&decoder->model->vocabulary, phrase, &arena, &folded, err);
+    if (status == S3R_OK)
+        status = add_phrase(decoder, lines, folded, boost, err);
+    s3r_arena_release(&arena);
+    return status;
 }
 
 s3r_status s3r_hot_words_open(s3r_decoder *decoder, const char *path, double fallback,

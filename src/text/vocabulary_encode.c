@@ -301,14 +301,26 @@ static s3r_text_case folding(const s3r_vocabulary *vocabulary, const label_index
     return index->has_upper ? S3R_CASE_UPPER : S3R_CASE_LOWER;
 }
 
+static s3r_status fold(char **out, label_index *index, const s3r_vocabulary *vocabulary,
+                       const char *text, s3r_arena *arena, s3r_error *err)
+{
+    S3R_TRY(index_labels(index, vocabulary, arena, err));
+    return s3r_text_normalize(out, arena, text, folding(vocabulary, index), err);
+}
+
+s3r_status s3r_vocabulary_fold(const s3r_vocabulary *vocabulary, const char *text,
+                               s3r_arena *arena, char **out, s3r_error *err)
+{
+    label_index index = {0};
+    return fold(out, &index, vocabulary, text, arena, err);
+}
+
 static s3r_status encode(encoder *state, const char *text, s3r_arena *arena,
                          s3r_error *err)
 {
     const s3r_vocabulary *vocabulary = state->vocabulary;
     char *folded;
-    S3R_TRY(index_labels(&state->index, vocabulary, arena, err));
-    S3R_TRY(s3r_text_normalize(&folded, arena, text, folding(vocabulary, &state->index),
-                               err));
+    S3R_TRY(fold(&folded, &state->index, vocabulary, text, arena, err));
     /* A label takes at least a byte, a delimiter stands for one; so does a word. */
     state->labels = s3r_arena_alloc(arena, strlen(folded) + 1, sizeof *state->labels);
     state->words = s3r_arena_alloc(arena, strlen(folded) / 2 + 1, sizeof *state->words);

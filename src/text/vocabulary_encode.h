@@ -24,6 +24,11 @@ s3r_status s3r_vocabulary_encode(const s3r_vocabulary *vocabulary, const char *t
                                  s3r_arena *arena, uint32_t **labels, size_t *count,
                                  s3r_error *err);
 
+/* The text in the form in which it is compared with labels: NFC, and their case when they
+ * have only one.  *out lies in the arena.  S3R_ERR_DATA, S3R_ERR_RESOURCE as above. */
+s3r_status s3r_vocabulary_fold(const s3r_vocabulary *vocabulary, const char *text,
+                               s3r_arena *arena, char **out, s3r_error *err);
+
 /* A run of characters without a label, in an encoded text: any sound. */
 #define S3R_STAR_LABEL (UINT32_MAX - 1)
 

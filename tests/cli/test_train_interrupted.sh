@@ -71,7 +71,6 @@ done
 run=$work/unsaved
 last="train -o $run under a limit of file sizes, then SIGINT"
 (
-    trap '' XFSZ
     ulimit -f 100
     become_train "$run" checkpoint.every=1000000 eval.every=1000000 schedule.steps=1000000
 ) &

@@ -150,6 +150,12 @@ class Transcribing(WithModels):
         text = program("transcribe", "-m", self.tiny, CLIPS[0]).strip()
         self.assertTrue(found.stdout.startswith(f"{CLIPS[0]}\t{text}\n"), found.stdout)
         self.assertIn("nothing.wav: cannot open", found.stderr)
+        mask = self.masks / "mask.s3m"
+        found = subprocess.run([*example, self.tiny, mask, CLIPS[0]], capture_output=True,
+                               text=True)
+        self.assertEqual(found.returncode, 0, found.stderr)
+        text = program("transcribe", "-m", self.tiny, "--mask", mask, CLIPS[0]).strip()
+        self.assertTrue(found.stdout.startswith(f"{CLIPS[0]}\t{text}\n"), found.stdout)
 
 
 class Models(WithModels):
