@@ -69,9 +69,9 @@ s3r_status s3r_folder_writer_open(s3r_folder_writer *out, const char *path,
     if (status == S3R_OK)
         status = create_parents(writer.temporary_path, err);
     if (status == S3R_OK && mkdir(writer.temporary_path, 0777) != 0)
-        status = s3r_fail(err, S3R_ERR_RUNTIME,
-                          "%s: cannot create a folder beside it: %s", writer.path,
-                          strerror(errno));
+        status =
+            s3r_fail(err, S3R_ERR_RUNTIME, "%s: cannot create a folder beside it: %s",
+                     writer.path, strerror(errno));
     if (status == S3R_OK)
         *out = writer;
     else
