@@ -53,7 +53,8 @@ S3R_API bool s3r_router_get_mask(const s3r_router *router, size_t index,
  * The backbone with a mask, opened by the first call that asks for it (which checks the
  * whole file).  It is the router's and stays open with it.
  *
- *   name  of a mask, or a language that one mask alone has
+ *   name  of a mask, or a language that one mask alone has; else, when one mask alone is
+ *         like it, whatever case and region
  *
  * S3R_ERR_USAGE: an unknown name (with the nearest known one), a language of several
  * masks (with their names); S3R_ERR_MODEL: a file that is damaged or was made for another

@@ -258,12 +258,7 @@ static s3r_status combine(combiner *c, const char *const *paths, size_t count,
                           const s3r_combine_options *options,
                           const s3r_mask_reader *reader, s3r_error *err)
 {
-    static const char *const names[] = {[S3R_MASK_AND] = "and",
-                                        [S3R_MASK_OR] = "or",
-                                        [S3R_MASK_XOR] = "xor",
-                                        [S3R_MASK_MINUS] = "minus",
-                                        [S3R_MASK_VOTE] = "vote"};
-    c->result.operation = names[options->operation];
+    c->result.operation = s3r_mask_operation_name(options->operation);
     S3R_TRY(s3r_mask_operands_open(&c->operands, paths, count, reader, err));
     S3R_TRY(choose_head(c, options->head_path, options->has_no_head, reader, err));
     S3R_TRY(combine_all(c, options, err));

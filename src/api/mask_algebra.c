@@ -58,13 +58,9 @@ static void give_counts(s3r_mask_counts *out, const s3r_combine_result *result)
 static s3r_status find_operation(const char *name, s3r_mask_operation *out,
                                  s3r_error *err)
 {
-    static const char *const names[] = {[S3R_MASK_AND] = "and",
-                                        [S3R_MASK_OR] = "or",
-                                        [S3R_MASK_XOR] = "xor",
-                                        [S3R_MASK_MINUS] = "minus",
-                                        [S3R_MASK_VOTE] = "vote"};
-    for (size_t i = 0; i < S3R_ARRAY_LEN(names); i++) {
-        if (strcmp(names[i], name) == 0) {
+    const char *known;
+    for (int i = 0; (known = s3r_mask_operation_name((s3r_mask_operation)i)); i++) {
+        if (strcmp(known, name) == 0) {
             *out = (s3r_mask_operation)i;
             return S3R_OK;
         }

@@ -112,6 +112,39 @@ static bool has_language(const s3r_router_entry *entry, const char *name)
     return language && strcmp(language, name) == 0;
 }
 
+/* Whether two tags begin with the same language, whatever their case: "it" and "IT-ch".
+ */
+static bool is_like(const char *one, const char *other)
+{
+    for (;; one++, other++) {
+        bool ends = !*one || *one == '-' || *one == '_';
+        bool other_ends = !*other || *other == '-' || *other == '_';
+        if (ends || other_ends)
+            return ends && other_ends;
+        /* Tags are ASCII. */
+        bool is_letter = (*one | 0x20) >= 'a' && (*one | 0x20) <= 'z';
+        if (*one != *other && !(is_letter && (*one ^ *other) == 0x20))
+            return false;
+    }
+}
+
+/* The only mask of a language like that, NULL when there is none or there are several. */
+static s3r_router_entry *find_like(s3r_router *router, const char *name)
+{
+    s3r_router_entry *found = NULL;
+    for (size_t i = 0; i < router->count; i++) {
+        s3r_router_entry *entry = &router->entries[i];
+        const char *language = s3r_router_entry_fact(entry, "language");
+        bool is_known = language && strcmp(language, "und") != 0; /* undetermined */
+        if (!is_like(is_known ? language : entry->name, name))
+            continue;
+        if (found)
+            return NULL;
+        found = entry;
+    }
+    return found;
+}
+
 /* Names of masks, of a language or (NULL) of all, as far as they fit. */
 static void list_names(const s3r_router *router, const char *language,
                        char text[LIST_BYTES])
@@ -164,6 +197,8 @@ s3r_status s3r_router_find(s3r_router *router, const char *name, s3r_router_entr
         *out = &router->entries[i];
         found++;
     }
+    if (found == 0 && (*out = find_like(router, name)))
+        return S3R_OK;
     if (found == 1)
         return S3R_OK;
     if (found == 0)

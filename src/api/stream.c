@@ -191,10 +191,7 @@ static s3r_status take_log_probs(void *context, const s3r_frame_rows *rows,
     const s3r_value *value = rows->value;
     for (size_t i = stream->window_first; i < stream->window_end; i++) {
         const float *row = value->data + (rows->row + i) * value->stride;
-        uint32_t best = 0;
-        for (uint32_t j = 1; j < value->cols; j++)
-            if (row[j] > row[best])
-                best = j;
+        uint32_t best = s3r_best_label(row, value->cols);
         if (!isfinite(row[best]))
             return s3r_fail(err, S3R_ERR_DATA,
                             "frame %zu: expected finite log-probabilities (damaged audio "

@@ -131,10 +131,7 @@ static s3r_status collect_labels(s3r_file_job *job, const s3r_frame_rows *rows,
     const s3r_value *value = rows->value;
     for (size_t i = 0; i < rows->count; i++) {
         const float *row = first + i * value->stride;
-        uint32_t best = 0;
-        for (uint32_t j = 1; j < value->cols; j++)
-            if (row[j] > row[best])
-                best = j;
+        uint32_t best = s3r_best_label(row, value->cols);
         if (!isfinite(row[best]))
             return s3r_fail(err, S3R_ERR_DATA,
                             "%s: frame %zu: expected finite log-probabilities, found %g "

@@ -7,6 +7,16 @@
 #include <math.h>
 #include <string.h>
 
+const char *s3r_mask_operation_name(s3r_mask_operation operation)
+{
+    static const char *const names[] = {[S3R_MASK_AND] = "and",
+                                        [S3R_MASK_OR] = "or",
+                                        [S3R_MASK_XOR] = "xor",
+                                        [S3R_MASK_MINUS] = "minus",
+                                        [S3R_MASK_VOTE] = "vote"};
+    return (size_t)operation < S3R_ARRAY_LEN(names) ? names[operation] : NULL;
+}
+
 #define WORD_BITS    64u
 #define VOTE_PLANES  8u
 #define PLANE_VALUES ((size_t)1 << VOTE_PLANES)

@@ -15,6 +15,9 @@ typedef enum s3r_mask_operation {
     S3R_MASK_VOTE   /* kept by so many at least */
 } s3r_mask_operation;
 
+/* "and", "or", "xor", "minus", "vote"; NULL behind the last. */
+const char *s3r_mask_operation_name(s3r_mask_operation operation);
+
 #define S3R_MASK_MAX_VOTES 255u
 
 /* into = into OPERATION other, which have one shape; not for votes. */

@@ -60,10 +60,7 @@ static s3r_status take_rows(void *context, const s3r_frame_rows *rows, s3r_error
     for (size_t i = 0; i < rows->count; i++) {
         const float *row = value->data + (rows->row + i) * value->stride;
         size_t frame = rows->first_frame + i;
-        uint32_t best = 0;
-        for (uint32_t j = 1; j < value->cols; j++)
-            if (row[j] > row[best])
-                best = j;
+        uint32_t best = s3r_best_label(row, value->cols);
         s->score.is_finite = s->score.is_finite && isfinite(row[best]);
         s->score.blank_frames += row[blank_id] >= row[best];
         s->best[frame] = best;

@@ -62,6 +62,16 @@ s3r_status s3r_inference_long_features(const s3r_inference *inference,
                                        const s3r_value *features, size_t utterance,
                                        s3r_error *err);
 
+/* The first of the likeliest labels of a frame; count is at least 1. */
+static inline uint32_t s3r_best_label(const float *row, size_t count)
+{
+    uint32_t best = 0;
+    for (uint32_t j = 1; j < count; j++)
+        if (row[j] > row[best])
+            best = j;
+    return best;
+}
+
 /*
  * Where to cut log_probs rows [from, to): after the middle of the longest run of frames
  * whose best label is the blank, the last of equals; without one after the frame with the

@@ -27,8 +27,9 @@ typedef struct preparer {
     size_t bad;      /* utterances with an error */
     char list[4096]; /* the first of them */
     size_t list_length;
-    size_t remarks;  /* on utterances that stay, of evaluation */
-    size_t left_out; /* too short ones of an unlabelled set */
+    size_t remarks;   /* on utterances that stay, of evaluation */
+    char reason[160]; /* why the last one was left out */
+    size_t left_out;  /* too short ones of an unlabelled set */
     struct sha256_ctx hash;
 } preparer;
 
@@ -47,8 +48,9 @@ static void tell_about(const preparer *p, const s3r_utterance *utterance,
     (void)tell(p, text, 0);
 }
 
-static void warn(const preparer *p, const s3r_utterance *utterance, const char *reason)
+static void warn(preparer *p, const s3r_utterance *utterance, const char *reason)
 {
+    snprintf(p->reason, sizeof p->reason, "%s", reason);
     tell_about(p, utterance, "left out: ", reason);
 }
 
@@ -155,8 +157,7 @@ static s3r_status fill_cache(preparer *p, const s3r_audio *audio, s3r_error *err
 
 /* ---- what is wanted ---- */
 
-static bool is_length_wanted(const preparer *p, const s3r_utterance *utterance,
-                             double seconds)
+static bool is_length_wanted(preparer *p, const s3r_utterance *utterance, double seconds)
 {
     char reason[128];
     if (p->options->is_evaluation)
@@ -343,8 +344,10 @@ static s3r_status check_left(const preparer *p, s3r_error *err)
     S3R_TRY(report_bad(p, err));
     if (p->set->count > 0)
         return S3R_OK;
-    return s3r_fail(err, S3R_ERR_DATA, "%s: no utterance of %zu is left",
-                    p->options->path, p->set->manifest.count);
+    return s3r_fail(err, S3R_ERR_DATA,
+                    "%s: no utterance of %zu is left; of the last one: %s",
+                    p->options->path, p->set->manifest.count,
+                    p->reason[0] ? p->reason : "nothing is known");
 }
 
 static s3r_status open_all(preparer *p, s3r_error *err)

@@ -36,6 +36,11 @@ printf '%s\tlora\n%s\n' "$clip" "$work/two.g722" >"$work/list"
 expect 0 transcribe -m "$tiny" -M "$masks" -l bias --files-from "$work/list"
 stdout_is "$clip	lora	$lora
 $work/two.g722	bias	$bias"
+expect 0 transcribe -m "$tiny" -M "$masks" -l lora "$clip"
+cp "$work/stdout" "$work/exact"
+expect 0 transcribe -m "$tiny" -M "$masks" -l LORA_de "$clip" # case and region do not matter
+cmp "$work/exact" "$work/stdout" || fail "another mask"
+expect 2 transcribe -m "$tiny" -M "$masks" -l lo "$clip"
 expect 0 transcribe -m "$tiny" -M "$masks" -l lora,mask -f json,txt -o "$work/out" "$clip"
 name=$(basename "$clip" | sed 's/\.[^.]*$//')
 [ "$(cat "$work/out/$name.lora.txt")" = "$lora" ] || fail "another text of lora"
