@@ -92,11 +92,12 @@ static s3r_status on_result(void *context, const s3r_result *result)
     if (result->status != S3R_OK)
         note_failure(r, result);
     if (result->is_other_language)
-        s3r_print_warning(r->terminal,
-                          "%s: sounds like %s (%.4f), of which there is no mask; this is "
-                          "what mask %s makes of it",
-                          result->path, result->languages[0].name,
-                          result->languages[0].probability, result->mask);
+        s3r_print_warning(
+            r->terminal,
+            "%s: sounds like %s (%.4f), of which no mask was asked; this is "
+            "what mask %s makes of it",
+            result->path, result->languages[0].name, result->languages[0].probability,
+            result->mask);
     r->line_status = r->job->line(r->job->line_context, result, &line, &r->line_error);
     if (r->line_status != S3R_OK)
         return r->line_status;

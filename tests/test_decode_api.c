@@ -202,6 +202,38 @@ static void test_voice_only(void **state)
     test_api_close(&api);
 }
 
+static void test_hot_words_take_the_case_of_labels(void **state)
+{
+    (void)state;
+    test_api api;
+    s3r_error err;
+    s3r_decoder *decoder;
+    s3r_decoder_options options;
+    s3r_decoder_options_init(&options);
+    test_api_open(&api, make_model(), 1, NULL);
+    /* The labels have one case, and hot words without a lexicon are brought to it. */
+    options.hot_words_path = write_words("hot.txt", "Go\tno\n");
+    test_expect_failure(s3r_decoder_open(&decoder, api.model, &options, &err), &err,
+                        S3R_ERR_DATA, "behind the tab, found \"no\"");
+    options.hot_words_path = write_words("hot.txt", "Go on\t3\ngO\n");
+    if (s3r_decoder_open(&decoder, api.model, &options, &err) != S3R_OK)
+        fail_msg("%s", err.message);
+    s3r_decoder_info info;
+    s3r_decoder_get_info(decoder, &info);
+    assert_int_equal(info.hot_words, 2);
+    s3r_decoder_close(decoder);
+    /* A word that the lexicon has is that one, though another of the line is new. */
+    options.lexicon_path = write_words("cased.txt", "Tea\tT E A\n");
+    options.hot_words_path = write_words("hot.txt", "Tea no\nTea NO\n");
+    if (s3r_decoder_open(&decoder, api.model, &options, &err) != S3R_OK)
+        fail_msg("%s", err.message);
+    s3r_decoder_get_info(decoder, &info);
+    assert_int_equal(info.hot_words, 1);
+    assert_int_equal(info.lexicon_words, 2);
+    s3r_decoder_close(decoder);
+    test_api_close(&api);
+}
+
 static void test_refused(void **state)
 {
     (void)state;
@@ -234,14 +266,6 @@ static void test_refused(void **state)
                         S3R_ERR_DATA,
                         "found \"1\" (are letters and case the same? a "
                         "boost stands behind a tab)");
-    /* The labels have one case, and hot words without a lexicon are brought to it. */
-    options.hot_words_path = write_words("hot.txt", "Go\tno\n");
-    test_expect_failure(s3r_decoder_open(&decoder, api.model, &options, &err), &err,
-                        S3R_ERR_DATA, "behind the tab, found \"no\"");
-    options.hot_words_path = write_words("hot.txt", "Go on\t3\ngO\n");
-    if (s3r_decoder_open(&decoder, api.model, &options, &err) != S3R_OK)
-        fail_msg("%s", err.message);
-    s3r_decoder_close(decoder);
     options.hot_words_path = write_words("hot.txt", "\n");
     test_expect_failure(s3r_decoder_open(&decoder, api.model, &options, &err), &err,
                         S3R_ERR_DATA, "expected words, found none");
@@ -339,6 +363,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_transcribe_is_decode),
         cmocka_unit_test(test_voice_only),
+        cmocka_unit_test(test_hot_words_take_the_case_of_labels),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_no_delimiter),
         cmocka_unit_test(test_out_of_memory),

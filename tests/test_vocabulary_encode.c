@@ -176,6 +176,13 @@ static void test_words(void **state)
     s3r_vocabulary_close(&v);
     /* Unless it has a label. */
     v = make_vocabulary(FIRST ", \"A\", \"-\", \"...\"]", "4", false);
+    s3r_vocabulary_close(&v);
+    /* NFC makes U+0387 the dot that is a label. */
+    v = make_vocabulary(FIRST ", \"A\", \"\xc2\xb7\"]", "4", false);
+    check_words(&v, "a \xce\x87 a", S3R_MISSING_REFUSE,
+                "a@0:A|\xce\x87@2:\xc2\xb7|a@4:A|5|");
+    s3r_vocabulary_close(&v);
+    v = make_vocabulary(FIRST ", \"A\", \"-\", \"...\"]", "4", false);
     check_words(&v, "a - ... a.", S3R_MISSING_REFUSE, "a@0:A|-@2:-|...@4:...|a.@6:A|7|");
     s3r_vocabulary_close(&v);
 

@@ -36,8 +36,9 @@ typedef struct s3r_confidence_report {
 } s3r_confidence_report;
 
 typedef struct s3r_calibration {
-    size_t utterances, failed, skipped;         /* scored; failed; without text */
-    size_t words, right;                        /* of the hypotheses */
+    size_t utterances, failed,
+        skipped;         /* scored; failed; without text, or an empty one */
+    size_t words, right; /* of the hypotheses */
     s3r_confidence_report plain, given, fitted; /* temperature 1, the options', the one
                                                    with the least cross entropy */
 } s3r_calibration;

@@ -49,7 +49,7 @@ S3R_API void s3r_train_options_init(s3r_train_options *options);
  * TensorBoard events, checkpoints, report.html and README.md; of pretraining the model
  * folders best, last and start instead of mask files, report and README.  *finished (may
  * be NULL) is false when the watcher stopped the run: a checkpoint was written, and the
- * same call with may_resume goes on.  Before the first step there is nothing to save:
+ * same call with may_resume goes on.  While data is read there is nothing to save:
  * S3R_ERR_INTERRUPTED then. The result depends on options and data alone, not on threads,
  * interruptions or time.
  *

@@ -95,7 +95,7 @@ typedef struct s3r_result {
      */
     const s3r_language *languages;
     size_t language_count;
-    bool is_other_language; /* no mask is of the likeliest: `mask` is another's */
+    bool is_other_language; /* no mask that was asked is of the likeliest */
     const char *id; /* of an utterance of a manifest, for formats of scorers; else NULL */
 } s3r_result;
 

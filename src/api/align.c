@@ -213,13 +213,13 @@ s3r_status s3r_align(s3r_context *context, const s3r_model *model,
 static s3r_status name_of(char **name, const char *id, s3r_error *err)
 {
     s3r_text_buffer text = {0};
-    for (const char *at = id; *at && text.length < NAME_BYTES; at++) {
+    for (const char *at = id; *at && text.length <= NAME_BYTES; at++) {
         if (*at == '/' || *at == '%' || (*at == '.' && at == id))
             s3r_buffer_add(&text, "%%%02X", (unsigned)*at);
         else
             s3r_buffer_add_bytes(&text, at, 1);
     }
-    if (text.text && text.length >= NAME_BYTES) {
+    if (text.text && text.length > NAME_BYTES) {
         text.length = s3r_utf8_prefix(text.text, NAME_BYTES);
         s3r_buffer_add(&text, "-%08x", (unsigned)s3r_crc32c(id, strlen(id)));
     }

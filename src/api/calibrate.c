@@ -293,7 +293,7 @@ static s3r_status run_manifest(calibrate_run *run, const s3r_manifest *manifest,
     for (size_t i = 0; i < manifest->count && status == S3R_OK; i++) {
         const s3r_utterance *utterance = &manifest->items[i];
         s3r_error failure;
-        out->skipped += !utterance->text;
+        out->skipped += !s3r_utterance_has_text(utterance);
         if (!s3r_utterance_has_text(utterance))
             continue;
         if (!goes_on(run)) {

@@ -2,6 +2,7 @@
  * Scoring texts against texts.
  */
 #include "api/eval_tally.h"
+#include "api/output_name.h"
 #include "tasks/trn_file.h"
 #include "text/text_normalize.h"
 
@@ -69,6 +70,8 @@ static s3r_status score_all(s3r_eval_tally *tally, const s3r_transcripts *refere
                             s3r_error *err)
 {
     S3R_TRY(check_sides(reference, hypothesis, paths, err));
+    if (tally->options->table_path)
+        S3R_TRY(s3r_output_check_inputs(tally->options->table_path, paths, 2, err));
     S3R_TRY(s3r_eval_tally_open(tally, reference->count, err));
     for (size_t i = 0; i < reference->count; i++) {
         const s3r_transcript *item = &reference->items[i];

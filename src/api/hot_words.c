@@ -4,6 +4,7 @@
 #include "api/hot_words.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,13 +42,13 @@ static s3r_lexicon *lexicon_of(s3r_decoder *decoder)
     return decoder->lexicon.words.count > 0 ? &decoder->lexicon : &decoder->hot_words;
 }
 
-static s3r_status find_word(s3r_decoder *decoder, uint32_t *id,
-                            const s3r_line_stream *lines, const char *word, size_t length,
-                            s3r_error *err)
+/* A word that is not there yet, in the case of the labels. */
+static s3r_status add_word(s3r_decoder *decoder, uint32_t *id,
+                           const s3r_line_stream *lines, const char *word, s3r_error *err)
 {
     s3r_lexicon *lexicon = lexicon_of(decoder);
     bool is_spelled;
-    *id = s3r_word_table_find(&lexicon->words, word, length);
+    *id = s3r_word_table_find(&lexicon->words, word, strlen(word));
     if (*id != S3R_NO_WORD)
         return S3R_OK;
     S3R_TRY(
@@ -59,30 +60,42 @@ static s3r_status find_word(s3r_decoder *decoder, uint32_t *id,
             "case the same? a boost stands behind a tab)",
             decoder->model->vocabulary.path, word);
     decoder->added_words++;
-    *id = s3r_word_table_find(&lexicon->words, word, length);
+    *id = s3r_word_table_find(&lexicon->words, word, strlen(word));
     return S3R_OK;
 }
 
-/* The words of the phrase, which becomes them with one space between. */
+static s3r_status find_word(s3r_decoder *decoder, uint32_t *id,
+                            const s3r_line_stream *lines, const char *word, size_t length,
+                            s3r_error *err)
+{
+    s3r_arena arena;
+    char *folded = NULL;
+    *id = s3r_word_table_find(&lexicon_of(decoder)->words, word, length);
+    if (*id != S3R_NO_WORD)
+        return S3R_OK;
+    s3r_arena_init(&arena, FOLD_BYTES);
+    s3r_status status =
+        s3r_vocabulary_fold(&decoder->model->vocabulary, word, &arena, &folded, err);
+    if (status == S3R_OK)
+        status = add_word(decoder, id, lines, folded, err);
+    s3r_arena_release(&arena);
+    return status;
+}
+
 static s3r_status find_words(s3r_decoder *decoder, uint32_t *words, size_t *count,
                              const s3r_line_stream *lines, char *phrase, s3r_error *err)
 {
-    char *from = phrase, *to = phrase, *word;
+    char *word;
     size_t length;
-    for (*count = 0; (word = s3r_next_word(&from, &length)); (*count)++) {
-        bool is_last = *from == '\0';
+    for (*count = 0; (word = s3r_next_word(&phrase, &length)); (*count)++) {
+        bool is_last = *phrase == '\0';
         if (*count == MOST_WORDS)
             return s3r_line_stream_fail(lines, err, "expected at most %zu words",
                                         MOST_WORDS);
         word[length] = '\0';
-        from += !is_last;
+        phrase += !is_last;
         S3R_TRY(find_word(decoder, &words[*count], lines, word, length, err));
-        if (*count > 0)
-            *to++ = ' ';
-        memmove(to, word, length);
-        to += length;
     }
-    *to = '\0';
     return S3R_OK;
 }
 
@@ -106,40 +119,12 @@ static s3r_status find_boost(const s3r_line_stream *lines, char *at, double *boo
                                 MOST_BOOST, number);
 }
 
-static s3r_status add_phrase(s3r_decoder *decoder, const s3r_line_stream *lines,
-                             char *phrase, double boost, s3r_error *err)
-{
-    uint32_t words[MOST_WORDS];
-    size_t count;
-    S3R_TRY(find_words(decoder, words, &count, lines, phrase, err));
-    if (count == 0)
-        return S3R_OK;
-    if (count > 1 && lexicon_of(decoder) == &decoder->hot_words &&
-        decoder->model->vocabulary.delimiter_id == S3R_NO_LABEL)
-        return s3r_line_stream_fail(lines, err,
-                                    "expected one word: %s has no label between words, "
-                                    "so a phrase needs a lexicon",
-                                    decoder->model->vocabulary.path);
-    return s3r_hot_phrases_add(&decoder->hot, phrase, words, count, (float)boost, err);
-}
-
-/* Whether a lexicon that was given has all words as they are written. */
-static bool has_words(s3r_decoder *decoder, char *phrase)
-{
-    const s3r_lexicon *lexicon = lexicon_of(decoder);
-    size_t length;
-    if (lexicon == &decoder->hot_words)
-        return false;
-    for (char *word; (word = s3r_next_word(&phrase, &length));)
-        if (s3r_word_table_find(&lexicon->words, word, length) == S3R_NO_WORD)
-            return false;
-    return true;
-}
-
-/* Words that a lexicon has are as they stand there; others in the case of the labels. */
 static s3r_status add_line(s3r_decoder *decoder, const s3r_line_stream *lines,
                            double fallback, s3r_error *err)
 {
+    uint32_t words[MOST_WORDS];
+    size_t count, used = 0;
+    char key[MOST_WORDS * sizeof "4294967295" + 1];
     double boost = fallback;
     char *phrase = lines->text + strspn(lines->text, " \t");
     char *tab = strchr(phrase, '\t');
@@ -149,17 +134,19 @@ static s3r_status add_line(s3r_decoder *decoder, const s3r_line_stream *lines,
         *tab = '\0';
         S3R_TRY(find_boost(lines, tab + 1, &boost, err));
     }
-    if (has_words(decoder, phrase))
-        return add_phrase(decoder, lines, phrase, boost, err);
-    s3r_arena arena;
-    char *folded = NULL;
-    s3r_arena_init(&arena, FOLD_BYTES);
-    s3r_status status =
-        s3r_vocabulary_fold(&decoder->model->vocabulary, phrase, &arena, &folded, err);
-    if (status == S3R_OK)
-        status = add_phrase(decoder, lines, folded, boost, err);
-    s3r_arena_release(&arena);
-    return status;
+    S3R_TRY(find_words(decoder, words, &count, lines, phrase, err));
+    if (count == 0)
+        return S3R_OK;
+    for (size_t i = 0; i < count; i++) /* what is one phrase, however it is written */
+        used +=
+            (size_t)snprintf(key + used, sizeof key - used, "%u ", (unsigned)words[i]);
+    if (count > 1 && lexicon_of(decoder) == &decoder->hot_words &&
+        decoder->model->vocabulary.delimiter_id == S3R_NO_LABEL)
+        return s3r_line_stream_fail(lines, err,
+                                    "expected one word: %s has no label between words, "
+                                    "so a phrase needs a lexicon",
+                                    decoder->model->vocabulary.path);
+    return s3r_hot_phrases_add(&decoder->hot, key, words, count, (float)boost, err);
 }
 
 s3r_status s3r_hot_words_open(s3r_decoder *decoder, const char *path, double fallback,

@@ -159,7 +159,7 @@ s3r_status s3r_output_names_check_new(const char *const *paths, const char *cons
 s3r_status s3r_output_check_inputs(const char *out, const char *const *inputs,
                                    size_t count, s3r_error *err)
 {
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count && s3r_path_is_file(out); i++)
         if (inputs[i] && s3r_path_is_same(out, inputs[i]))
             return s3r_fail(err, S3R_ERR_USAGE,
                             "%s: expected another file for the result: it would replace "

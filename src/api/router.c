@@ -112,20 +112,33 @@ static bool has_language(const s3r_router_entry *entry, const char *name)
     return language && strcmp(language, name) == 0;
 }
 
-/* Whether two tags begin with the same language, whatever their case: "it" and "IT-ch".
- */
+/* Tags are ASCII. */
+static bool is_letter(char c)
+{
+    return (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
+}
+
+/* The length of a tag without a region: two letters or three digits behind '-' or '_'. */
+static size_t without_region(const char *tag)
+{
+    size_t length = strcspn(tag, "-_");
+    const char *region = tag + length + (tag[length] != '\0');
+    size_t digits = strspn(region, "0123456789"), size = strlen(region);
+    bool is_region = (size == 2 && is_letter(region[0]) && is_letter(region[1])) ||
+                     (size == 3 && digits == 3);
+    return (length == 2 || length == 3) && is_region ? length : strlen(tag);
+}
+
+/* Whether two tags are one but for case and region: "it", "IT-ch". */
 static bool is_like(const char *one, const char *other)
 {
-    for (;; one++, other++) {
-        bool ends = !*one || *one == '-' || *one == '_';
-        bool other_ends = !*other || *other == '-' || *other == '_';
-        if (ends || other_ends)
-            return ends && other_ends;
-        /* Tags are ASCII. */
-        bool is_letter = (*one | 0x20) >= 'a' && (*one | 0x20) <= 'z';
-        if (*one != *other && !(is_letter && (*one ^ *other) == 0x20))
+    size_t length = without_region(one);
+    if (without_region(other) != length)
+        return false;
+    for (size_t i = 0; i < length; i++)
+        if (one[i] != other[i] && !(is_letter(one[i]) && (one[i] ^ other[i]) == 0x20))
             return false;
-    }
+    return true;
 }
 
 /* The only mask of a language like that, NULL when there is none or there are several. */

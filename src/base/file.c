@@ -87,6 +87,12 @@ bool s3r_path_is_folder(const char *path)
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
+bool s3r_path_is_file(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISREG(info.st_mode);
+}
+
 bool s3r_path_is_same(const char *a, const char *b)
 {
     struct stat first, second;
@@ -189,6 +195,10 @@ static s3r_status find_target(s3r_file_writer *writer, const char *path, int des
                               bool *is_replaced, s3r_error *err)
 {
     struct stat info;
+    size_t length = strlen(path);
+    if (length > 0 && path[length - 1] == '/')
+        return s3r_fail(err, S3R_ERR_RUNTIME, "%s: expected a file, found a folder",
+                        path);
     *is_replaced = descriptor < 0;
     if (!*is_replaced) {
         /* written to where the descriptor stands */
@@ -249,7 +259,7 @@ static int open_new(s3r_file_writer *writer)
 static s3r_status open_target(s3r_file_writer *writer, const char *path, s3r_error *err)
 {
     int descriptor = descriptor_of(path);
-    bool is_replaced;
+    bool is_replaced = false;
     S3R_TRY(find_target(writer, path, descriptor, &is_replaced, err));
     if (is_replaced)
         writer->fd = open_new(writer);

@@ -29,6 +29,7 @@ void s3r_file_map_forget(const s3r_file_map *map, const void *data, size_t size)
 
 bool s3r_path_is_folder(const char *path);
 bool s3r_path_exists(const char *path);
+bool s3r_path_is_file(const char *path); /* a regular one */
 /* True when both exist and are one file or folder, whatever their names. */
 bool s3r_path_is_same(const char *a, const char *b);
 /* "folder/name" in a new string (s3r_free); NULL when there is no memory. */

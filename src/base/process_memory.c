@@ -42,51 +42,51 @@ size_t s3r_process_resident_bytes(void)
     return read_status("VmRSS:");
 }
 
-/* The number in a file that holds one ("max" and the like: SIZE_MAX). */
-static size_t read_number(const char *path)
-{
-    return read_keyed(path, "");
-}
-
 static size_t read_available(void)
 {
     size_t kib = read_keyed("/proc/meminfo", "MemAvailable:");
     return kib == SIZE_MAX ? kib : kib * 1024u;
 }
 
-/* The files of a version of control groups. */
+/* The files of a version of control groups, and what its statistics call pages of files
+ * that nobody uses now, of a group with all within it. */
 typedef struct group_files {
-    const char *root, *limit, *used;
+    const char *folder, *limit, *used, *cached;
 } group_files;
 
-static const group_files version_1 = {"/sys/fs/cgroup/memory", "memory.limit_in_bytes",
-                                      "memory.usage_in_bytes"};
-static const group_files version_2 = {"/sys/fs/cgroup", "memory.max", "memory.current"};
+static const group_files version_1 = {"/memory", "memory.limit_in_bytes",
+                                      "memory.usage_in_bytes", "total_inactive_file "};
+static const group_files version_2 = {"", "memory.max", "memory.current",
+                                      "inactive_file "};
 
-/* What the group at root + group leaves; pages of files that nobody uses now count as
- * free. */
-static size_t left_of_group(const group_files *files, const char *group)
+static size_t read_of_group(const char *root, const group_files *files, const char *group,
+                            const char *name, const char *key)
 {
     char path[PATH_BYTES];
-    snprintf(path, sizeof path, "%s%s/%s", files->root, group, files->limit);
-    size_t limit = read_number(path);
-    snprintf(path, sizeof path, "%s%s/%s", files->root, group, files->used);
-    size_t used = read_number(path);
-    snprintf(path, sizeof path, "%s%s/memory.stat", files->root, group);
-    size_t cached = read_keyed(path, "inactive_file ");
-    if (cached != SIZE_MAX && used != SIZE_MAX)
-        used -= S3R_MIN(used, cached);
+    snprintf(path, sizeof path, "%s%s%s/%s", root, files->folder, group, name);
+    return read_keyed(path, key);
+}
+
+/* What a group leaves; such pages count as free. */
+static size_t left_of_group(const char *root, const group_files *files, const char *group)
+{
+    size_t limit = read_of_group(root, files, group, files->limit, "");
+    size_t used = read_of_group(root, files, group, files->used, "");
+    size_t cached = read_of_group(root, files, group, "memory.stat", files->cached);
     if (limit == SIZE_MAX || used == SIZE_MAX)
         return SIZE_MAX;
+    if (cached != SIZE_MAX)
+        used -= S3R_MIN(used, cached);
     return limit > used ? limit - used : 0;
 }
 
 /* The least that a group ("/a/b", which this changes) and those around it leave. */
-static size_t left_of_groups(const group_files *files, char *group)
+static size_t left_of_groups(const char *root, const group_files *files, char *group)
 {
     size_t least = SIZE_MAX;
     for (;;) {
-        least = S3R_MIN(least, left_of_group(files, group));
+        size_t left = left_of_group(root, files, group);
+        least = S3R_MIN(least, left);
         char *slash = strrchr(group, '/');
         if (!slash)
             return least;
@@ -109,27 +109,26 @@ static bool has_memory(const char *controllers, size_t length)
 
 /* Lines "ID:CONTROLLERS:/GROUP"; version 2 has ID 0 and no controllers.  A container sees
  * its own group as the root, whatever stands there. */
-static size_t left_of_control_groups(void)
+size_t s3r_control_groups_left_bytes(const char *root, const char *list)
 {
-    char line[PATH_BYTES / 2], root[] = "";
-    size_t least =
-        S3R_MIN(left_of_group(&version_1, root), left_of_group(&version_2, root));
-    FILE *file = fopen("/proc/self/cgroup", "r");
+    char line[PATH_BYTES / 2];
+    size_t least = left_of_group(root, &version_1, ""),
+           left = left_of_group(root, &version_2, "");
+    FILE *file = fopen(list, "r");
     while (file && fgets(line, sizeof line, file)) {
+        least = S3R_MIN(least, left);
         line[strcspn(line, "\n")] = '\0';
         char *controllers = strchr(line, ':');
         char *group = controllers ? strchr(controllers + 1, ':') : NULL;
-        if (!group)
-            continue;
-        size_t length = (size_t)(group - controllers - 1);
-        if (length == 0)
-            least = S3R_MIN(least, left_of_groups(&version_2, group + 1));
-        else if (has_memory(controllers + 1, length))
-            least = S3R_MIN(least, left_of_groups(&version_1, group + 1));
+        size_t length = group ? (size_t)(group - controllers - 1) : 0;
+        if (group && length == 0)
+            left = left_of_groups(root, &version_2, group + 1);
+        else if (group && has_memory(controllers + 1, length))
+            left = left_of_groups(root, &version_1, group + 1);
     }
     if (file)
         fclose(file);
-    return least;
+    return S3R_MIN(least, left);
 }
 
 /* What the limit of the address space (ulimit -v) leaves. */
@@ -146,6 +145,7 @@ static size_t left_of_address_space(void)
 
 size_t s3r_machine_available_bytes(void)
 {
-    size_t machine = read_available(), groups = left_of_control_groups();
+    size_t machine = read_available(),
+           groups = s3r_control_groups_left_bytes("/sys/fs/cgroup", "/proc/self/cgroup");
     return S3R_MIN(S3R_MIN(machine, groups), left_of_address_space());
 }

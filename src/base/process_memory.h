@@ -17,4 +17,8 @@ size_t s3r_process_resident_bytes(void);
  * SIZE_MAX when nothing tells. */
 size_t s3r_machine_available_bytes(void);
 
+/* What control groups leave: those of a list as /proc/self/cgroup is one, and all around
+ * them, below root as /sys/fs/cgroup is one. */
+size_t s3r_control_groups_left_bytes(const char *root, const char *list);
+
 #endif

@@ -9,8 +9,8 @@
 
 #define LINE_BYTES 512
 
-/* The value of a line "key: value" without quotes and a comment; false for other lines.
- */
+/* The value of a line "key: value" without quotes and a comment; false for other lines
+ * and where it is not UTF-8. */
 static bool read_value(char *line, const char *key, char **value)
 {
     size_t length = strlen(key);
@@ -29,7 +29,7 @@ static bool read_value(char *line, const char *key, char **value)
     for (end = at + strlen(at); end > at && strchr(" \t\r", end[-1]);)
         *--end = '\0';
     *value = at;
-    return true;
+    return s3r_text_find_wrong_byte(at) == SIZE_MAX;
 }
 
 static bool is_rule(const char *line)

@@ -31,7 +31,9 @@ typedef struct encoder {
     const s3r_vocabulary *vocabulary;
     label_index index;
     s3r_missing_policy policy;
-    bool passes_silent; /* over punctuation without a label */
+    bool passes_silent;    /* over punctuation without a label */
+    bool *is_token_silent; /* of tokens that are nothing else, in their order */
+    size_t token_count;
     uint32_t *labels;
     size_t count;
     s3r_encoded_word *words;
@@ -257,7 +259,9 @@ static void encode_tokens(encoder *state, const char *text)
             encode_phone(state, &piece);
             continue;
         }
-        if (is_silent(state, &piece))
+        bool is_word = !is_silent(state, &piece);
+        state->is_token_silent[state->token_count++] = !is_word;
+        if (!is_word)
             continue;
         begin_word(state);
         encode_word(state, &piece);
@@ -273,14 +277,14 @@ static s3r_status copy_words(const encoder *state, const char *text, s3r_arena *
     if (!copy)
         return s3r_fail_memory(err, "words", strlen(text));
     bool is_in_word = false;
-    size_t count = 0;
+    size_t count = 0, number = 0;
     for (token piece; next_token(&text, &piece);) {
         bool is_phonemes = state->vocabulary->is_phonemes;
         if (is_phonemes && is_bar(&piece)) {
             is_in_word = false;
             continue;
         }
-        if (is_silent(state, &piece))
+        if (!is_phonemes && state->is_token_silent[number++])
             continue;
         if (is_phonemes && is_in_word)
             copy[-1] = ' '; /* in place of the NUL */
@@ -324,7 +328,8 @@ static s3r_status encode(encoder *state, const char *text, s3r_arena *arena,
     /* A label takes at least a byte, a delimiter stands for one; so does a word. */
     state->labels = s3r_arena_alloc(arena, strlen(folded) + 1, sizeof *state->labels);
     state->words = s3r_arena_alloc(arena, strlen(folded) / 2 + 1, sizeof *state->words);
-    if (!state->labels || !state->words)
+    state->is_token_silent = s3r_arena_alloc(arena, strlen(folded) / 2 + 1, 1);
+    if (!state->labels || !state->words || !state->is_token_silent)
         return s3r_fail_memory(err, "labels", strlen(folded) * sizeof *state->labels);
     encode_tokens(state, folded);
     if (state->missing_count == 0 || state->policy != S3R_MISSING_REFUSE)

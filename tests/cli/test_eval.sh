@@ -54,6 +54,8 @@ fi
 
 # The files can be scored again; their result is the same.
 grep '^wer' "$work/stdout" >"$work/wer"
+expect 2 eval --ref "$work/trn/ref.trn" --hyp "$work/trn/hyp.trn" --per-utterance "$work/trn/hyp.trn"
+stderr_has 'hyp\.trn: expected another file for the result'
 expect 0 eval --ref "$work/trn/ref.trn" --hyp "$work/trn/hyp.trn" --metrics wer
 grep '^wer' "$work/stdout" | cmp -s - "$work/wer" || fail "another rate from the files"
 

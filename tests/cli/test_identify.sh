@@ -74,7 +74,7 @@ for name in l0 l1 l2; do
     if [ "$(tail -1 "$work/heard")" = $name ]; then
         if grep -q 'sounds like' "$work/stderr"; then fail "a warning of the right mask"; fi
     else
-        stderr_has "warning: .*calling\.g722: sounds like $(tail -1 "$work/heard") \([01]\.[0-9]{4}\), of which there is no mask; this is what mask $name makes of it"
+        stderr_has "warning: .*calling\.g722: sounds like $(tail -1 "$work/heard") \([01]\.[0-9]{4}\), of which no mask was asked; this is what mask $name makes of it"
     fi
 done
 [ "$(sort -u "$work/heard" | wc -l)" -eq 1 ] || fail "heard: $(cat "$work/heard")"

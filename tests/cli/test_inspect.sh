@@ -62,6 +62,7 @@ expect_licence '\0357\0273\0277---\r\nlicense: "cc-by-nc-4.0" # see below\r\n---
 expect_licence '---\nlicense_name: ours\nlicense: other\n---\n' 'other \(ours\)'
 expect_licence 'Text\n---\nlicense: mit\n---\n' 'not named'
 expect_licence "---\nlicense: $(printf '%0400d' 0)\n---\n" 'not named'
+expect_licence '---\nlicense: caf\0351\n---\n' 'not named'
 expect_licence '---\nlicense: mit' mit
 expect 0 convert -q "$card" "$work/copy"
 expect 0 inspect --no-hash "$work/copy"

@@ -38,8 +38,18 @@ stdout_is "$clip	lora	$lora
 $work/two.g722	bias	$bias"
 expect 0 transcribe -m "$tiny" -M "$masks" -l lora "$clip"
 cp "$work/stdout" "$work/exact"
-expect 0 transcribe -m "$tiny" -M "$masks" -l LORA_de "$clip" # case and region do not matter
+expect 0 transcribe -m "$tiny" -M "$masks" -l LORA "$clip" # case does not matter
 cmp "$work/exact" "$work/stdout" || fail "another mask"
+expect 2 transcribe -m "$tiny" -M "$masks" -l lora-v1 "$clip"
+mkdir "$work/tags"
+cp "$masks/lora.s3m" "$work/tags/it.s3m"
+cp "$masks/mask.s3m" "$work/tags/foo_a.s3m"
+for tag in IT it_CH it-419; do
+    expect 0 transcribe -m "$tiny" -M "$work/tags" -l $tag "$clip"
+    cmp "$work/exact" "$work/stdout" || fail "another mask for $tag"
+done
+expect 2 transcribe -m "$tiny" -M "$work/tags" -l foo_b "$clip"
+expect 2 transcribe -m "$tiny" -M "$work/tags" -l it_v1 "$clip"
 expect 2 transcribe -m "$tiny" -M "$masks" -l lo "$clip"
 expect 0 transcribe -m "$tiny" -M "$masks" -l lora,mask -f json,txt -o "$work/out" "$clip"
 name=$(basename "$clip" | sed 's/\.[^.]*$//')
