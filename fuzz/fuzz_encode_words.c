@@ -11,7 +11,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const char letters[] =
-    "{\"labels\": [\"<pad>\", \"|\", \"A\", \"B\", \"\\u00c9\", \"TH\", \"T\"], "
+    "{\"labels\": [\"<pad>\", \"|\", \"A\", \"B\", \"\\u00c9\", \"TH\", \"T\", "
+    "\"\\u00b7\"], "
     "\"special\": [0], \"blank\": 0, \"delimiter\": 1, \"unknown\": null, "
     "\"delimiter_text\": \" \", \"lower_case_output\": false, \"phonemes\": false}";
 static const char phones[] =

@@ -51,11 +51,12 @@ static bool next_line(const char **at, const char *end, char line[LINE_BYTES])
     return true;
 }
 
-static void read_head(const char *text, size_t size, char *license, size_t bytes)
+void s3r_model_card_parse(const char *text, size_t size, char *license, size_t bytes)
 {
     char line[LINE_BYTES], name[LINE_BYTES] = "", *value;
     size_t mark = s3r_byte_order_mark(text, size);
     const char *at = text + mark, *end = text + size;
+    license[0] = '\0';
     if (!next_line(&at, end, line) || !is_rule(line))
         return;
     while (next_line(&at, end, line) && !is_rule(line)) {
@@ -75,7 +76,7 @@ void s3r_model_card_license(const char *folder, char *license, size_t bytes)
     license[0] = '\0';
     if (path && s3r_path_exists(path) &&
         s3r_file_map_open(&map, path, S3R_ERR_MODEL, NULL) == S3R_OK) {
-        read_head((const char *)map.data, map.size, license, bytes);
+        s3r_model_card_parse((const char *)map.data, map.size, license, bytes);
         s3r_file_map_close(&map);
     }
     s3r_free(path);

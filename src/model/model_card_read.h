@@ -13,4 +13,7 @@
  */
 void s3r_model_card_license(const char *folder, char *license, size_t bytes);
 
+/* The same for the text of a card. */
+void s3r_model_card_parse(const char *text, size_t size, char *license, size_t bytes);
+
 #endif
