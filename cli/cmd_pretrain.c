@@ -74,27 +74,23 @@ static s3r_status run_pretrain(const s3r_command *command, s3r_error *err)
     return status;
 }
 
-#define TEXT(long_name, short_name, field, value_name, text)                             \
+#define STRING(long_name, short_name, field, value_name, may_not_repeat, text)           \
     {                                                                                    \
         .name = long_name, .letter = short_name, .type = S3R_OPTION_STRING,              \
-        .offset = offsetof(pretrain_options, field), .argument = value_name,             \
-        .help = text                                                                     \
-    }
-
-#define ONCE(long_name, short_name, field, value_name, text)                             \
-    {                                                                                    \
-        .name = long_name, .letter = short_name, .type = S3R_OPTION_STRING,              \
-        .is_once = true, .offset = offsetof(pretrain_options, field),                    \
+        .is_once = may_not_repeat, .offset = offsetof(pretrain_options, field),          \
         .argument = value_name, .help = text                                             \
     }
+#define TEXT(long_name, short_name, field, value_name, text)                             \
+    STRING(long_name, short_name, field, value_name, false, text)
+#define ONCE(long_name, field, text) STRING(long_name, 0, field, "FILE", true, text)
 
 static const s3r_option options[] = {
-    ONCE("data", 0, data, "FILE", "Manifest of the speech; texts are not looked at."),
-    ONCE("labels", 0, labels, "FILE",
+    ONCE("data", data, "Manifest of the speech; texts are not looked at."),
+    ONCE("labels", labels,
          "Clusters of its frames (s3r kmeans), for the objective hubert."),
-    ONCE("dev", 0, dev, "FILE",
+    ONCE("dev", dev,
          "Manifest that chooses the best step. Without it the last model is the result."),
-    ONCE("dev-labels", 0, dev_labels, "FILE", "Clusters of its frames."),
+    ONCE("dev-labels", dev_labels, "Clusters of its frames."),
     TEXT("out", 'o', out, "FOLDER", "The run folder."),
     {.name = "objective",
      .type = S3R_OPTION_ENUM,

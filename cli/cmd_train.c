@@ -55,29 +55,25 @@ static s3r_status run_train(const s3r_command *command, s3r_error *err)
     return status;
 }
 
+#define STRING(long_name, short_name, field, value_name, words, may_not_repeat, text)    \
+    {                                                                                    \
+        .name = long_name, .letter = short_name, .type = S3R_OPTION_STRING,              \
+        .is_once = may_not_repeat, .offset = offsetof(train_options, field),             \
+        .argument = value_name, .suggested = words, .help = text                         \
+    }
 #define TEXT(long_name, short_name, field, value_name, text)                             \
-    WORD(long_name, short_name, field, value_name, NULL, text)
+    STRING(long_name, short_name, field, value_name, NULL, false, text)
 /* The same with words that completion offers. */
 #define WORD(long_name, short_name, field, value_name, words, text)                      \
-    {                                                                                    \
-        .name = long_name, .letter = short_name, .type = S3R_OPTION_STRING,              \
-        .offset = offsetof(train_options, field), .argument = value_name,                \
-        .suggested = words, .help = text                                                 \
-    }
-
-#define ONCE(long_name, short_name, field, value_name, text)                             \
-    {                                                                                    \
-        .name = long_name, .letter = short_name, .type = S3R_OPTION_STRING,              \
-        .is_once = true, .offset = offsetof(train_options, field),                       \
-        .argument = value_name, .help = text                                             \
-    }
+    STRING(long_name, short_name, field, value_name, words, false, text)
+#define ONCE(long_name, field, text) STRING(long_name, 0, field, "FILE", NULL, true, text)
 
 static const s3r_option options[] = {
     TEXT("model", 'm', model, "MODEL",
          "The backbone: a folder, a file or the name of a shipped model. Without it the "
          "shipped one."),
-    ONCE("train", 0, train, "FILE", "Manifest of the training data (s3r data prepare)."),
-    ONCE("dev", 0, dev, "FILE",
+    ONCE("train", train, "Manifest of the training data (s3r data prepare)."),
+    ONCE("dev", dev,
          "Manifest that chooses the best step. Without it the last mask is the result."),
     TEXT("out", 'o', out, "FOLDER", "The run folder."),
     TEXT("vocab", 0, vocabulary, "FOLDER",

@@ -397,7 +397,7 @@ static void survives_lack_of_memory(void **state)
 static void hashes_manifests(void **state)
 {
     const char *path = test_path(test_folder(), "m.jsonl");
-    char hex[S3R_MANIFEST_HASH_BYTES];
+    char hex[S3R_LABELS_HASH_BYTES];
     s3r_error err;
     (void)state;
     test_write_file(path, "abc", 3);

@@ -111,7 +111,7 @@ static s3r_status measure_usage(const s3r_kmeans_work *run, double *usage, s3r_e
 static s3r_status save_labels(const s3r_kmeans_work *run, const s3r_manifest *manifest,
                               const char *path, s3r_error *err)
 {
-    char hash[S3R_MANIFEST_HASH_BYTES], centroids[S3R_CENTROIDS_HASH_BYTES];
+    char hash[S3R_LABELS_HASH_BYTES], centroids[S3R_LABELS_HASH_BYTES];
     double usage = 0;
     S3R_TRY(s3r_manifest_hash(hash, manifest->path, err));
     s3r_centroids_hash(centroids, &run->file.kmeans);

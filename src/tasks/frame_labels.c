@@ -255,7 +255,7 @@ s3r_status s3r_frame_labels_save(const char *path,
     return status;
 }
 
-void s3r_centroids_hash(char hex[S3R_CENTROIDS_HASH_BYTES], const s3r_kmeans *kmeans)
+void s3r_centroids_hash(char hex[S3R_LABELS_HASH_BYTES], const s3r_kmeans *kmeans)
 {
     struct sha256_ctx hash;
     uint8_t digest[SHA256_DIGEST_SIZE];
@@ -268,7 +268,7 @@ void s3r_centroids_hash(char hex[S3R_CENTROIDS_HASH_BYTES], const s3r_kmeans *km
     s3r_bytes_to_hex(hex, digest, sizeof digest);
 }
 
-s3r_status s3r_manifest_hash(char hex[S3R_MANIFEST_HASH_BYTES], const char *path,
+s3r_status s3r_manifest_hash(char hex[S3R_LABELS_HASH_BYTES], const char *path,
                              s3r_error *err)
 {
     struct sha256_ctx hash;

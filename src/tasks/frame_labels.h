@@ -13,8 +13,7 @@
 #define S3R_FRAME_LABELS_KIND   "s3r.labels"
 #define S3R_FRAME_LABELS_FORMAT 1u
 /* 64 hexadecimal digits and NUL */
-#define S3R_MANIFEST_HASH_BYTES  65u
-#define S3R_CENTROIDS_HASH_BYTES 65u
+#define S3R_LABELS_HASH_BYTES 65u
 
 /* Read-only; may be used by any threads. */
 typedef struct s3r_frame_labels {
@@ -72,9 +71,9 @@ s3r_status s3r_frame_labels_save(const char *path,
                                  const s3r_frame_labels_content *content, s3r_error *err);
 
 /* SHA-256 of what makes the labels, hexadecimal. */
-void s3r_centroids_hash(char hex[S3R_CENTROIDS_HASH_BYTES], const s3r_kmeans *kmeans);
+void s3r_centroids_hash(char hex[S3R_LABELS_HASH_BYTES], const s3r_kmeans *kmeans);
 /* SHA-256 of the manifest's file, hexadecimal.  S3R_ERR_DATA. */
-s3r_status s3r_manifest_hash(char hex[S3R_MANIFEST_HASH_BYTES], const char *path,
+s3r_status s3r_manifest_hash(char hex[S3R_LABELS_HASH_BYTES], const char *path,
                              s3r_error *err);
 
 #endif
