@@ -306,7 +306,7 @@ static void test_check(void **state)
                      S3R_OK);
     char expected[4096];
     snprintf(expected, sizeof expected,
-             "0:2 unreadable: cannot open: No such file or directory\n"
+             "0:2 unreadable: %s/missing.wav: cannot open: No such file or directory\n"
              "0:3 unreadable: %s\n"
              "0:4 beyond-end: expected audio from 0.000 to 2.500 s, found 2.000 s\n"
              "0:5 no-text: the text is empty\n"
@@ -315,7 +315,7 @@ static void test_check(void **state)
              "1:1 too-short: 1.00 s for 37 characters: expected at most 26 a second\n"
              "1:2 same-audio: also in %s/train.jsonl, line 1\n"
              "1:3 same-text: also in %s/train.jsonl, line 1\n",
-             "REASON", folder, folder);
+             folder, "REASON", folder, folder);
     /* What libsndfile and ffmpeg say of no audio is theirs. */
     char *reason = strstr(log.text, "0:3 unreadable: ");
     assert_non_null(reason);
