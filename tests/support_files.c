@@ -14,6 +14,8 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include "base/folder_list.h"
+
 #define MAX_FOLDERS 64
 #define MAX_PATHS   1024
 
@@ -69,4 +71,14 @@ void test_write_file(const char *path, const void *bytes, size_t size)
     assert_non_null(file);
     assert_int_equal(fwrite(bytes, 1, size, file), size);
     assert_int_equal(fclose(file), 0);
+}
+
+size_t test_entry_count(const char *folder)
+{
+    s3r_folder_list list;
+    if (s3r_folder_list_read(&list, folder, "", S3R_ERR_RUNTIME, NULL) != S3R_OK)
+        return SIZE_MAX;
+    size_t count = list.count;
+    s3r_folder_list_release(&list);
+    return count;
 }

@@ -13,5 +13,8 @@ const char *test_folder(void);
 const char *test_path(const char *folder, const char *name);
 /* Writes bytes to path or fails the test. */
 void test_write_file(const char *path, const void *bytes, size_t size);
+/* How many files and folders a folder holds; SIZE_MAX when it cannot be read.  May be
+ * called by any thread. */
+size_t test_entry_count(const char *folder);
 
 #endif

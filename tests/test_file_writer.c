@@ -15,7 +15,6 @@
 #include <cmocka.h>
 
 #include "base/file.h"
-#include "base/folder_list.h"
 #include "base/memory.h"
 #include "base/temporary_file.h"
 #include "support_alloc_faults.h"
@@ -116,16 +115,6 @@ typedef struct simple_write {
     s3r_status status;
 } simple_write;
 
-static size_t count_entries(const char *folder)
-{
-    s3r_folder_list list;
-    if (s3r_folder_list_read(&list, folder, "", S3R_ERR_RUNTIME, NULL) != S3R_OK)
-        return SIZE_MAX;
-    size_t count = list.count;
-    s3r_folder_list_release(&list);
-    return count;
-}
-
 static void write_slowly(void *context)
 {
     simple_write *w = context;
@@ -134,7 +123,7 @@ static void write_slowly(void *context)
     if (w->status != S3R_OK)
         return;
     w->status = s3r_file_writer_write(writer, "new", 3, NULL);
-    w->entries = count_entries(w->folder);
+    w->entries = test_entry_count(w->folder);
     if (w->status == S3R_OK)
         w->status = s3r_file_writer_commit(writer, NULL);
     else
@@ -148,7 +137,7 @@ static void give_up(void *context)
     w->status = s3r_file_writer_open(&writer, w->path, NULL);
     if (w->status == S3R_OK)
         s3r_file_writer_abort(writer);
-    w->entries = count_entries(w->folder);
+    w->entries = test_entry_count(w->folder);
 }
 
 static void test_names_while_writing(void **state)
@@ -166,7 +155,7 @@ static void test_names_while_writing(void **state)
     assert_int_equal(w.status, S3R_OK);
     assert_int_equal(w.entries, 2);
     expect_content(w.path, "new");
-    assert_int_equal(count_entries(folder), 1);
+    assert_int_equal(test_entry_count(folder), 1);
     assert_true(test_on_simple_file_system(give_up, &w));
     assert_int_equal(w.status, S3R_OK);
     assert_int_equal(w.entries, 1);
@@ -193,7 +182,7 @@ static void test_long_names(void **state)
     if (!test_on_simple_file_system(write_long_name, &w))
         skip();
     assert_int_equal(w.status, S3R_OK);
-    assert_int_equal(count_entries(folder), 1);
+    assert_int_equal(test_entry_count(folder), 1);
 }
 
 static void test_permissions_stay(void **state)

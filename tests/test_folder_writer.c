@@ -14,7 +14,6 @@
 #include <cmocka.h>
 
 #include "base/file.h"
-#include "base/folder_list.h"
 #include "base/folder_writer.h"
 #include "support_alloc_faults.h"
 #include "support_file_system.h"
@@ -54,16 +53,6 @@ static void write_unseen(void *context)
     run->status = write_folder(run, NULL);
 }
 
-static size_t count_entries(const char *folder)
-{
-    s3r_folder_list list;
-    assert_int_equal(s3r_folder_list_read(&list, folder, "", S3R_ERR_RUNTIME, &err),
-                     S3R_OK);
-    size_t count = list.count;
-    s3r_folder_list_release(&list);
-    return count;
-}
-
 static void expect_content(const char *folder, const char *name, const char *content)
 {
     s3r_file_map map;
@@ -91,8 +80,8 @@ static void expect_new(const char *parent, const char *path)
     expect_content(path, "model", "new");
     expect_content(path, "notes", "mine");
     expect_content(path, "more/notes", "mine");
-    assert_int_equal(count_entries(path), 3);
-    assert_int_equal(count_entries(parent), 1);
+    assert_int_equal(test_entry_count(path), 3);
+    assert_int_equal(test_entry_count(parent), 1);
 }
 
 static void test_new_folder(void **state)
@@ -102,7 +91,7 @@ static void test_new_folder(void **state)
     write_run run = {.path = test_path(parent, "deep/folder/"), .content = "new"};
     assert_int_equal(write_folder(&run, &err), S3R_OK);
     expect_content(run.path, "model", "new");
-    assert_int_equal(count_entries(test_path(parent, "deep")), 1);
+    assert_int_equal(test_entry_count(test_path(parent, "deep")), 1);
 }
 
 static void test_replaced_folder(void **state)
@@ -148,13 +137,13 @@ static void test_recovery(void **state)
     assert_int_equal(unlink(test_path(path, "more/notes")), 0);
     assert_int_equal(rmdir(test_path(path, "more")), 0);
     assert_int_equal(s3r_folder_writer_recover(path, owns, &err), S3R_OK);
-    assert_int_equal(count_entries(parent), 0);
+    assert_int_equal(test_entry_count(parent), 0);
     /* Killed when the old one was aside and the new one not in its place. */
     path = make_old(parent, "folder.old-12-1");
     assert_int_equal(s3r_folder_writer_recover(path, owns, &err), S3R_OK);
     expect_content(test_path(parent, "folder"), "model", "old");
     expect_content(test_path(parent, "folder"), "notes", "mine");
-    assert_int_equal(count_entries(parent), 1);
+    assert_int_equal(test_entry_count(parent), 1);
     /* Killed before somebody's files had moved over. */
     parent = test_folder();
     path = make_old(parent, "folder.old-12-2");
@@ -166,7 +155,7 @@ static void test_recovery(void **state)
     /* Anything else is not touched. */
     path = make_old(test_folder(), "folder.old-12");
     assert_int_equal(s3r_folder_writer_recover(path, owns, &err), S3R_OK);
-    assert_int_equal(count_entries(path), 4);
+    assert_int_equal(test_entry_count(path), 4);
 }
 
 static s3r_status attempt(void *context, s3r_error *error)

@@ -15,7 +15,6 @@
 #include <cmocka.h>
 
 #include "base/file.h"
-#include "base/folder_list.h"
 #include "base/memory.h"
 #include "checkpoint/safetensors.h"
 #include "model/model_convert.h"
@@ -199,16 +198,6 @@ static void test_pretrained(void **state)
     assert_same_hash(folder, GOLDEN "w2v2_group_postln_fairseq/pretrained_legacy.pt");
 }
 
-static size_t entry_count(const char *folder)
-{
-    s3r_folder_list list;
-    assert_int_equal(s3r_folder_list_read(&list, folder, "", S3R_ERR_RUNTIME, &err),
-                     S3R_OK);
-    size_t count = list.count;
-    s3r_folder_list_release(&list);
-    return count;
-}
-
 static void test_replaces_models_only(void **state)
 {
     const char *root = test_folder(), *folder = test_path(root, "model");
@@ -222,25 +211,25 @@ static void test_replaces_models_only(void **state)
         s3r_model_convert(o.checkpoint, &o.config, NULL, folder, &careful, &err),
         S3R_ERR_USAGE);
     assert_non_null(strstr(err.message, "expected a new or empty folder, found 1"));
-    assert_int_equal(entry_count(folder), 1);
+    assert_int_equal(test_entry_count(folder), 1);
     assert_converts(&o, NULL, folder, S3R_DTYPE_F32);
-    assert_int_equal(entry_count(folder), 4);
+    assert_int_equal(test_entry_count(folder), 4);
     /* A model is not replaced either without force. */
     assert_int_equal(
         s3r_model_convert(o.checkpoint, &o.config, NULL, folder, &careful, &err),
         S3R_ERR_USAGE);
     assert_non_null(strstr(err.message, "expected a new or empty folder, found 4"));
-    assert_int_equal(entry_count(folder), 4);
+    assert_int_equal(test_entry_count(folder), 4);
     /* A model there is replaced with all its files; the rest stays. */
     test_write_file(test_path(folder, "pytorch_model.bin"), "old", 3);
     test_write_file(test_path(folder, "added_tokens.json"), "{}", 2);
     assert_int_equal(s3r_folder_create(test_path(folder, "runs/1"), &err), S3R_OK);
     assert_converts(&o, NULL, folder, S3R_DTYPE_BF16);
-    assert_int_equal(entry_count(folder), 5);
+    assert_int_equal(test_entry_count(folder), 5);
     assert_true(s3r_path_exists(test_path(folder, "runs/1")));
     assert_true(s3r_path_exists(test_path(folder, "notes.txt")));
     assert_false(s3r_path_exists(test_path(folder, "pytorch_model.bin")));
-    assert_int_equal(entry_count(root), 1);
+    assert_int_equal(test_entry_count(root), 1);
     s3r_checkpoint_close(o.checkpoint);
     /* In place: the source is the folder that is replaced. */
     open_model(&o, folder);
@@ -285,7 +274,7 @@ static void test_overflow(void **state)
     assert_int_equal(convert(&o, NULL, out, S3R_DTYPE_F16), S3R_ERR_MODEL);
     assert_non_null(strstr(err.message, "\"lm_head.weight\": element 5: expected a value "
                                         "that F16 can hold, found 65505"));
-    assert_int_equal(entry_count(root), 0);
+    assert_int_equal(test_entry_count(root), 0);
     assert_converts(&o, NULL, out, S3R_DTYPE_BF16);
     s3r_checkpoint_close(o.checkpoint);
     open_model(&o, write_with_value(3.4e38f));
@@ -314,7 +303,7 @@ static void test_full_disk(void **state)
         setrlimit(RLIMIT_FSIZE, &before);
         if (status != S3R_ERR_RUNTIME || !strstr(err.message, "cannot write"))
             fail_msg("limit %zu: %s", (size_t)sizes[i], err.message);
-        assert_int_equal(entry_count(root), 1);
+        assert_int_equal(test_entry_count(root), 1);
     }
     s3r_checkpoint_close(o.checkpoint);
     assert_same_hash(folder, GOLDEN "w2v2_layer_preln");

@@ -123,15 +123,21 @@ s3r_status s3r_output_check_new(const char *path, s3r_error *err)
                     path);
 }
 
+s3r_status s3r_output_file(char **path, const char *folder, const char *name,
+                           const char *extension, s3r_error *err)
+{
+    s3r_text_buffer text = {0};
+    s3r_buffer_add(&text, "%s/%s.%s", folder, name, extension);
+    return s3r_buffer_take(&text, path, "a path", err);
+}
+
 static s3r_status check_file(const char *folder, const char *name, const char *extension,
                              s3r_error *err)
 {
-    s3r_text_buffer path = {0};
-    char *text = NULL;
-    s3r_buffer_add(&path, "%s/%s.%s", folder, name, extension);
-    S3R_TRY(s3r_buffer_take(&path, &text, "a path", err));
-    s3r_status status = s3r_output_check_new(text, err);
-    s3r_free(text);
+    char *path = NULL;
+    S3R_TRY(s3r_output_file(&path, folder, name, extension, err));
+    s3r_status status = s3r_output_check_new(path, err);
+    s3r_free(path);
     return status;
 }
 

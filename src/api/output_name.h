@@ -24,6 +24,9 @@ char *s3r_output_name_of_mask(const char *path, const char *mask, size_t length)
 s3r_status s3r_output_names_check(const char *const *paths, const char *const *masks,
                                   size_t count, const char *extension, s3r_error *err);
 
+/* "folder/NAME.EXTENSION" (s3r_free).  S3R_ERR_RESOURCE. */
+s3r_status s3r_output_file(char **path, const char *folder, const char *name,
+                           const char *extension, s3r_error *err);
 /* The same inputs: S3R_ERR_USAGE when folder/NAME.EXTENSION of one is there. */
 s3r_status s3r_output_names_check_new(const char *const *paths, const char *const *masks,
                                       size_t count, const char *folder,

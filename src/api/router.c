@@ -106,6 +106,13 @@ bool s3r_router_get_mask(const s3r_router *router, size_t index, s3r_router_mask
 
 /* ---- finding ---- */
 
+const char *s3r_router_entry_language(const s3r_router_entry *entry)
+{
+    const char *language = s3r_router_entry_fact(entry, "language");
+    bool is_known = language && strcmp(language, "und") != 0; /* undetermined */
+    return is_known ? language : entry->name;
+}
+
 static bool has_language(const s3r_router_entry *entry, const char *name)
 {
     const char *language = s3r_router_entry_fact(entry, "language");
@@ -147,9 +154,7 @@ static s3r_router_entry *find_like(s3r_router *router, const char *name)
     s3r_router_entry *found = NULL;
     for (size_t i = 0; i < router->count; i++) {
         s3r_router_entry *entry = &router->entries[i];
-        const char *language = s3r_router_entry_fact(entry, "language");
-        bool is_known = language && strcmp(language, "und") != 0; /* undetermined */
-        if (!is_like(is_known ? language : entry->name, name))
+        if (!is_like(s3r_router_entry_language(entry), name))
             continue;
         if (found)
             return NULL;

@@ -37,5 +37,7 @@ s3r_status s3r_router_entry_open(s3r_router *router, s3r_context *context,
                                  s3r_error *err);
 /* A fact that is text; NULL when there is none. */
 const char *s3r_router_entry_fact(const s3r_router_entry *entry, const char *key);
+/* The language of a mask, or its name where that is not said or undetermined. */
+const char *s3r_router_entry_language(const s3r_router_entry *entry);
 
 #endif

@@ -39,9 +39,7 @@ static void add_lane(const mask_routing *routing, mask_choice *choice,
     s3r_error *error = &choice->errors[choice->lane_count];
     s3r_transcribe_lane *lane = &choice->lanes[choice->lane_count++];
     lane->mask = entry->name;
-    lane->language = s3r_router_entry_fact(entry, "language");
-    if (!lane->language || strcmp(lane->language, "und") == 0) /* undetermined */
-        lane->language = entry->name;
+    lane->language = s3r_router_entry_language(entry);
     s3r_status status = s3r_router_entry_open(routing->router, routing->context, entry,
                                               &lane->model, error);
     if (status == S3R_OK)

@@ -113,13 +113,13 @@ void s3r_text_free(char *text)
 static s3r_status output_file(char **path, const s3r_result *result, const char *folder,
                               s3r_transcript_format format, s3r_error *err)
 {
-    s3r_text_buffer file = {0};
     char *name = name_of(result);
-    if (name)
-        s3r_buffer_add(&file, "%s/%s.%s", folder, name, formats[format].extension);
-    file.has_failed = file.has_failed || !name;
+    if (!name)
+        return s3r_fail_memory(err, "a name", strlen(result->path));
+    s3r_status status =
+        s3r_output_file(path, folder, name, formats[format].extension, err);
     s3r_free(name);
-    return s3r_buffer_take(&file, path, "a path", err);
+    return status;
 }
 
 s3r_status s3r_transcript_save(const s3r_result *result, const char *folder,
