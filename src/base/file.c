@@ -238,7 +238,7 @@ static int open_new(s3r_file_writer *writer)
 {
     char name[DESCRIPTOR_PATH_BYTES];
     char *folder = parent_of(writer->path);
-    writer->temporary_path = s3r_temporary_sibling(writer->path, "tmp");
+    writer->temporary_path = s3r_temporary_sibling(writer->path, S3R_TEMPORARY_NEW);
     int fd = -1;
     if (folder && writer->temporary_path)
         fd = open(folder, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);

@@ -22,8 +22,6 @@
 #include "base/memory.h"
 #include "base/temporary_file.h"
 
-static const char new_kind[] = "tmp", old_kind[] = "old";
-
 static void release(s3r_folder_writer *writer)
 {
     s3r_free(writer->path);
@@ -63,7 +61,7 @@ s3r_status s3r_folder_writer_open(s3r_folder_writer *out, const char *path,
         status = s3r_path_absolute(&writer.path, path, err);
     }
     if (status == S3R_OK)
-        writer.temporary_path = s3r_temporary_sibling(writer.path, new_kind);
+        writer.temporary_path = s3r_temporary_sibling(writer.path, S3R_TEMPORARY_NEW);
     if (status == S3R_OK && !writer.temporary_path)
         status = s3r_fail_memory(err, "a path", length);
     if (status == S3R_OK)
@@ -164,7 +162,7 @@ static void move_out(const s3r_folder_writer *writer, const char *old)
 static s3r_status swap(const s3r_folder_writer *writer, s3r_folder_owns_fn owns_file,
                        s3r_error *err)
 {
-    char *old = s3r_temporary_sibling(writer->path, old_kind);
+    char *old = s3r_temporary_sibling(writer->path, S3R_TEMPORARY_OLD);
     if (!old)
         return s3r_fail_memory(err, "a path", strlen(writer->path));
     s3r_status status = S3R_OK;
@@ -217,8 +215,9 @@ static void recover_old(const char *old, const char *path, s3r_folder_owns_fn ow
 s3r_status s3r_folder_writer_recover(const char *path, s3r_folder_owns_fn owns_file,
                                      s3r_error *err)
 {
-    size_t length = strlen(path), new_bytes = s3r_temporary_base_bytes(path, new_kind);
-    size_t old_bytes = s3r_temporary_base_bytes(path, old_kind);
+    size_t length = strlen(path),
+           new_bytes = s3r_temporary_base_bytes(path, S3R_TEMPORARY_NEW);
+    size_t old_bytes = s3r_temporary_base_bytes(path, S3R_TEMPORARY_OLD);
     char *target = s3r_strndup(path, old_bytes);
     if (!target)
         return s3r_fail_memory(err, "a path", length);

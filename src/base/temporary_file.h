@@ -6,6 +6,10 @@
 
 #include "base/compiler.h"
 
+/* Kinds: what will take the place of PATH, and what has just lost it. */
+#define S3R_TEMPORARY_NEW "tmp"
+#define S3R_TEMPORARY_OLD "old"
+
 /* "PATH.KIND-PID-N" without slashes at the end of PATH, N another one in each call; the
  * last name of PATH is cut where a file system would not take so long a one.  s3r_free;
  * NULL when there is no memory. */

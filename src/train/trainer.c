@@ -209,8 +209,8 @@ static bool is_result(const char *name, size_t bytes)
 
 static bool is_leftover(const char *name)
 {
-    size_t new_bytes = s3r_temporary_base_bytes(name, "tmp");
-    size_t old_bytes = s3r_temporary_base_bytes(name, "old");
+    size_t new_bytes = s3r_temporary_base_bytes(name, S3R_TEMPORARY_NEW);
+    size_t old_bytes = s3r_temporary_base_bytes(name, S3R_TEMPORARY_OLD);
     size_t bytes = S3R_MAX(new_bytes, old_bytes);
     return bytes > 0 && is_result(name, bytes);
 }
