@@ -1,12 +1,14 @@
 /*
  * The thread pool: every task of every run exactly once, with the fields of its own run,
- * also when runs are short, workers come late and several callers share the pool.
+ * also when runs are short, workers come late and several callers share the pool; and a
+ * worker begins with its own share.
  */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <cmocka.h>
 
@@ -52,6 +54,41 @@ static void test_every_task_runs_once(void **state)
     }
 }
 
+#define SHARE 10
+
+typedef struct share_run {
+    atomic_size_t begun;    /* workers that have a task */
+    atomic_size_t taken[3]; /* tasks of each */
+    size_t first[3];        /* the first of each */
+} share_run;
+
+/* A worker's first task waits for all workers, so that nobody takes others' before. */
+static void note_share(void *context, size_t task, size_t worker)
+{
+    share_run *run = context;
+    if (atomic_fetch_add(&run->taken[worker], 1) > 0)
+        return;
+    run->first[worker] = task;
+    atomic_fetch_add(&run->begun, 1);
+    while (atomic_load(&run->begun) < 3)
+        sched_yield();
+}
+
+static void test_workers_begin_with_their_share(void **state)
+{
+    (void)state;
+    s3r_pool *pool;
+    assert_int_equal(s3r_pool_create(&pool, 3, NULL), S3R_OK);
+    for (size_t i = 0; i < 200; i++) {
+        share_run run = {0};
+        s3r_pool_run(pool, 3 * SHARE, note_share, &run);
+        for (size_t w = 0; w < 3; w++)
+            assert_int_equal(run.first[w], w * SHARE);
+        assert_int_equal(run.taken[0] + run.taken[1] + run.taken[2], 3 * SHARE);
+    }
+    s3r_pool_destroy(pool);
+}
+
 static void *call_often(void *pool)
 {
     for (size_t i = 0; i < 500; i++)
@@ -88,6 +125,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_task_runs_once),
+        cmocka_unit_test(test_workers_begin_with_their_share),
         cmocka_unit_test(test_callers_take_turns),
         cmocka_unit_test(test_pools_start_and_end),
     };

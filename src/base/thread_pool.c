@@ -1,7 +1,10 @@
 /*
- * Workers take task numbers from one atomic ticket, which also carries the number of the
- * run: a worker that comes late can take a task only of the run that is on, and nobody
- * waits for a worker that the system has put aside between tasks.
+ * Each worker has a queue of neighbouring tasks, the same share of every run, so that
+ * what it reads lies mostly where it wrote it: between cores a cache line takes longer
+ * than from memory. Who has run out of tasks takes those of others. Task numbers come
+ * from an atomic ticket a queue, which also carries the number of the run: a worker that
+ * comes late can take a task only of the run that is on, and nobody waits for a worker
+ * that the system has put aside between tasks.
  *
  * A network layer is a row of parallel regions of some hundred microseconds, so a worker
  * that has run out of work spins a little for the next region before it sleeps: waking a
@@ -22,6 +25,13 @@
 #define SPIN_NANOSECONDS 200000
 #define SPINS_PER_CLOCK  64
 
+/* Tasks of one worker, in a cache line of its own. */
+typedef struct task_queue {
+    _Alignas(64) atomic_uint_fast64_t ticket; /* run << 32 | next task */
+    atomic_size_t end;  /* of its tasks; written before the ticket */
+    atomic_size_t left; /* tasks that have not ended */
+} task_queue;
+
 typedef struct pool_worker {
     s3r_pool *pool;
     size_t index;
@@ -32,15 +42,14 @@ struct s3r_pool {
     size_t thread_count;
     size_t started; /* threads to join, the caller not counted */
     pool_worker *workers;
+    task_queue *queues; /* one a thread */
     unsigned char *scratch;
     pthread_mutex_t run_mutex; /* one run at a time */
     pthread_mutex_t mutex;     /* sleeping and waking */
     pthread_cond_t wake;
     pthread_cond_t finished;
-    atomic_uint_fast64_t ticket; /* run << 32 | next task */
-    atomic_size_t finished_tasks;
-    /* Of the current run; written before its ticket. */
-    atomic_size_t task_count;
+    _Alignas(64) atomic_uint run_number; /* written behind the tickets */
+    /* Of the current run; written before its tickets. */
     _Atomic(s3r_task_fn) run;
     _Atomic(void *) context;
     atomic_bool is_ending;
@@ -72,35 +81,36 @@ static int64_t now_nanoseconds(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-static unsigned current_run(s3r_pool *pool)
-{
-    return (unsigned)(atomic_load(&pool->ticket) >> 32);
-}
-
 /*
- * Takes and runs tasks until none is left.  The fields are read before the ticket is
- * drawn: drawing succeeds only while the ticket is what it was, so that the run it names
- * is not over and the fields are its own.
+ * Takes and runs tasks of a queue until none is left.  The fields are read before the
+ * ticket is drawn: drawing succeeds only while the ticket is what it was, so that the run
+ * it names is not over and the fields are its own.
  */
-static void work(s3r_pool *pool, size_t worker)
+static void work_off(s3r_pool *pool, task_queue *queue, size_t worker)
 {
     for (;;) {
-        uint_fast64_t ticket = atomic_load(&pool->ticket);
+        uint_fast64_t ticket = atomic_load(&queue->ticket);
         size_t task = (size_t)(ticket & UINT32_MAX);
-        size_t count = atomic_load(&pool->task_count);
         s3r_task_fn run = atomic_load(&pool->run);
         void *context = atomic_load(&pool->context);
-        if (task >= count)
+        if (task >= atomic_load(&queue->end))
             return;
-        if (!atomic_compare_exchange_weak(&pool->ticket, &ticket, ticket + 1))
+        if (!atomic_compare_exchange_weak(&queue->ticket, &ticket, ticket + 1))
             continue;
         run(context, task, worker);
-        if (atomic_fetch_add(&pool->finished_tasks, 1) + 1 == count) {
+        if (atomic_fetch_sub(&queue->left, 1) == 1) {
             pthread_mutex_lock(&pool->mutex);
             pthread_cond_signal(&pool->finished);
             pthread_mutex_unlock(&pool->mutex);
         }
     }
+}
+
+/* A worker's own tasks, then those that are left of others. */
+static void work(s3r_pool *pool, size_t worker)
+{
+    for (size_t i = 0; i < pool->thread_count; i++)
+        work_off(pool, &pool->queues[(worker + i) % pool->thread_count], worker);
 }
 
 /* True when another run than `seen` is on within the time to spin. */
@@ -109,7 +119,7 @@ static bool spin_for_run(s3r_pool *pool, unsigned seen)
     int64_t deadline = now_nanoseconds() + SPIN_NANOSECONDS;
     do {
         for (int i = 0; i < SPINS_PER_CLOCK; i++) {
-            if (current_run(pool) != seen)
+            if (atomic_load(&pool->run_number) != seen)
                 return true;
             pause_briefly();
         }
@@ -125,40 +135,63 @@ static void *worker_main(void *argument)
     for (;;) {
         if (!spin_for_run(pool, seen)) {
             pthread_mutex_lock(&pool->mutex);
-            while (current_run(pool) == seen)
+            while (atomic_load(&pool->run_number) == seen)
                 pthread_cond_wait(&pool->wake, &pool->mutex);
             pthread_mutex_unlock(&pool->mutex);
         }
-        seen = current_run(pool);
+        seen = atomic_load(&pool->run_number);
         if (atomic_load(&pool->is_ending))
             return NULL;
         work(pool, worker->index);
     }
 }
 
-/* Publishes the next run, whose fields are set. */
-static void start_run(s3r_pool *pool)
+/* Nobody draws while the fields change. */
+static void close_queues(s3r_pool *pool)
 {
+    for (size_t i = 0; i < pool->thread_count; i++)
+        atomic_fetch_or(&pool->queues[i].ticket, UINT32_MAX);
+}
+
+/* Publishes the next run, whose fields are set. */
+static void start_run(s3r_pool *pool, size_t task_count)
+{
+    unsigned number = atomic_load(&pool->run_number) + 1;
+    for (size_t i = 0; i < pool->thread_count; i++) {
+        task_queue *queue = &pool->queues[i];
+        size_t first = task_count * i / pool->thread_count;
+        size_t end = task_count * (i + 1) / pool->thread_count;
+        atomic_store(&queue->end, end);
+        atomic_store(&queue->left, end - first);
+        atomic_store(&queue->ticket, (uint_fast64_t)number << 32 | first);
+    }
     pthread_mutex_lock(&pool->mutex);
-    uint_fast64_t run = (atomic_load(&pool->ticket) >> 32) + 1;
-    atomic_store(&pool->ticket, (run & UINT32_MAX) << 32);
+    atomic_store(&pool->run_number, number);
     pthread_cond_broadcast(&pool->wake);
     pthread_mutex_unlock(&pool->mutex);
 }
 
+static bool is_finished(s3r_pool *pool)
+{
+    for (size_t i = 0; i < pool->thread_count; i++)
+        if (atomic_load(&pool->queues[i].left) > 0)
+            return false;
+    return true;
+}
+
 /* Waits for tasks that others have taken; they usually end within microseconds. */
-static void wait_for_tasks(s3r_pool *pool, size_t task_count)
+static void wait_for_tasks(s3r_pool *pool)
 {
     int64_t deadline = now_nanoseconds() + SPIN_NANOSECONDS;
     do {
         for (int i = 0; i < SPINS_PER_CLOCK; i++) {
-            if (atomic_load(&pool->finished_tasks) == task_count)
+            if (is_finished(pool))
                 return;
             pause_briefly();
         }
     } while (now_nanoseconds() < deadline);
     pthread_mutex_lock(&pool->mutex);
-    while (atomic_load(&pool->finished_tasks) != task_count)
+    while (!is_finished(pool))
         pthread_cond_wait(&pool->finished, &pool->mutex);
     pthread_mutex_unlock(&pool->mutex);
 }
@@ -173,15 +206,12 @@ void s3r_pool_run(s3r_pool *pool, size_t task_count, s3r_task_fn run, void *cont
         for (size_t task = 0; task < task_count; task++)
             run(context, task, 0);
     } else {
-        /* A closed ticket: nobody draws while the fields change. */
-        atomic_fetch_or(&pool->ticket, UINT32_MAX);
-        atomic_store(&pool->finished_tasks, 0);
+        close_queues(pool);
         atomic_store(&pool->run, run);
         atomic_store(&pool->context, context);
-        atomic_store(&pool->task_count, task_count);
-        start_run(pool);
+        start_run(pool, task_count);
         work(pool, 0);
-        wait_for_tasks(pool, task_count);
+        wait_for_tasks(pool);
     }
     pthread_mutex_unlock(&pool->run_mutex);
 }
@@ -201,8 +231,8 @@ void s3r_pool_destroy(s3r_pool *pool)
     if (!pool)
         return;
     atomic_store(&pool->is_ending, true);
-    atomic_store(&pool->task_count, 0);
-    start_run(pool);
+    if (pool->started > 0)
+        start_run(pool, 0);
     for (size_t i = 0; i < pool->started; i++)
         pthread_join(pool->workers[i].thread, NULL);
     pthread_mutex_destroy(&pool->run_mutex);
@@ -210,6 +240,7 @@ void s3r_pool_destroy(s3r_pool *pool)
     pthread_cond_destroy(&pool->wake);
     pthread_cond_destroy(&pool->finished);
     s3r_free(pool->workers);
+    s3r_free(pool->queues);
     s3r_free(pool->scratch);
     s3r_free(pool);
 }
@@ -227,8 +258,9 @@ s3r_status s3r_pool_create(s3r_pool **out, size_t thread_count, s3r_error *err)
     pthread_cond_init(&pool->wake, NULL);
     pthread_cond_init(&pool->finished, NULL);
     pool->workers = s3r_alloc(thread_count, sizeof *pool->workers);
+    pool->queues = s3r_alloc(thread_count, sizeof *pool->queues);
     pool->scratch = s3r_alloc_raw(thread_count, S3R_POOL_SCRATCH_BYTES);
-    if (!pool->workers || !pool->scratch) {
+    if (!pool->workers || !pool->queues || !pool->scratch) {
         s3r_pool_destroy(pool);
         return s3r_fail_memory(err, "a thread pool",
                                thread_count * S3R_POOL_SCRATCH_BYTES);

@@ -27,7 +27,6 @@
 typedef struct task_range {
     size_t row, row_end;
     size_t panel, panel_end;
-    size_t next_panel; /* of the task that this worker probably takes next */
 } task_range;
 
 static size_t panel_count(size_t n)
@@ -452,7 +451,8 @@ static void run_empty(const s3r_kernels *kernels, const s3r_product *product,
     finish_rows(kernels, product, range->row, range->row_end, column, end - column);
 }
 
-/* After its last block a task asks for the first one of the task after it. */
+/* After its last block a task asks for the first one of the task after it, which this
+ * worker probably takes next. */
 static prefetch_plan plan_next(const s3r_product *product, const task_range *range,
                                const block_range *next)
 {
@@ -460,10 +460,10 @@ static prefetch_plan plan_next(const s3r_product *product, const task_range *ran
         return plan_prefetch(product, next->panel, next->panels, next->first,
                              next->steps);
     size_t panels = panel_count(product->n);
-    if (range->next_panel >= panels)
+    if (range->panel_end >= panels)
         return (prefetch_plan){0};
-    return plan_prefetch(product, range->next_panel,
-                         S3R_MIN(panels - range->next_panel, (size_t)GROUP_PANELS), 0,
+    return plan_prefetch(product, range->panel_end,
+                         S3R_MIN(panels - range->panel_end, (size_t)GROUP_PANELS), 0,
                          S3R_MIN(segment_of(product), block_of(product)));
 }
 
@@ -502,16 +502,14 @@ static task_grid cut_product(const s3r_product *product, size_t wanted)
     return grid;
 }
 
-static task_range range_of(const s3r_product *product, task_grid grid, size_t task,
-                           size_t threads)
+static task_range range_of(const s3r_product *product, task_grid grid, size_t task)
 {
     size_t r = task / grid.panel_parts, group = group_of(product);
     size_t panel = task % grid.panel_parts * group;
     return (task_range){.row = product->m * r / grid.row_parts,
                         .row_end = product->m * (r + 1) / grid.row_parts,
                         .panel = panel,
-                        .panel_end = S3R_MIN(panel + group, panel_count(product->n)),
-                        .next_panel = panel + threads * group};
+                        .panel_end = S3R_MIN(panel + group, panel_count(product->n))};
 }
 
 typedef struct products_run {
@@ -537,8 +535,7 @@ static void run_task(void *context, size_t task, size_t worker)
         const s3r_product *product = &run->products[i];
         size_t tasks = task_count_of(product, run->wanted);
         if (task < tasks) {
-            task_range range = range_of(product, cut_product(product, run->wanted), task,
-                                        s3r_pool_threads(run->pool));
+            task_range range = range_of(product, cut_product(product, run->wanted), task);
             run_range(run->kernels, product, &range, s3r_pool_scratch(run->pool, worker));
             return;
         }
@@ -575,7 +572,7 @@ void s3r_product_run_serial(const s3r_kernels *kernels, const s3r_product *produ
                             void *scratch)
 {
     size_t panels = panel_count(product->n);
-    task_range range = {0, product->m, 0, panels, panels};
+    task_range range = {0, product->m, 0, panels};
     if (product->m > 0 && product->n > 0)
         run_range(kernels, product, &range, scratch);
 }
