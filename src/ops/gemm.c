@@ -228,17 +228,8 @@ static prefetch_plan plan_prefetch(const s3r_product *product, size_t panel,
                                    size_t panels, size_t first, size_t steps)
 {
     prefetch_plan plan = {0};
-    if (panels == 0 || product->b_layout == S3R_B_PACKED)
+    if (panels == 0 || is_packed(product))
         return plan;
-    if (product->b_layout == S3R_B_PREPACKED) {
-        size_t row_bytes = S3R_PANEL * element_bytes(product);
-        plan.row_bytes = panel_bytes_of(product, product->k);
-        plan.base = (const unsigned char *)product->b + panel * plan.row_bytes +
-                    first * row_bytes;
-        plan.lines_a_row = S3R_CEIL_DIV(steps * row_bytes, CACHE_LINE);
-        plan.total = panels * plan.lines_a_row;
-        return plan;
-    }
     size_t bytes = s3r_dtype_size(product->b_dtype);
     size_t columns = S3R_MIN(panels * S3R_PANEL, product->n - panel * S3R_PANEL);
     bool is_transposed = product->b_layout == S3R_B_TRANSPOSED;
