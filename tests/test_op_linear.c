@@ -323,6 +323,39 @@ static void test_narrow_results_change_nothing(void **state)
     s3r_pool_destroy(pool);
 }
 
+/* The same without recording, as a model runs. */
+static void test_narrow_results_of_a_running_model(void **state)
+{
+    (void)state;
+    static float values[OUT * IN], y[2][ROWS * IN];
+    s3r_pool *pool;
+    s3r_random random;
+    s3r_random_init(&random, 7, 0);
+    for (size_t i = 0; i < OUT * IN; i++)
+        values[i] = (float)(0.2 * s3r_random_normal(&random));
+    assert_int_equal(s3r_pool_create(&pool, 2, NULL), S3R_OK);
+    for (int is_bf16 = 0; is_bf16 < 2; is_bf16++) {
+        for (int i = 0; i < 2; i++) {
+            s3r_tape tape;
+            start_tape(&tape, pool, is_bf16);
+            tape.is_recording = false;
+            s3r_weight first = {.data = values, .rows = OUT, .cols = IN};
+            s3r_weight bias = {.data = values, .rows = 1, .cols = OUT};
+            s3r_weight second = {.data = values, .rows = IN, .cols = OUT};
+            s3r_value *h = s3r_op_linear_with(
+                &tape, random_value(&tape, IN, 0), &first, &bias,
+                &(s3r_linear_options){.gelu = true, .is_for_products = i == 1});
+            assert_true((h->narrow != NULL) == (i == 1 && is_bf16));
+            s3r_value *result = s3r_op_linear(&tape, h, &second, NULL, false);
+            assert_int_equal(s3r_tape_status(&tape, NULL), S3R_OK);
+            keep_rows(y[i], result->data, result->stride, IN);
+            s3r_tape_release(&tape);
+        }
+        assert_memory_equal(y[0], y[1], sizeof y[0]);
+    }
+    s3r_pool_destroy(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -331,6 +364,7 @@ int main(void)
         cmocka_unit_test(test_masked_weights),
         cmocka_unit_test(test_parts_are_the_separate_ops),
         cmocka_unit_test(test_narrow_results_change_nothing),
+        cmocka_unit_test(test_narrow_results_of_a_running_model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

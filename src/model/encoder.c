@@ -236,7 +236,8 @@ static s3r_value *feed_forward(const encoder_pass *pass, const s3r_block_weights
     bool has_adapter = block->ffn_adapter.kind != S3R_ADAPTER_NONE;
     s3r_linear_options first = {.gelu = true,
                                 .dropout = draw(pass, config->activation_dropout),
-                                .is_for_products = true};
+                                .is_for_products =
+                                    block->fc2.weight.dtype != S3R_DTYPE_I8};
     s3r_value *h = linear_with(pass, x, &block->fc1, first);
     s3r_linear_options second = {.dropout = draw(pass, config->hidden_dropout),
                                  .residual = has_adapter ? NULL : residual};

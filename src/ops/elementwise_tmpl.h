@@ -53,8 +53,10 @@ static float quantize_row(size_t n, const float *x, uint8_t *y)
 
 static void gelu(size_t n, const float *x, float *y)
 {
+    const normal_terms terms = normal_terms_load();
+    SAME_OR_OTHER_ROWS
     for (size_t i = 0; i < n; i++)
-        y[i] = gelu_value(x[i]);
+        y[i] = gelu_value(&terms, x[i]);
 }
 
 /* NULL in a constant place makes a copy of the loops without what is absent. */
@@ -62,13 +64,14 @@ S3R_ALWAYS_INLINE void bias_gelu_rows(size_t rows, size_t cols, const float *bia
                                       const float *c, float *z, size_t stride, float *y,
                                       size_t y_stride)
 {
+    const normal_terms terms = normal_terms_load();
     for (size_t i = 0; i < rows; i++, c += stride, y += y_stride) {
         SAME_OR_OTHER_ROWS
         for (size_t j = 0; j < cols; j++) {
             float sum = bias ? c[j] + bias[j] : c[j];
             if (z)
                 z[i * stride + j] = sum;
-            y[j] = gelu_value(sum);
+            y[j] = gelu_value(&terms, sum);
         }
     }
 }
@@ -110,8 +113,10 @@ static void add_bias(size_t rows, size_t cols, const float *bias, float *c, size
 
 static void gelu_grad(size_t n, const float *x, const float *dy, float *dx)
 {
+    const normal_terms terms = normal_terms_load();
+    SAME_OR_OTHER_ROWS
     for (size_t i = 0; i < n; i++)
-        dx[i] = dy[i] * gelu_slope(x[i]);
+        dx[i] = dy[i] * gelu_slope(&terms, x[i]);
 }
 
 static double fold_lanes(const double *lane)
@@ -124,24 +129,30 @@ static double fold_lanes(const double *lane)
     return (quarter[0] + quarter[2]) + (quarter[1] + quarter[3]);
 }
 
-/* Sums of up to 16 terms a lane in fp32, of those in double. */
 static double exp_sum(size_t n, float shift, const float *x, float *y)
 {
+    const exp_terms terms = exp_terms_load();
+    size_t whole = n / LANES * LANES;
+    float rest[LANES];
+    SAME_OR_OTHER_ROWS
+    for (size_t i = 0; i < whole; i++)
+        y[i] = vector_exp(&terms, x[i] - shift);
+    for (size_t l = 0; l < LANES; l++)
+        rest[l] = l < n - whole ? x[whole + l] : -INFINITY;
+    for (size_t l = 0; l < LANES; l++)
+        rest[l] = vector_exp(&terms, rest[l] - shift);
+    memcpy(y + whole, rest, (n - whole) * sizeof *y);
     double total = 0;
+    /* Sums of up to 16 terms a lane in fp32, of those in double. */
     for (size_t first = 0; first < n; first += 16 * LANES) {
-        size_t end = n - first < 16 * LANES ? n : first + 16 * LANES, i = first;
+        size_t end = S3R_MIN(n, first + 16 * LANES), i = first;
         float lane[LANES] = {0};
         double part[LANES];
-        for (; i + LANES <= end; i += LANES) {
-            for (size_t l = 0; l < LANES; l++) {
-                y[i + l] = vector_exp(x[i + l] - shift);
+        for (; i + LANES <= end; i += LANES)
+            for (size_t l = 0; l < LANES; l++)
                 lane[l] += y[i + l];
-            }
-        }
-        for (size_t l = 0; i < end; i++, l++) {
-            y[i] = vector_exp(x[i] - shift);
-            lane[l] += y[i];
-        }
+        for (size_t l = 0; i < end && l < LANES; l++)
+            lane[l] += rest[l];
         for (size_t l = 0; l < LANES; l++)
             part[l] = (double)lane[l];
         total += fold_lanes(part);

@@ -362,7 +362,7 @@ s3r_value *s3r_op_linear_with(s3r_tape *tape, s3r_value *x, s3r_weight *weight,
                       s3r_tape_wants(tape, options->addend, bias) ||
                       s3r_tape_wants(tape, options->residual, NULL);
     bool is_narrow = options->is_for_products && options->gelu && !options->residual &&
-                     needs_grad && tape->is_bf16;
+                     weight->dtype != S3R_DTYPE_I8 && tape->is_bf16;
     s3r_value *y = s3r_tape_value(tape, x->rows, weight->rows);
     if (!y)
         return NULL;

@@ -11,8 +11,8 @@ typedef struct s3r_linear_options {
     s3r_value *addend;        /* [rows, out], added before GELU; NULL = none */
     s3r_dropout_mask dropout; /* of what follows GELU (s3r_dropout_draw) */
     s3r_value *residual;      /* [rows, out], added last; NULL = none */
-    /* Only products read y. With GELU, and when training in bf16, it is then made and
-     * kept in bf16 alone (y->narrow), as they want it. */
+    /* Only products of this tape's numbers read y. With GELU and in bf16 it is then made
+     * and kept in bf16 alone (y->narrow), as they want it. */
     bool is_for_products;
 } s3r_linear_options;
 

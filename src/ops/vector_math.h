@@ -34,31 +34,69 @@ S3R_ALWAYS_INLINE uint32_t bits_from_float(float value)
     return bits;
 }
 
-/* exp(x) for -87 <= x <= 88, relative error below 2e-7. */
-S3R_ALWAYS_INLINE float exp_inside(float x)
+/*
+ * The constants, loaded before a loop. What a compiler knows to be constant it may read
+ * from memory again in every step, and a vector operation with such an operand takes two
+ * steps of the processor; so it is not to know.
+ */
+#if defined(__x86_64__) && defined(__GNUC__)
+#define S3R_IN_REGISTER(constant) __asm__("" : "+x"(constant))
+#else
+#define S3R_IN_REGISTER(constant) ((void)(constant))
+#endif
+
+typedef struct exp_terms {
+    float lowest, log2_e, rounding, ln_2_high, ln_2_low, one, p[5];
+} exp_terms;
+
+S3R_ALWAYS_INLINE exp_terms exp_terms_load(void)
 {
     /* Adding 1.5 * 2^23 rounds to an integer that then stands in the low mantissa bits.
      */
-    const float shift = 12582912.0f;
-    float rounded = S3R_FMA(x, 1.44269504f, shift);
-    float n = rounded - shift;
-    float r = S3R_FMA(n, -0.693359375f, x);
-    r = S3R_FMA(n, 2.12194440e-4f, r);
-    float p = 1.381459762e-03f;
-    p = S3R_FMA(p, r, 8.368716575e-03f);
-    p = S3R_FMA(p, r, 4.166838899e-02f);
-    p = S3R_FMA(p, r, 1.666652113e-01f);
-    p = S3R_FMA(p, r, 4.999999404e-01f);
-    p = S3R_FMA(p * r, r, r) + 1.0f;
-    float power = float_from_bits((bits_from_float(rounded) << 23) + 0x3f800000u);
+    exp_terms terms = {.lowest = -87.0f,
+                       .log2_e = 1.44269504f,
+                       .rounding = 12582912.0f,
+                       .ln_2_high = -0.693359375f,
+                       .ln_2_low = 2.12194440e-4f,
+                       .one = 1.0f,
+                       .p = {1.381459762e-03f, 8.368716575e-03f, 4.166838899e-02f,
+                             1.666652113e-01f, 4.999999404e-01f}};
+    S3R_IN_REGISTER(terms.lowest);
+    S3R_IN_REGISTER(terms.log2_e);
+    S3R_IN_REGISTER(terms.rounding);
+    S3R_IN_REGISTER(terms.ln_2_high);
+    S3R_IN_REGISTER(terms.ln_2_low);
+    S3R_IN_REGISTER(terms.one);
+    S3R_IN_REGISTER(terms.p[0]);
+    S3R_IN_REGISTER(terms.p[1]);
+    S3R_IN_REGISTER(terms.p[2]);
+    S3R_IN_REGISTER(terms.p[3]);
+    S3R_IN_REGISTER(terms.p[4]);
+    return terms;
+}
+
+/* exp(x) for -87 <= x <= 88, relative error below 2e-7. */
+S3R_ALWAYS_INLINE float exp_inside(const exp_terms *terms, float x)
+{
+    float rounded = S3R_FMA(x, terms->log2_e, terms->rounding);
+    float n = rounded - terms->rounding;
+    float r = S3R_FMA(n, terms->ln_2_high, x);
+    r = S3R_FMA(n, terms->ln_2_low, r);
+    const float *c = terms->p;
+    float r2 = r * r;
+    float p =
+        S3R_FMA(S3R_FMA(c[0], r2, S3R_FMA(c[1], r, c[2])), r2, S3R_FMA(c[3], r, c[4]));
+    p = S3R_FMA(p, r2, r) + terms->one;
+    float power =
+        float_from_bits((bits_from_float(rounded) << 23) + bits_from_float(terms->one));
     return p * power;
 }
 
 /* The same for any x <= 88; 0 below -87. */
-S3R_ALWAYS_INLINE float vector_exp(float x)
+S3R_ALWAYS_INLINE float vector_exp(const exp_terms *terms, float x)
 {
-    float y = exp_inside(x < -87.0f ? -87.0f : x);
-    return x < -87.0f ? 0.0f : y;
+    float y = exp_inside(terms, x < terms->lowest ? terms->lowest : x);
+    return x < terms->lowest ? 0.0f : y;
 }
 
 /* |x|, at most `cap`.  On the bits, which have the order of the values: compilers make
@@ -70,41 +108,64 @@ S3R_ALWAYS_INLINE float capped_size(float x, float cap)
     return float_from_bits((uint32_t)(size < most ? size : most));
 }
 
+typedef struct normal_terms {
+    exp_terms exp;
+    float cap, p[9];
+} normal_terms;
+
+S3R_ALWAYS_INLINE normal_terms normal_terms_load(void)
+{
+    normal_terms terms = {.exp = exp_terms_load(),
+                          .cap = 10.0f,
+                          .p = {1.171694521e-06f, -1.738638639e-05f, 7.933926827e-05f,
+                                2.241243201e-04f, -5.083115771e-03f, 3.653869778e-02f,
+                                3.182345629e-01f, 7.978978157e-01f, 6.931464076e-01f}};
+    S3R_IN_REGISTER(terms.cap);
+    S3R_IN_REGISTER(terms.p[0]);
+    S3R_IN_REGISTER(terms.p[1]);
+    S3R_IN_REGISTER(terms.p[2]);
+    S3R_IN_REGISTER(terms.p[3]);
+    S3R_IN_REGISTER(terms.p[4]);
+    S3R_IN_REGISTER(terms.p[5]);
+    S3R_IN_REGISTER(terms.p[6]);
+    S3R_IN_REGISTER(terms.p[7]);
+    S3R_IN_REGISTER(terms.p[8]);
+    return terms;
+}
+
 /* The upper tail of the normal distribution, 0.5 erfc(t / sqrt 2), for 0 <= t <= 10:
  * exp(-P(t)); absolute error of t * tail below 5e-8. */
-S3R_ALWAYS_INLINE float normal_tail(float t)
+S3R_ALWAYS_INLINE float normal_tail(const normal_terms *terms, float t)
 {
-    float p = 1.171694521e-06f;
-    p = S3R_FMA(p, t, -1.738638639e-05f);
-    p = S3R_FMA(p, t, 7.933926827e-05f);
-    p = S3R_FMA(p, t, 2.241243201e-04f);
-    p = S3R_FMA(p, t, -5.083115771e-03f);
-    p = S3R_FMA(p, t, 3.653869778e-02f);
-    p = S3R_FMA(p, t, 3.182345629e-01f);
-    p = S3R_FMA(p, t, 7.978978157e-01f);
-    p = S3R_FMA(p, t, 6.931464076e-01f);
-    return exp_inside(-p);
+    const float *c = terms->p;
+    float t2 = t * t, t4 = t2 * t2;
+    float low = S3R_FMA(S3R_FMA(c[5], t, c[6]), t2, S3R_FMA(c[7], t, c[8]));
+    float high = S3R_FMA(S3R_FMA(c[1], t, c[2]), t2, S3R_FMA(c[3], t, c[4]));
+    float p = S3R_FMA(S3R_FMA(c[0], t4, high), t4, low);
+    return exp_inside(&terms->exp, -p);
 }
 
 /* P(X <= x) for a standard normal X. */
-S3R_ALWAYS_INLINE float normal_cdf(float x)
+S3R_ALWAYS_INLINE float normal_cdf(const normal_terms *terms, float x)
 {
-    float tail = normal_tail(capped_size(x, 10.0f));
-    return x < 0.0f ? tail : 1.0f - tail;
+    float tail = normal_tail(terms, capped_size(x, terms->cap));
+    return x < 0.0f ? tail : terms->exp.one - tail;
 }
 
-S3R_ALWAYS_INLINE float gelu_value(float x)
+/* x P(X <= x) = max(x, 0) - |x| P(X > |x|); NaN stays NaN. */
+S3R_ALWAYS_INLINE float gelu_value(const normal_terms *terms, float x)
 {
-    return x * normal_cdf(x);
+    float size = capped_size(x, terms->cap), positive = 0.0f > x ? 0.0f : x;
+    return S3R_FMA(-size, normal_tail(terms, size), positive);
 }
 
 /* d gelu(x) / dx = cdf(x) + x * density(x) */
-S3R_ALWAYS_INLINE float gelu_slope(float x)
+S3R_ALWAYS_INLINE float gelu_slope(const normal_terms *terms, float x)
 {
     float t = capped_size(x, 13.0f);
     float bounded = x < 0.0f ? -t : t;
-    float density = 0.398942280f * exp_inside(-0.5f * t * t);
-    return normal_cdf(x) + bounded * density;
+    float density = 0.398942280f * exp_inside(&terms->exp, -0.5f * t * t);
+    return normal_cdf(terms, x) + bounded * density;
 }
 
 #endif
