@@ -321,7 +321,8 @@ typedef struct tile_rows {
 
 /*
  * A tile reads its rows once a panel. Where many panels follow and rows are short and far
- * apart (convolutions), copying them first spares waiting for each row's first lines.
+ * apart (convolutions), copying them first spares waiting for each row's first lines;
+ * rows that overlap are near each other.
  */
 static tile_rows prepare_tile(const s3r_product *product, const block_range *block,
                               size_t row, size_t row_end, unsigned char *scratch)
@@ -330,7 +331,8 @@ static tile_rows prepare_tile(const s3r_product *product, const block_range *blo
     const unsigned char *a = (const unsigned char *)product->a + offset * bytes;
     tile_rows rows = {a, product->a_stride, row, row_end};
     /* Rows in int8 were made for this product, one after another. */
-    bool is_gathered = product->b_layout == S3R_B_PACKED && block->panels > GROUP_PANELS;
+    bool is_gathered = product->b_layout == S3R_B_PACKED &&
+                       block->panels > GROUP_PANELS && product->a_stride >= block->steps;
     if (!scratch || !is_gathered || is_int8(product))
         return rows;
     size_t count = product->is_bf16 ? S3R_CEIL_DIV(block->steps, 2u) * 2u : block->steps;

@@ -134,7 +134,7 @@ S3R_ALWAYS_INLINE normal_terms normal_terms_load(void)
 }
 
 /* The upper tail of the normal distribution, 0.5 erfc(t / sqrt 2), for 0 <= t <= 10:
- * exp(-P(t)); absolute error of t * tail below 5e-8. */
+ * exp(-P(t)); absolute error of t * tail below 7e-8. */
 S3R_ALWAYS_INLINE float normal_tail(const normal_terms *terms, float t)
 {
     const float *c = terms->p;
