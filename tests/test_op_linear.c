@@ -323,8 +323,8 @@ static void test_narrow_results_change_nothing(void **state)
     s3r_pool_destroy(pool);
 }
 
-/* The same without recording, as a model runs. */
-static void test_narrow_results_of_a_running_model(void **state)
+/* The same without gradients: as a model runs, and frozen in a step. */
+static void test_narrow_results_of_frozen_layers(void **state)
 {
     (void)state;
     static float values[OUT * IN], y[2][ROWS * IN];
@@ -334,18 +334,23 @@ static void test_narrow_results_of_a_running_model(void **state)
     for (size_t i = 0; i < OUT * IN; i++)
         values[i] = (float)(0.2 * s3r_random_normal(&random));
     assert_int_equal(s3r_pool_create(&pool, 2, NULL), S3R_OK);
-    for (int is_bf16 = 0; is_bf16 < 2; is_bf16++) {
+    for (int variant = 0; variant < 4; variant++) {
+        bool is_bf16 = variant & 1, is_recording = variant & 2;
         for (int i = 0; i < 2; i++) {
             s3r_tape tape;
             start_tape(&tape, pool, is_bf16);
-            tape.is_recording = false;
+            tape.is_recording = is_recording;
             s3r_weight first = {.data = values, .rows = OUT, .cols = IN};
             s3r_weight bias = {.data = values, .rows = 1, .cols = OUT};
             s3r_weight second = {.data = values, .rows = IN, .cols = OUT};
+            s3r_value *x = random_value(&tape, IN, 0);
+            x->needs_grad = false;
             s3r_value *h = s3r_op_linear_with(
-                &tape, random_value(&tape, IN, 0), &first, &bias,
+                &tape, x, &first, &bias,
                 &(s3r_linear_options){.gelu = true, .is_for_products = i == 1});
-            assert_true((h->narrow != NULL) == (i == 1 && is_bf16));
+            bool is_narrow = i == 1 && is_bf16 && !is_recording;
+            assert_true((h->narrow != NULL) == is_narrow);
+            assert_true((h->data == NULL) == is_narrow);
             s3r_value *result = s3r_op_linear(&tape, h, &second, NULL, false);
             assert_int_equal(s3r_tape_status(&tape, NULL), S3R_OK);
             keep_rows(y[i], result->data, result->stride, IN);
@@ -364,7 +369,7 @@ int main(void)
         cmocka_unit_test(test_masked_weights),
         cmocka_unit_test(test_parts_are_the_separate_ops),
         cmocka_unit_test(test_narrow_results_change_nothing),
-        cmocka_unit_test(test_narrow_results_of_a_running_model),
+        cmocka_unit_test(test_narrow_results_of_frozen_layers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -82,18 +82,19 @@ static int64_t now_nanoseconds(void)
 }
 
 /*
- * Takes and runs tasks of a queue until none is left.  The fields are read before the
- * ticket is drawn: drawing succeeds only while the ticket is what it was, so that the run
- * it names is not over and the fields are its own.
+ * Takes and runs tasks of a queue until none of this run is left; who is late comes back
+ * for the next one and begins with its own queue.  The fields are read before the ticket
+ * is drawn: drawing succeeds only while the ticket is what it was, so that the run it
+ * names is not over and the fields are its own.
  */
-static void work_off(s3r_pool *pool, task_queue *queue, size_t worker)
+static void work_off(s3r_pool *pool, task_queue *queue, unsigned number, size_t worker)
 {
     for (;;) {
         uint_fast64_t ticket = atomic_load(&queue->ticket);
         size_t task = (size_t)(ticket & UINT32_MAX);
         s3r_task_fn run = atomic_load(&pool->run);
         void *context = atomic_load(&pool->context);
-        if (task >= atomic_load(&queue->end))
+        if (task >= atomic_load(&queue->end) || (unsigned)(ticket >> 32) != number)
             return;
         if (!atomic_compare_exchange_weak(&queue->ticket, &ticket, ticket + 1))
             continue;
@@ -106,11 +107,11 @@ static void work_off(s3r_pool *pool, task_queue *queue, size_t worker)
     }
 }
 
-/* A worker's own tasks, then those that are left of others. */
-static void work(s3r_pool *pool, size_t worker)
+/* A worker's own tasks of a run, then those that are left of others. */
+static void work(s3r_pool *pool, unsigned number, size_t worker)
 {
     for (size_t i = 0; i < pool->thread_count; i++)
-        work_off(pool, &pool->queues[(worker + i) % pool->thread_count], worker);
+        work_off(pool, &pool->queues[(worker + i) % pool->thread_count], number, worker);
 }
 
 /* True when another run than `seen` is on within the time to spin. */
@@ -142,7 +143,7 @@ static void *worker_main(void *argument)
         seen = atomic_load(&pool->run_number);
         if (atomic_load(&pool->is_ending))
             return NULL;
-        work(pool, worker->index);
+        work(pool, seen, worker->index);
     }
 }
 
@@ -210,7 +211,7 @@ void s3r_pool_run(s3r_pool *pool, size_t task_count, s3r_task_fn run, void *cont
         atomic_store(&pool->run, run);
         atomic_store(&pool->context, context);
         start_run(pool, task_count);
-        work(pool, 0);
+        work(pool, atomic_load(&pool->run_number), 0);
         wait_for_tasks(pool);
     }
     pthread_mutex_unlock(&pool->run_mutex);

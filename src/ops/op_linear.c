@@ -361,8 +361,10 @@ s3r_value *s3r_op_linear_with(s3r_tape *tape, s3r_value *x, s3r_weight *weight,
     bool needs_grad = s3r_tape_wants(tape, x, weight) ||
                       s3r_tape_wants(tape, options->addend, bias) ||
                       s3r_tape_wants(tape, options->residual, NULL);
+    /* Of a frozen layer in a recorded pass z would lie there to the end of the step. */
     bool is_narrow = options->is_for_products && options->gelu && !options->residual &&
-                     weight->dtype != S3R_DTYPE_I8 && tape->is_bf16;
+                     weight->dtype != S3R_DTYPE_I8 && tape->is_bf16 &&
+                     (needs_grad || !tape->is_recording);
     s3r_value *y = s3r_tape_value(tape, x->rows, weight->rows);
     if (!y)
         return NULL;

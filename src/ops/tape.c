@@ -476,7 +476,7 @@ bool s3r_tape_stage_int8(s3r_tape *tape, const s3r_value *value, const uint8_t *
                          size_t *stride, const float **scales)
 {
     struct s3r_int8_rows *staged = &tape->staged_int8;
-    assert(!tape->is_recording);
+    assert(!tape->is_recording && value->data);
     if (staged->value != value) {
         staged->value = NULL;
         staged->stride = s3r_padded_stride(value->cols + 3, 1);

@@ -152,7 +152,7 @@ S3R_ALWAYS_INLINE float normal_cdf(const normal_terms *terms, float x)
     return x < 0.0f ? tail : terms->exp.one - tail;
 }
 
-/* x P(X <= x) = max(x, 0) - |x| P(X > |x|); NaN stays NaN. */
+/* x P(X <= x) = max(x, 0) - |x| P(X > |x|); NaN stays NaN, -inf becomes its limit, 0. */
 S3R_ALWAYS_INLINE float gelu_value(const normal_terms *terms, float x)
 {
     float size = capped_size(x, terms->cap), positive = 0.0f > x ? 0.0f : x;
