@@ -15,6 +15,20 @@
 
 #define TILE_ROWS 14
 
+/*
+ * Panels come from memory one row of 128 bytes after another. A processor foresees that,
+ * but no further than to the end of a page; these requests are for rows two pages on,
+ * also beyond a panel, where the next one lies.
+ */
+#define PANEL_AHEAD 8192u
+
+S3R_ALWAYS_INLINE void ask_ahead(const void *panel_row)
+{
+    uintptr_t ahead = (uintptr_t)panel_row + PANEL_AHEAD;
+    _mm_prefetch((const char *)ahead, _MM_HINT_T1);
+    _mm_prefetch((const char *)(ahead + 64), _MM_HINT_T1);
+}
+
 S3R_ALWAYS_INLINE __mmask16 column_mask(size_t cols, size_t first)
 {
     if (cols <= first)
@@ -74,6 +88,7 @@ S3R_ALWAYS_INLINE void tile_f32_fixed(size_t rows, size_t vectors, size_t k,
 #pragma GCC unroll 2
         for (size_t v = 0; v < vectors; v++)
             b[v] = _mm512_load_ps(panel + p * S3R_PANEL + 16 * v);
+        ask_ahead(panel + p * S3R_PANEL);
         add_products(sum, rows, vectors, a + p, a_stride, b);
     }
     tile_store(sum, rows, vectors, c, c_stride, mask);
@@ -92,6 +107,7 @@ S3R_ALWAYS_INLINE void tile_bf16_fixed(size_t rows, size_t vectors, size_t k,
 #pragma GCC unroll 2
         for (size_t v = 0; v < vectors; v++)
             b[v] = _mm512_load_si512(panel + p * S3R_PANEL + 32 * v);
+        ask_ahead(panel + p * S3R_PANEL);
 #pragma GCC unroll 14
         for (size_t i = 0; i < rows; i++) {
             int pair;
@@ -139,6 +155,7 @@ S3R_ALWAYS_INLINE void tile_bf16_fixed(size_t rows, size_t vectors, size_t k,
     for (size_t p = 0; p < k; p += 2, a++) {
         const uint16_t *pairs = panel + p * S3R_PANEL;
         __m512 b[2];
+        ask_ahead(pairs);
 #pragma GCC unroll 2
         for (size_t v = 0; v < vectors; v++)
             b[v] = _mm512_castsi512_ps(

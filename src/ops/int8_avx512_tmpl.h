@@ -39,6 +39,7 @@ S3R_ALWAYS_INLINE void tile_int8_fixed(size_t rows, size_t vectors,
 #pragma GCC unroll 2
         for (size_t v = 0; v < vectors; v++)
             b[v] = _mm512_load_si512(t->panel + p * S3R_PANEL + 64 * v);
+        ask_ahead(t->panel + p * S3R_PANEL);
 #pragma GCC unroll 14
         for (size_t i = 0; i < rows; i++) {
             int quad;
