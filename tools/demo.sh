@@ -90,7 +90,7 @@ for language in $languages; do
             "$s3r" train -d bf16 --method "$method" --vocab "$data" -o "$run" \
                 --train "$data/train.text.jsonl" --dev "$data/dev.text.jsonl" \
                 --resume auto -c tools/demo.yaml $(settings "$method") >/dev/null
-            "$s3r" eval -q --json -d bf16 --mask "$run/best.s3m" \
+            "$s3r" eval -q --json --dtype bf16 --mask "$run/best.s3m" \
                 --data "$data/test.text.jsonl" >"$run/test.part"
             mv "$run/test.part" "$run/test.json"
         fi
