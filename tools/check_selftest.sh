@@ -104,5 +104,24 @@ verdict "an object that prints" fail check_symbols "$build"
 rm -f "$objects"/*.o
 verdict "nothing was built" fail check_symbols "$build"
 
+# A program of one verb with two options.
+new_tree && mkdir -p "$work/tree/build/release" "$work/tree/docs"
+cat >"$work/tree/build/release/s3r" <<'END_OF_PROGRAM'
+#!/bin/sh
+case $1 in
+--help) printf 'Verbs:\n  score                     Score\n\n' ;;
+help) printf '  -d, --data FILE           Data.\n      --dtype NAME          Numbers.\n' ;;
+esac
+END_OF_PROGRAM
+chmod +x "$work/tree/build/release/s3r"
+put README.md 'Try `s3r score --data a.jsonl --dtype x` or s3r score -d a -d b.\n'
+verdict "commands that exist" pass check_commands
+put docs/a.md '    s3r score --datum a.jsonl\n'
+verdict "an option that does not exist" fail check_commands
+put docs/a.md '    "$s3r" score -d bf16 \\\n        --data a.jsonl\n'
+verdict "an option by letter and by name" fail check_commands
+rm "$work/tree/docs/a.md" && printf '#!/bin/sh\n' >"$work/tree/build/release/s3r"
+verdict "a program that names no options" fail check_commands
+
 [ "$failures" -eq 0 ] || exit 1
 echo "check_selftest: every check can fail"
