@@ -180,6 +180,14 @@ typedef struct parts {
     bool gelu, has_addend, has_dropout, has_residual;
 } parts;
 
+static void fill_normal(float *values, size_t count, uint64_t seed, double scale)
+{
+    s3r_random random;
+    s3r_random_init(&random, seed, 0);
+    for (size_t i = 0; i < count; i++)
+        values[i] = (float)(scale * s3r_random_normal(&random));
+}
+
 static s3r_value *random_value(s3r_tape *tape, size_t cols, uint64_t stream)
 {
     s3r_random random;
@@ -257,10 +265,7 @@ static void test_parts_are_the_separate_ops(void **state)
     (void)state;
     static parts_result one, several;
     static float values[OUT * IN];
-    s3r_random random;
-    s3r_random_init(&random, 6, 0);
-    for (size_t i = 0; i < OUT * IN; i++)
-        values[i] = (float)s3r_random_normal(&random);
+    fill_normal(values, OUT * IN, 6, 1);
     s3r_pool *pool;
     assert_int_equal(s3r_pool_create(&pool, 2, NULL), S3R_OK);
     for (int variant = 0; variant < 32; variant++) {
@@ -309,10 +314,7 @@ static void test_narrow_results_change_nothing(void **state)
     static float values[OUT * IN];
     static parts_result results[2];
     s3r_pool *pool;
-    s3r_random random;
-    s3r_random_init(&random, 6, 0);
-    for (size_t i = 0; i < OUT * IN; i++)
-        values[i] = (float)(0.2 * s3r_random_normal(&random));
+    fill_normal(values, OUT * IN, 6, 0.2);
     assert_int_equal(s3r_pool_create(&pool, 2, NULL), S3R_OK);
     for (int variant = 0; variant < 4; variant++) {
         bool is_bf16 = variant & 1, trains = variant & 2;
@@ -329,10 +331,7 @@ static void test_narrow_results_of_frozen_layers(void **state)
     (void)state;
     static float values[OUT * IN], y[2][ROWS * IN];
     s3r_pool *pool;
-    s3r_random random;
-    s3r_random_init(&random, 7, 0);
-    for (size_t i = 0; i < OUT * IN; i++)
-        values[i] = (float)(0.2 * s3r_random_normal(&random));
+    fill_normal(values, OUT * IN, 7, 0.2);
     assert_int_equal(s3r_pool_create(&pool, 2, NULL), S3R_OK);
     for (int variant = 0; variant < 4; variant++) {
         bool is_bf16 = variant & 1, is_recording = variant & 2;

@@ -4,7 +4,8 @@
  * A task owns some panels of B and a range of rows. It packs two panels (64 columns) of
  * at most 1024 steps of k into its scratch, runs every row tile against them, and while
  * it does so asks for the weights of the next block, so that main memory works during the
- * arithmetic.  Longer k continue the chains through C.
+ * arithmetic; of panels that are packed already the tiles ask for themselves.  Longer k
+ * continue the chains through C.
  */
 #include "ops/gemm.h"
 
