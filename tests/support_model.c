@@ -5,9 +5,12 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <setjmp.h>
 #include <cmocka.h>
+
+#include "model/stored_values.h"
 
 void test_model_open(test_model *model, const char *name, s3r_cpu_level level,
                      size_t threads, bool is_bf16, bool keeps_unpacked)
@@ -38,6 +41,27 @@ void test_model_close(test_model *model)
     s3r_pool_destroy(model->pool);
 }
 
+static void widen(test_golden *golden)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < golden->file.tensor_count; i++)
+        if (golden->file.tensors[i].dtype == S3R_DTYPE_F16)
+            total += golden->file.tensors[i].size_bytes / sizeof(uint16_t);
+    float *to = golden->widened = malloc((total + 1) * sizeof *to);
+    assert_non_null(to);
+    for (size_t i = 0; i < golden->file.tensor_count; i++) {
+        s3r_tensor *tensor = &golden->file.tensors[i];
+        if (tensor->dtype != S3R_DTYPE_F16)
+            continue;
+        size_t count = tensor->size_bytes / sizeof(uint16_t);
+        s3r_stored_to_f32(to, tensor->data, tensor->dtype, 0, count);
+        tensor->data = to;
+        tensor->dtype = S3R_DTYPE_F32;
+        tensor->size_bytes = count * sizeof *to;
+        to += count;
+    }
+}
+
 void test_golden_open(test_golden *golden, const char *name)
 {
     char path[512];
@@ -47,10 +71,12 @@ void test_golden_open(test_golden *golden, const char *name)
         s3r_safetensors_parse(&golden->file, golden->map.data, golden->map.size, path,
                               &err) != S3R_OK)
         fail_msg("%s", err.message);
+    widen(golden);
 }
 
 void test_golden_close(test_golden *golden)
 {
+    free(golden->widened);
     s3r_safetensors_release(&golden->file);
     s3r_file_map_close(&golden->map);
 }

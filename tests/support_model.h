@@ -25,8 +25,11 @@ void test_model_close(test_model *model);
 typedef struct test_golden {
     s3r_file_map map;
     s3r_safetensors file;
+    float *widened;
 } test_golden;
 
+/* Opens tests/golden/NAME/golden.safetensors or fails the test; tensors stored as F16,
+ * which hold what they hold exactly, are F32 from then on. */
 void test_golden_open(test_golden *golden, const char *name);
 void test_golden_close(test_golden *golden);
 /* The tensor of that printf-like name, NULL when absent. */

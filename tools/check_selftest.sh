@@ -73,6 +73,9 @@ verdict "the reason of another function" fail check_sizes
 new_tree && { echo 'int a;' && lines 1000; } >"$work/tree/src/ops/big.c"
 verdict "a file of 1001 lines" fail check_sizes
 
+new_tree && mkdir -p "$work/tree/tests/golden" &&
+    head -c 1000001 /dev/zero >"$work/tree/tests/golden/large"
+verdict "golden files of 1,000,001 bytes" fail check_sizes
 new_tree && put src/ops/ugly.c 'int  f( void ){return 1;}\n'
 verdict "a file that is not formatted" fail check_format
 new_tree && put src/model/linear.c '\n'

@@ -1,11 +1,21 @@
 #!/bin/sh
-# Checks the size of files and functions: check_sizes.sh [ROOT]
+# Checks the size of files, functions and fixtures: check_sizes.sh [ROOT]
 #
 # More than 1000 lines in a file or 80 in a function fails, unless a comment
 # "long because: REASON" stands in the file's opening comment, or in or above the function.
-# More than 600 lines in a file is a warning.
+# More than 600 lines in a file is a warning.  The files of tests/data and those of
+# tests/golden, with their generators, may have 1,000,000 bytes together.
 set -eu
 cd "${1:-$(dirname "$0")/..}"
+
+for fixtures in tests/data tests/golden; do
+    [ -d "$fixtures" ] || continue
+    bytes=$(find "$fixtures" -name __pycache__ -prune -o -type f -exec cat {} + | wc -c)
+    [ "$bytes" -le 1000000 ] || {
+        echo "$fixtures: $bytes bytes, at most 1000000"
+        exit 1
+    }
+done
 
 find include src cli tests fuzz tools -name '*.[ch]' 2>/dev/null | LC_ALL=C sort |
     xargs -r awk '

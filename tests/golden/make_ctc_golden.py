@@ -3,7 +3,7 @@
 
     python3 tests/golden/make_ctc_golden.py        # PyTorch 1.13
 
-Tensors of golden.safetensors, all F32, CASE a name: CASE.logits [frames, labels],
+Tensors of golden.safetensors, CASE a name: CASE.logits [frames, labels],
 CASE.target [length], CASE.blank [1], CASE.loss [1], CASE.grad [frames, labels].  Loss and
 gradient are computed in float64 from the F32 logits; infinite losses have a zero gradient.
 """
@@ -12,11 +12,11 @@ import pathlib
 
 import torch
 
-from model_files import save_safetensors
+from model_files import f16_grid, save_golden
 
 
 def case(generator, frames, labels, target, blank=0, scale=2.0, shift=0.0):
-    logits = torch.randn((frames, labels), generator=generator) * scale + shift
+    logits = f16_grid(torch.randn((frames, labels), generator=generator) * scale + shift)
     x = logits.double().requires_grad_()
     loss = torch.nn.functional.ctc_loss(
         torch.log_softmax(x, 1)[:, None], torch.tensor([target], dtype=torch.long),
@@ -62,10 +62,10 @@ def main():
         cases[f"random{i}"] = case(g, frames, labels, draw(g, length, labels, blank), blank)
     folder = pathlib.Path(__file__).parent / "ctc_loss"
     os.makedirs(folder, exist_ok=True)
-    save_safetensors(folder / "golden.safetensors",
-                     {f"{name}.{key}": value for name, tensors in cases.items()
-                      for key, value in tensors.items()},
-                     {"torch": torch.__version__})
+    save_golden(folder / "golden.safetensors",
+                {f"{name}.{key}": value for name, tensors in cases.items()
+                 for key, value in tensors.items()},
+                {"torch": torch.__version__})
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 
     python3 tests/golden/make_mfcc_golden.py       # PyTorch 1.13, torchaudio 0.13
 
-Tensors of golden.safetensors, all F32, CASE a name: CASE.wave [samples] on the grid
-n/32768, CASE.rows [frames, 39], computed in float64 as HuBERT's dump_mfcc_feature.py does
+Tensors of golden.safetensors, CASE a name: CASE.wave [samples], 16-bit PCM that F16
+holds, CASE.rows [frames, 39], computed in float64 as HuBERT's dump_mfcc_feature.py does
 in float32: cepstra, compute_deltas of them, compute_deltas of those.
 """
 import math
@@ -13,7 +13,7 @@ import pathlib
 import torch
 import torchaudio
 
-from model_files import save_safetensors
+from model_files import f16_grid, save_golden
 
 
 def rows_of(wave):
@@ -26,7 +26,7 @@ def rows_of(wave):
 
 
 def on_grid(x):
-    return (x * 32768).round().clamp(-32768, 32767).div(32768).float()
+    return f16_grid((x * 32768).round().clamp(-32768, 32767).div(32768).float())
 
 
 def voice(g, count, level):
@@ -46,13 +46,13 @@ def voice(g, count, level):
 
 def main():
     g = torch.Generator().manual_seed(20241123)
-    noise = torch.randn(4000, generator=g).double()
-    silence = torch.zeros(4000).double()
-    silence[2000:2300] = 0.3
+    noise = torch.randn(3000, generator=g).double()
+    silence = torch.zeros(3000).double()
+    silence[1500:1800] = 0.3
     cases = {
-        "voice": voice(g, 11000, 0.3),
-        "quiet": voice(g, 6000, 0.002),
-        "offset": on_grid(voice(g, 6000, 0.1).double() + 0.05),
+        "voice": voice(g, 7000, 0.3),
+        "quiet": voice(g, 4000, 0.002),
+        "offset": on_grid(voice(g, 4000, 0.1).double() + 0.05),
         "clipped": on_grid(noise),
         "silence": on_grid(silence),
         "one_frame": on_grid(0.1 * noise[:400]),
@@ -64,8 +64,8 @@ def main():
         tensors[name + ".rows"] = rows_of(wave).float()
     folder = pathlib.Path(__file__).resolve().parent / "mfcc"
     folder.mkdir(exist_ok=True)
-    save_safetensors(folder / "golden.safetensors", tensors,
-                     {"torchaudio": torchaudio.__version__})
+    save_golden(folder / "golden.safetensors", tensors,
+                {"torchaudio": torchaudio.__version__})
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 
     python3 tests/golden/make_pretrain_golden.py        # PyTorch 1.13
 
-Tensors of golden.safetensors, all F32 unless said, CASE a name; computed in float64 from
+Tensors of golden.safetensors, CASE a name; computed in float64 from
 the F32 inputs.  Noise and negatives come from the counter-based generator, written here a
 second time (Philox 4x32-10 and the lane hash of base/random.h).
 
@@ -18,7 +18,7 @@ import pathlib
 import torch
 import torch.nn.functional as F
 
-from model_files import save_safetensors
+from model_files import f16_grid, save_golden
 
 M32 = 0xFFFFFFFF
 SEED, KEYS = 20240607, [1001, 77, 123456789]
@@ -59,6 +59,10 @@ def negatives_of(key, count, own, n):
     return [p + (p >= own) for p in picks]
 
 
+def on_f16_grid(inputs):
+    return {name: f16_grid(value) for name, value in inputs.items()}
+
+
 def leaves(inputs):
     return {name: value.double().requires_grad_() for name, value in inputs.items()}
 
@@ -82,6 +86,7 @@ def prediction(g, frames, classes, unmasked_weight, unlabelled=()):
               "weight": torch.randn((10, 12), generator=g) * 0.5,
               "bias": torch.randn((10,), generator=g) * 0.1,
               "embeddings": torch.rand((classes, 10), generator=g)}
+    inputs = on_f16_grid(inputs)
     x = leaves(inputs)
     projected = x["hidden"] @ x["weight"].T + x["bias"]
     logits = F.cosine_similarity(projected[:, None], x["embeddings"][None], dim=-1) / 0.1
@@ -143,6 +148,7 @@ def contrastive(g, lengths, is_training, entries=6, groups=2, negatives=9, sprea
               "target_bias": 0.1 * torch.randn((7,), generator=g),
               "hidden_weight": 0.5 * torch.randn((7, 12), generator=g),
               "hidden_bias": 0.1 * torch.randn((7,), generator=g)}
+    inputs = on_f16_grid(inputs)
     x = leaves(inputs)
     norm = F.layer_norm(x["features"][masked], (8,), x["norm_gain"], x["norm_bias"], 1e-5)
     q, codes, perplexity, code_perplexity, total = quantise(
@@ -185,13 +191,13 @@ def main():
              "alone.contrastive": contrastive(g, [3, 20, 9], True),
              "repeats.contrastive": contrastive(g, [24], True, entries=2),
              "best.contrastive": contrastive(g, [17, 12], False),
-             "wide.contrastive": contrastive(g, [40, 31], True, entries=20, negatives=100)}
+             "wide.contrastive": contrastive(g, [32, 21], True, entries=20, negatives=100)}
     folder = pathlib.Path(__file__).parent / "pretraining"
     os.makedirs(folder, exist_ok=True)
-    save_safetensors(folder / "golden.safetensors",
-                     {f"{name}.{key}": value for name, tensors in cases.items()
-                      for key, value in tensors.items()},
-                     {"torch": torch.__version__})
+    save_golden(folder / "golden.safetensors",
+                {f"{name}.{key}": value for name, tensors in cases.items()
+                 for key, value in tensors.items()},
+                {"torch": torch.__version__})
 
 
 if __name__ == "__main__":

@@ -7,11 +7,11 @@ The method as its paper defines it, on the tiny model of w2v2_group_postln: scor
 feed-forward matrices, the smallest |score| of each matrix removed, the gradient straight
 through, CTC summed over utterances and divided by their number, Adam with eps beside the
 uncorrected second moment, the tri-stage schedule.  No dropout, no masking.  Computed in
-float64, stored as float32 in mask_steps/golden.safetensors:
+float64, stored in mask_steps/golden.safetensors:
 
     text.U              the labels of utterance U (audio: input.U of w2v2_group_postln)
     scores.NAME         first scores
-    mask.NAME           [10, elements] U8: the mask that each step uses
+    mask.NAME           [10, elements / 8] U8: the mask that each step uses, first bit lowest
     after.NAME          scores after the last step
     head.weight, bias   after the last step
     loss, rate          [10] of each step
@@ -20,10 +20,11 @@ import json
 import math
 import pathlib
 
+import numpy
 import torch
 from torch.nn import functional as F
 
-from model_files import DTYPE_NAME, save_safetensors
+from model_files import DTYPE_NAME, f16_grid, save_golden
 from reference_model import ReferenceModel
 
 HERE = pathlib.Path(__file__).parent
@@ -106,7 +107,7 @@ def main():
     for name in names:
         bound = 1 / math.sqrt(frozen[name].shape[1])
         first = (torch.rand(frozen[name].shape, dtype=torch.float64) * 2 - 1) * bound
-        scores[name] = first.float().double().requires_grad_(True)
+        scores[name] = f16_grid(first).requires_grad_(True)
     head = [model.lm_head.weight, model.lm_head.bias]
     for parameter in head:
         parameter.requires_grad_(True)
@@ -134,18 +135,19 @@ def main():
         rates.append(rate_of(step))
         for parameter, moments in zip(trained, states):
             adam(parameter, moments, step + 1, rates[-1])
+    DTYPE_NAME[torch.uint8] = "U8"
+    moved = 0
     for name in names:
-        out[f"mask.{name}"] = torch.stack(masks[name])
+        rows = torch.stack(masks[name])
+        moved += int((rows[0] != rows[-1]).sum())
+        out[f"mask.{name}"] = torch.from_numpy(
+            numpy.packbits(rows.numpy().astype(bool), axis=1, bitorder="little"))
         out[f"after.{name}"] = scores[name].detach().float()
     out["head.weight"], out["head.bias"] = (p.detach().float() for p in head)
     out["loss"], out["rate"] = torch.tensor(losses), torch.tensor(rates)
-    # Masks as bytes.
-    DTYPE_NAME[torch.uint8] = "U8"
-    out = {n: t.to(torch.uint8) if n.startswith("mask.") else t for n, t in out.items()}
     folder = HERE / "mask_steps"
     folder.mkdir(exist_ok=True)
-    save_safetensors(folder / "golden.safetensors", out, {"format": "pt"})
-    moved = sum(int((out[f"mask.{n}"][0] != out[f"mask.{n}"][-1]).sum()) for n in names)
+    save_golden(folder / "golden.safetensors", out, {"format": "pt"})
     print("loss", [round(x, 4) for x in losses], "mask elements that moved:", moved)
 
 

@@ -37,6 +37,21 @@ def save_safetensors(path, tensors, metadata):
             file.write(raw.numpy().tobytes())
 
 
+def save_golden(path, tensors, metadata):
+    """Expected values: what F16 holds exactly is stored so; test_golden_open widens it."""
+    def smallest(tensor):
+        if tensor.dtype != torch.float32 or not torch.equal(tensor.half().float(), tensor):
+            return tensor
+        return tensor.half()
+    save_safetensors(path, {name: smallest(tensor) for name, tensor in tensors.items()},
+                     metadata)
+
+
+def f16_grid(tensor):
+    """Inputs drawn at random, rounded so that save_golden takes half the bytes."""
+    return tensor.half().to(tensor.dtype)
+
+
 def randomize(model, generator):
     """Fills every parameter with values of trained-like scale."""
 
