@@ -173,7 +173,6 @@ static const s3r_option option_table[] = {
      .fallback = "8",
      .help = "Rank of the updates."},
     {.name = "dtype",
-     .letter = 'd',
      .type = S3R_OPTION_ENUM,
      .offset = offsetof(storage_options, dtype),
      .values = "f16|f32",

@@ -20,7 +20,6 @@
  .argument = "RATE",
  .help = "Learning rate at its peak."},
 {.name = "dtype",
- .letter = 'd',
  .type = S3R_OPTION_STRING,
  .offset = offsetof(s3r_train_verb_options, precision),
  .argument = "TYPE",

@@ -87,7 +87,7 @@ for language in $languages; do
         if [ ! -f "$run/test.json" ]; then
             say "$(name_of "$language"), $method:"
             # shellcheck disable=SC2046  # a list of settings
-            "$s3r" train -d bf16 --method "$method" --vocab "$data" -o "$run" \
+            "$s3r" train --dtype bf16 --method "$method" --vocab "$data" -o "$run" \
                 --train "$data/train.text.jsonl" --dev "$data/dev.text.jsonl" \
                 --resume auto -c tools/demo.yaml $(settings "$method") >/dev/null
             "$s3r" eval -q --json --dtype bf16 --mask "$run/best.s3m" \
