@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "checkpoint/json_file.h"
+#include "base/json_read.h"
 #include "model/model_config.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

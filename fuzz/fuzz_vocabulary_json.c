@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "checkpoint/json_file.h"
+#include "base/json_read.h"
 #include "text/vocabulary_encode.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -314,6 +314,20 @@ static void test_phonemes(void **state)
     }
 }
 
+static void test_byte_order_mark(void **state)
+{
+    (void)state;
+    s3r_vocabulary v;
+    s3r_error err = {0};
+    folder_files files = {.vocab = "\xef\xbb\xbf" STANDARD,
+                          .tokenizer = "\xef\xbb\xbf{\"pad_token\": \"A\"}"};
+    if (open_files(&v, &files, NULL, &err) != S3R_OK)
+        fail_msg("%s", err.message);
+    assert_int_equal(v.count, 9);
+    assert_int_equal(v.blank_id, 7);
+    s3r_vocabulary_close(&v);
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -323,6 +337,7 @@ static void test_refusals(void **state)
     } cases[] = {
         {{0}, "no vocabulary: expected vocab.json or dict.*.txt"},
         {{.vocab = ""}, "line 1"},
+        {{.vocab = "\xef\xbb\xbf"}, "line 1"},
         {{.vocab = "[]"}, "expected a JSON object"},
         {{.vocab = "{\"A\": 0,"}, "line 1"},
         {{.vocab = "{\"A\": 0, \"A\": 1}"}, "duplicate"},
@@ -446,6 +461,7 @@ int main(void)
         cmocka_unit_test(test_languages),
         cmocka_unit_test(test_fairseq_letters),
         cmocka_unit_test(test_phonemes),
+        cmocka_unit_test(test_byte_order_mark),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_several_dictionaries),
         cmocka_unit_test(test_golden_folders_agree),

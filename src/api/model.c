@@ -8,6 +8,7 @@
 #include "api/options_check.h"
 #include "base/affix.h"
 #include "base/file.h"
+#include "base/json_read.h"
 #include "checkpoint/tensor_names.h"
 #include "model/model_convert.h"
 #include "model/model_find.h"
@@ -116,7 +117,8 @@ static s3r_status check_own_language(const char *folder, const char *language,
     char *path = s3r_path_join(folder, "tokenizer_config.json");
     if (!path)
         return s3r_fail_memory(err, folder, 0);
-    json_t *tokenizer = json_load_file(path, 0, NULL);
+    json_t *tokenizer = NULL; /* stays so when the file cannot be read */
+    s3r_json_file_load(&tokenizer, path, NULL);
     const char *own = json_string_value(json_object_get(tokenizer, "target_lang"));
     s3r_status status = S3R_OK;
     if (!own || strcmp(own, language) != 0)

@@ -69,6 +69,13 @@ bool s3r_file_map_has(const s3r_file_map *map, const void *data)
     return map->data && at >= first && at - first < map->size;
 }
 
+size_t s3r_byte_order_mark(const void *text, size_t size)
+{
+    static const char mark[] = "\xef\xbb\xbf";
+    size_t length = strlen(mark);
+    return size >= length && memcmp(text, mark, length) == 0 ? length : 0;
+}
+
 void s3r_file_map_forget(const s3r_file_map *map, const void *data, size_t size)
 {
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);

@@ -22,6 +22,8 @@ s3r_status s3r_file_map_open(s3r_file_map *map, const char *path, s3r_status cod
 void s3r_file_map_close(s3r_file_map *map);
 /* Whether data points into the map. */
 bool s3r_file_map_has(const s3r_file_map *map, const void *data);
+/* Bytes of the byte order mark that a file of UTF-8 begins with: 3 or 0. */
+size_t s3r_byte_order_mark(const void *text, size_t size);
 /* Tells the system that the pages within [data, data + size) are not needed soon: they
  * leave this process's memory and are read again when touched.  Anything outside of the
  * map is ignored. */

@@ -13,7 +13,7 @@
 #include "base/file.h"
 #include "base/folder_list.h"
 #include "base/memory.h"
-#include "checkpoint/json_file.h"
+#include "base/json_read.h"
 #include "checkpoint/safetensors.h"
 #include "checkpoint/shard_index.h"
 #include "checkpoint/torch_file.h"

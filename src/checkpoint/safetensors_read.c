@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "checkpoint/json_file.h"
+#include "base/json_read.h"
 
 #define LENGTH_BYTES     8u
 #define MAX_HEADER_BYTES 100000000u

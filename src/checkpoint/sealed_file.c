@@ -10,7 +10,7 @@
 
 #include "base/hash_text.h"
 #include "base/memory.h"
-#include "checkpoint/json_file.h"
+#include "base/json_read.h"
 
 #define FACTS_KEY    "s3r.facts"
 #define CHECKSUM_KEY "s3r.sha256"

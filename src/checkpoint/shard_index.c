@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "checkpoint/json_file.h"
+#include "base/json_read.h"
 
 /* A stranger's index must not reach out of its folder. */
 static bool is_plain_name(const char *name)

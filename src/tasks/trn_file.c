@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "text/unicode_text.h"
 
 #define ARENA_CHUNK_BYTES ((size_t)1 << 16)

@@ -9,8 +9,8 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "base/file.h"
 #include "base/memory.h"
-#include "text/unicode_text.h"
 
 #define BUFFER_BYTES (S3R_LINE_STREAM_MAX + 1)
 

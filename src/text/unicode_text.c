@@ -90,13 +90,6 @@ size_t s3r_grapheme_next(const char **at)
     return columns;
 }
 
-size_t s3r_byte_order_mark(const char *text, size_t size)
-{
-    static const char mark[] = "\xef\xbb\xbf";
-    size_t length = strlen(mark);
-    return size >= length && memcmp(text, mark, length) == 0 ? length : 0;
-}
-
 bool s3r_text_is_ascii(const char *text)
 {
     while (*text && (unsigned char)*text < 0x80)

@@ -32,8 +32,6 @@ bool s3r_character_is_silent(int32_t character);
 size_t s3r_grapheme_next(const char **at);
 
 bool s3r_text_is_ascii(const char *text);
-/* Bytes of the byte order mark that a file of UTF-8 begins with: 3 or 0. */
-size_t s3r_byte_order_mark(const char *text, size_t size);
 
 /* Bytes at the beginning of text that are UTF-8 without a zero byte; size when all are.
  */

@@ -11,10 +11,9 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/json_read.h"
 #include "base/memory.h"
 #include "text/vocabulary_read.h"
-
-#define MAX_FILE_BYTES ((size_t)64 << 20)
 
 typedef struct hf_files {
     const char *folder;
@@ -26,45 +25,15 @@ typedef struct hf_files {
     json_t *merged;    /* label -> id */
 } hf_files;
 
-static s3r_status parse_object(json_t **out, const s3r_file_map *map, const char *path,
-                               s3r_error *err)
-{
-    json_error_t error = {0};
-    if (map->size > MAX_FILE_BYTES)
-        return s3r_fail(err, S3R_ERR_MODEL, "%s: expected at most %zu bytes, found %zu",
-                        path, MAX_FILE_BYTES, map->size);
-    json_t *root = json_loadb(map->size ? (const char *)map->data : "", map->size,
-                              JSON_REJECT_DUPLICATES, &error);
-    if (!root && (!error.text[0] || json_error_code(&error) == json_error_out_of_memory))
-        return s3r_fail_memory(err, path, map->size);
-    if (!root)
-        return s3r_fail(err, S3R_ERR_MODEL, "%s: line %d, column %d: %s", path,
-                        error.line, error.column, error.text);
-    if (!json_is_object(root)) {
-        json_decref(root);
-        return s3r_fail(err, S3R_ERR_MODEL, "%s: expected a JSON object, found an array",
-                        path);
-    }
-    *out = root;
-    return S3R_OK;
-}
-
 /* *out stays NULL when folder/name does not exist. */
 static s3r_status load_if_present(json_t **out, const char *folder, const char *name,
                                   s3r_error *err)
 {
-    s3r_file_map map;
     char *path = s3r_path_join(folder, name);
     if (!path)
         return s3r_fail_memory(err, "a path", strlen(folder) + strlen(name) + 2);
-    s3r_status status = S3R_OK;
-    if (s3r_path_exists(path)) {
-        status = s3r_file_map_open(&map, path, S3R_ERR_MODEL, err);
-        if (status == S3R_OK) {
-            status = parse_object(out, &map, path, err);
-            s3r_file_map_close(&map);
-        }
-    }
+    s3r_status status =
+        s3r_path_exists(path) ? s3r_json_file_load(out, path, err) : S3R_OK;
     s3r_free(path);
     return status;
 }

@@ -1,7 +1,7 @@
 /*
  * JSON objects from memory and from files, by jansson.
  */
-#include "checkpoint/json_file.h"
+#include "base/json_read.h"
 
 #include "base/file.h"
 
@@ -37,11 +37,13 @@ s3r_status s3r_json_file_load(json_t **out, const char *path, s3r_error *err)
 {
     s3r_file_map map;
     S3R_TRY(s3r_file_map_open(&map, path, S3R_ERR_MODEL, err));
+    size_t mark = s3r_byte_order_mark(map.data, map.size);
     s3r_status status =
         map.size > MAX_FILE_BYTES
             ? s3r_fail(err, S3R_ERR_MODEL, "%s: expected at most %zu bytes, found %zu",
                        path, MAX_FILE_BYTES, map.size)
-            : s3r_json_parse_object(out, map.data, map.size, path, err);
+            : s3r_json_parse_object(out, map.size > mark ? map.data + mark : NULL,
+                                    map.size - mark, path, err);
     s3r_file_map_close(&map);
     return status;
 }

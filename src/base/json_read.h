@@ -1,8 +1,8 @@
 /*
  * JSON files of other people, with errors that name the file, the line and the reason.
  */
-#ifndef S3R_CHECKPOINT_JSON_FILE_H
-#define S3R_CHECKPOINT_JSON_FILE_H
+#ifndef S3R_BASE_JSON_READ_H
+#define S3R_BASE_JSON_READ_H
 
 #include <jansson.h>
 
@@ -15,7 +15,7 @@
  */
 s3r_status s3r_json_parse_object(json_t **out, const void *bytes, size_t size,
                                  const char *label, s3r_error *err);
-/* The same for a file of at most 64 MiB. */
+/* The same for a file of at most 64 MiB; a byte order mark before it is skipped. */
 s3r_status s3r_json_file_load(json_t **out, const char *path, s3r_error *err);
 
 #endif
