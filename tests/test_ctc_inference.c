@@ -84,16 +84,16 @@ static void check_pieces(const char *name, bool is_bf16)
     const size_t pieces[][2] = {{0, 1},   {0, 47},   {1, 100}, {48, 48},
                                 {77, 99}, {110, 31}, {0, 0},   {frames - 50, 50}};
     s3r_waveform wave = s3r_waveform_make(&model.config, samples, SAMPLES);
-    s3r_extractor_stats stats =
+    s3r_folded_norm norm =
         s3r_extractor_measure(&tape, &model.config, &model.weights, &wave);
     s3r_value *whole = s3r_tape_value(&tape, frames, cols);
-    s3r_extractor_run(&tape, &model.config, &model.weights, &wave, 0, frames, &stats,
+    s3r_extractor_run(&tape, &model.config, &model.weights, &wave, 0, frames, &norm,
                       whole, 0);
     for (size_t i = 0; i < S3R_ARRAY_LEN(pieces); i++) {
         size_t first = pieces[i][0], count = pieces[i][1];
         s3r_value *part = s3r_tape_value(&tape, count + 3, cols);
         s3r_extractor_run(&tape, &model.config, &model.weights, &wave, first, count,
-                          &stats, part, 3);
+                          &norm, part, 3);
         for (size_t row = 0; row < count; row++)
             assert_memory_equal(part->data + (row + 3) * part->stride,
                                 whole->data + (first + row) * whole->stride,
@@ -309,11 +309,10 @@ static void check_windows(const char *name, size_t count, size_t window, size_t 
     const s3r_model_config *config = &model.config;
     size_t frames = s3r_config_frames(config, count), cols = config->vocab_size;
     s3r_waveform wave = s3r_waveform_make(config, samples, count);
-    s3r_extractor_stats stats =
-        s3r_extractor_measure(&other, config, &model.weights, &wave);
+    s3r_folded_norm norm = s3r_extractor_measure(&other, config, &model.weights, &wave);
     s3r_value *features =
         s3r_tape_value(&other, frames, config->conv[config->conv_count - 1].dim);
-    s3r_extractor_run(&other, config, &model.weights, &wave, 0, frames, &stats, features,
+    s3r_extractor_run(&other, config, &model.weights, &wave, 0, frames, &norm, features,
                       0);
     seen_rows all = {.rows = s3r_alloc(frames * cols, sizeof(float)), .cols = cols};
     seen_rows alone = {.rows = s3r_alloc(frames * cols, sizeof(float)), .cols = cols};

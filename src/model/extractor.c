@@ -10,23 +10,26 @@
 #include "ops/op_layer_norm.h"
 
 #define NORM_EPS     1e-5
-#define CHUNK_FRAMES 48u   /* about 6 MB of activations a chunk at 512 channels */
-#define STATS_ROWS   4096u /* frames of conv 0 a chunk of the statistics */
+#define CHUNK_FRAMES 48u /* about 6 MB of activations a chunk at 512 channels */
+#define MOMENT_ROWS  (8u * S3R_MOMENT_FRAMES)
 
 static bool has_group_norm(const s3r_model_config *config, size_t layer)
 {
     return config->extractor_norm == S3R_EXTRACTOR_GROUP && layer == 0;
 }
 
-/* Conv layer with what follows it; stats replace the group norm's own when given. */
+/* Conv layer with what follows it; a norm that is given is that of conv 0. */
 static s3r_value *run_layer(s3r_tape *tape, const s3r_model_config *config,
                             const s3r_model_weights *weights, size_t layer, s3r_value *x,
-                            s3r_ragged *frames, const s3r_extractor_stats *stats)
+                            s3r_ragged *frames, const s3r_folded_norm *norm)
 {
     const s3r_conv_weights *conv = &weights->conv[layer];
     s3r_conv_shape shape = s3r_extractor_conv_shape(config, layer);
     bool is_group = has_group_norm(config, layer);
     bool is_layer = config->extractor_norm == S3R_EXTRACTOR_LAYER;
+    if (is_group && norm)
+        return s3r_op_conv(tape, x, *frames, &shape, s3r_weight_present(&norm->weight),
+                           s3r_weight_present(&norm->bias), true, frames);
     s3r_value *y =
         s3r_op_conv(tape, x, *frames, &shape, s3r_weight_present(&conv->weight),
                     s3r_weight_present(&conv->bias), !is_group && !is_layer, frames);
@@ -37,8 +40,6 @@ static s3r_value *run_layer(s3r_tape *tape, const s3r_model_config *config,
                                  s3r_weight_present(&conv->norm.bias), NORM_EPS, true);
     if (!is_group)
         return y;
-    if (stats)
-        return s3r_op_channel_affine(tape, y, stats->scale, stats->shift, true);
     return s3r_op_group_norm(tape, y, *frames, s3r_weight_present(&conv->norm.gain),
                              s3r_weight_present(&conv->norm.bias), NORM_EPS, true);
 }
@@ -65,44 +66,35 @@ static s3r_value *take_piece(s3r_tape *tape, const s3r_waveform *wave, size_t fi
     return s3r_tape_wrap(tape, piece, count, 1, 1);
 }
 
-s3r_extractor_stats s3r_extractor_measure(s3r_tape *tape, const s3r_model_config *config,
-                                          const s3r_model_weights *weights,
-                                          const s3r_waveform *wave)
+s3r_folded_norm s3r_extractor_measure(s3r_tape *tape, const s3r_model_config *config,
+                                      const s3r_model_weights *weights,
+                                      const s3r_waveform *wave)
 {
-    s3r_extractor_stats result = {0};
+    s3r_folded_norm norm = {0};
     s3r_conv_shape shape = s3r_extractor_conv_shape(config, 0);
     size_t frames = s3r_conv_frames(&shape, wave->count);
-    if (!has_group_norm(config, 0) || frames == 0)
-        return result;
-    const s3r_conv_weights *conv = &weights->conv[0];
-    s3r_channel_stats stats;
-    float *scale = s3r_tape_alloc(tape, shape.out, sizeof *scale);
-    float *shift = s3r_tape_alloc(tape, shape.out, sizeof *shift);
-    if (!scale || !shift)
-        return result;
-    if (!s3r_channel_stats_init(&stats, tape, shape.out))
-        return result;
-    bool was_recording = tape->is_recording;
-    tape->is_recording = false;
+    s3r_window_moments moments;
+    if (!has_group_norm(config, 0) || frames == 0 ||
+        !s3r_window_moments_init(&moments, tape, shape.kernel, shape.stride))
+        return norm;
     for (size_t first = 0; first < frames && !tape->is_out_of_memory;
-         first += STATS_ROWS) {
-        size_t rows = S3R_MIN(frames - first, (size_t)STATS_ROWS);
+         first += MOMENT_ROWS) {
+        size_t rows = S3R_MIN(frames - first, (size_t)MOMENT_ROWS);
         s3r_arena_mark mark = s3r_tape_mark(tape);
         s3r_ragged piece;
-        s3r_value *x = take_piece(tape, wave, first * shape.stride,
-                                  (rows - 1) * shape.stride + shape.kernel, &piece);
-        x = s3r_op_conv(tape, x, piece, &shape, s3r_weight_present(&conv->weight),
-                        s3r_weight_present(&conv->bias), false, &piece);
+        const s3r_value *x = take_piece(tape, wave, first * shape.stride,
+                                        (rows - 1) * shape.stride + shape.kernel, &piece);
         if (x)
-            s3r_channel_stats_add(&stats, tape->pool, tape->kernels, x);
+            s3r_window_moments_add(&moments, tape->kernels, x->data, rows);
         s3r_arena_rewind(&tape->arena, mark);
     }
-    tape->is_recording = was_recording;
-    s3r_channel_stats_finish(&stats, conv->norm.gain.data, conv->norm.bias.data, NORM_EPS,
-                             scale, shift);
-    if (!tape->is_out_of_memory)
-        result = (s3r_extractor_stats){scale, shift};
-    return result;
+    const s3r_conv_weights *conv = &weights->conv[0];
+    if (tape->is_out_of_memory)
+        return norm;
+    s3r_window_moments_finish(&moments);
+    s3r_folded_norm_make(&norm, tape, &shape, &conv->weight, conv->norm.gain.data,
+                         conv->norm.bias.data, NORM_EPS, &moments);
+    return norm;
 }
 
 /* Rows [skip, ..) of from to the rows of `to` from first_row on. */
@@ -115,7 +107,7 @@ static void copy_rows(const s3r_value *from, size_t skip, s3r_value *to, size_t 
 
 void s3r_extractor_run(s3r_tape *tape, const s3r_model_config *config,
                        const s3r_model_weights *weights, const s3r_waveform *wave,
-                       size_t first, size_t count, const s3r_extractor_stats *stats,
+                       size_t first, size_t count, const s3r_folded_norm *norm,
                        s3r_value *out, size_t first_row)
 {
     size_t stride = s3r_config_stride(config);
@@ -132,7 +124,7 @@ void s3r_extractor_run(s3r_tape *tape, const s3r_model_config *config,
         s3r_value *x = take_piece(tape, wave, (first - lead + done) * stride,
                                   (rows - 1) * stride + field, &piece);
         for (size_t layer = 0; layer < config->conv_count; layer++)
-            x = run_layer(tape, config, weights, layer, x, &piece, stats);
+            x = run_layer(tape, config, weights, layer, x, &piece, norm);
         if (x)
             copy_rows(x, skip, out, first_row + done + skip - lead);
         tape->staged_value = NULL;
@@ -171,10 +163,9 @@ s3r_value *s3r_extractor_batch(s3r_tape *tape, const s3r_model_config *config,
         s3r_tape_value(tape, offset[count], config->conv[config->conv_count - 1].dim);
     for (size_t u = 0; out && u < count; u++) {
         s3r_arena_mark mark = s3r_tape_mark(tape);
-        s3r_extractor_stats stats =
-            s3r_extractor_measure(tape, config, weights, &waves[u]);
+        s3r_folded_norm norm = s3r_extractor_measure(tape, config, weights, &waves[u]);
         s3r_extractor_run(tape, config, weights, &waves[u], 0, offset[u + 1] - offset[u],
-                          &stats, out, offset[u]);
+                          &norm, out, offset[u]);
         s3r_arena_rewind(&tape->arena, mark);
     }
     return tape->is_out_of_memory ? NULL : out;

@@ -2,14 +2,15 @@
  * The convolutional feature extractor: waveform to frames. (spec 2.2)
  *
  * Frozen, it runs through time in chunks that stay in the cache, whatever the length; the
- * one thing that sees the whole utterance, the group norm's statistics, is computed in a
- * pass of its own first.  A chunked run gives the bits of a whole one.  Trainable, it
- * is recorded as ordinary ops.
+ * one thing that sees the whole utterance, the group norm, is made part of the first
+ * convolution before (folded_norm.h).  A chunked run gives the bits of a whole one.
+ * Trainable, it is recorded as ordinary ops.
  */
 #ifndef S3R_MODEL_EXTRACTOR_H
 #define S3R_MODEL_EXTRACTOR_H
 
 #include "audio/audio_normalize.h"
+#include "model/folded_norm.h"
 #include "model/model_config.h"
 #include "model/model_weights.h"
 #include "ops/tape.h"
@@ -25,20 +26,14 @@ typedef struct s3r_waveform {
 s3r_waveform s3r_waveform_make(const s3r_model_config *config, const float *samples,
                                size_t count);
 
-/* The group norm of one utterance as y = x * scale + shift a channel. */
-typedef struct s3r_extractor_stats {
-    float *scale,
-        *shift; /* [dim of conv 0], in the arena; NULL for layer-norm extractors */
-} s3r_extractor_stats;
-
 /*
- * Statistics of a whole utterance (or of an hour of audio whose windows are then
- * extracted with them).  All NULL without memory (the tape knows) or when the extractor
- * needs none.
+ * The group norm of a whole utterance (or of an hour of audio whose windows are then
+ * extracted with it).  Empty without memory (the tape knows) or when the extractor has
+ * none.
  */
-s3r_extractor_stats s3r_extractor_measure(s3r_tape *tape, const s3r_model_config *config,
-                                          const s3r_model_weights *weights,
-                                          const s3r_waveform *wave);
+s3r_folded_norm s3r_extractor_measure(s3r_tape *tape, const s3r_model_config *config,
+                                      const s3r_model_weights *weights,
+                                      const s3r_waveform *wave);
 
 /*
  * Frozen extraction of frames [first, first + count) of the waveform, which has them,
@@ -46,7 +41,7 @@ s3r_extractor_stats s3r_extractor_measure(s3r_tape *tape, const s3r_model_config
  */
 void s3r_extractor_run(s3r_tape *tape, const s3r_model_config *config,
                        const s3r_model_weights *weights, const s3r_waveform *wave,
-                       size_t first, size_t count, const s3r_extractor_stats *stats,
+                       size_t first, size_t count, const s3r_folded_norm *norm,
                        s3r_value *out, size_t first_row);
 
 /*

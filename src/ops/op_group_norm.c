@@ -64,29 +64,14 @@ static void sum_over_time(s3r_pool *pool, const s3r_kernels *kernels, s3r_ragged
     s3r_pool_run(pool, frames.count * run.blocks, sum_block, &run);
 }
 
-bool s3r_channel_stats_init(s3r_channel_stats *stats, s3r_tape *tape, size_t channels)
-{
-    double *sums = s3r_tape_alloc(tape, channels, 2 * sizeof *sums);
-    if (!sums)
-        return false;
-    memset(sums, 0, channels * 2 * sizeof *sums);
-    *stats = (s3r_channel_stats){
-        .channels = channels, .sum = sums, .square_sum = sums + channels};
-    return true;
-}
-
-void s3r_channel_stats_add(s3r_channel_stats *stats, s3r_pool *pool,
-                           const s3r_kernels *kernels, const s3r_value *x)
-{
-    assert(x->cols == stats->channels);
-    const size_t offset[2] = {0, x->rows};
-    sum_over_time(pool, kernels, (s3r_ragged){1, offset}, x, x->data, x->stride,
-                  stats->sum, stats->square_sum);
-    stats->frames += x->rows;
-}
+/* Sums over the frames of one utterance. */
+typedef struct channel_stats {
+    size_t channels, frames;
+    const double *sum, *square_sum; /* [channels] */
+} channel_stats;
 
 /* Mean and reciprocal deviation from sums over `frames` frames. */
-static void channel_moments(const s3r_channel_stats *stats, double eps, size_t channel,
+static void channel_moments(const channel_stats *stats, double eps, size_t channel,
                             double *mean, double *rstd)
 {
     double count = (double)S3R_MAX(stats->frames, (size_t)1);
@@ -95,8 +80,9 @@ static void channel_moments(const s3r_channel_stats *stats, double eps, size_t c
     *rstd = 1.0 / sqrt(S3R_MAX(variance, 0.0) + eps);
 }
 
-void s3r_channel_stats_finish(const s3r_channel_stats *stats, const float *gain,
-                              const float *bias, double eps, float *scale, float *shift)
+/* The scale and shift [channels] that normalise: y = x * scale + shift. */
+static void finish_stats(const channel_stats *stats, const float *gain, const float *bias,
+                         double eps, float *scale, float *shift)
 {
     for (size_t j = 0; j < stats->channels; j++) {
         double mean, rstd;
@@ -169,27 +155,6 @@ static void input_grad_rows(void *context, size_t row, size_t row_end, size_t wo
     }
 }
 
-s3r_value *s3r_op_channel_affine(s3r_tape *tape, s3r_value *x, const float *scale,
-                                 const float *shift, bool gelu)
-{
-    if (!x)
-        return NULL;
-    assert(!s3r_tape_wants(tape, x, NULL));
-    s3r_value *y = s3r_tape_value(tape, x->rows, x->cols);
-    if (!y)
-        return NULL;
-    const size_t offset[2] = {0, x->rows};
-    row_run run = {.tape = tape,
-                   .frames = {1, offset},
-                   .x = x,
-                   .y = y,
-                   .scale = scale,
-                   .shift = shift,
-                   .gelu = gelu};
-    s3r_tape_rows(tape, x->rows, 2 * x->cols, forward_rows, &run);
-    return y;
-}
-
 /* ---- the op ---- */
 
 typedef struct norm_node {
@@ -204,14 +169,13 @@ typedef struct norm_node {
 } norm_node;
 
 /* The sums of utterance u. */
-static s3r_channel_stats stats_of(const norm_node *norm, size_t u)
+static channel_stats stats_of(const norm_node *norm, size_t u)
 {
     size_t channels = norm->x->cols;
-    return (s3r_channel_stats){.channels = channels,
-                               .frames =
-                                   norm->frames.offset[u + 1] - norm->frames.offset[u],
-                               .sum = norm->sum + u * channels,
-                               .square_sum = norm->square_sum + u * channels};
+    return (channel_stats){.channels = channels,
+                           .frames = norm->frames.offset[u + 1] - norm->frames.offset[u],
+                           .sum = norm->sum + u * channels,
+                           .square_sum = norm->square_sum + u * channels};
 }
 
 /*
@@ -224,7 +188,7 @@ static void finish_sums(const norm_node *norm, const double *sum_dy,
     size_t channels = norm->x->cols;
     const float *gain = norm->gain->data;
     for (size_t u = 0; u < norm->frames.count; u++) {
-        s3r_channel_stats stats = stats_of(norm, u);
+        channel_stats stats = stats_of(norm, u);
         double frames = (double)S3R_MAX(stats.frames, (size_t)1);
         for (size_t j = 0; j < channels; j++) {
             size_t at = u * channels + j;
@@ -308,9 +272,9 @@ static bool measure(s3r_tape *tape, norm_node *norm)
     sum_over_time(tape->pool, tape->kernels, norm->frames, norm->x, norm->x->data,
                   norm->x->stride, norm->sum, norm->square_sum);
     for (size_t u = 0; u < norm->frames.count; u++) {
-        s3r_channel_stats stats = stats_of(norm, u);
-        s3r_channel_stats_finish(&stats, norm->gain->data, norm->bias->data, norm->eps,
-                                 scale + u * channels, shift + u * channels);
+        channel_stats stats = stats_of(norm, u);
+        finish_stats(&stats, norm->gain->data, norm->bias->data, norm->eps,
+                     scale + u * channels, shift + u * channels);
     }
     norm->scale = scale;
     norm->shift = shift;

@@ -133,7 +133,7 @@ typedef struct frame_source {
     size_t frames;
     const s3r_value *features; /* NULL: the waveform is extracted */
     const s3r_waveform *wave;
-    s3r_extractor_stats stats;
+    s3r_folded_norm norm;
 } frame_source;
 
 /* The extractor's output of frames [from, to); NULL without memory. */
@@ -150,7 +150,7 @@ static s3r_value *take_frames(const s3r_inference *inference, const frame_source
         s3r_tape_value(tape, to - from, config->conv[config->conv_count - 1].dim);
     if (features)
         s3r_extractor_run(tape, config, inference->weights, source->wave, from, to - from,
-                          &source->stats, features, 0);
+                          &source->norm, features, 0);
     return tape->is_out_of_memory ? NULL : features;
 }
 
@@ -213,10 +213,10 @@ s3r_status s3r_inference_long(const s3r_inference *inference, const s3r_waveform
 {
     s3r_tape *tape = inference->tape;
     s3r_tape_reset(tape);
-    frame_source source = {.frames = s3r_config_frames(inference->config, wave->count),
-                           .wave = wave,
-                           .stats = s3r_extractor_measure(tape, inference->config,
-                                                          inference->weights, wave)};
+    frame_source source = {
+        .frames = s3r_config_frames(inference->config, wave->count),
+        .wave = wave,
+        .norm = s3r_extractor_measure(tape, inference->config, inference->weights, wave)};
     return run_windows(inference, &source, utterance, err);
 }
 
