@@ -69,7 +69,8 @@ static s3r_value *run_conv(s3r_tape *tape, const s3r_conv_shape *shape, const fl
     s3r_value *value = s3r_tape_value(tape, frames.offset[frames.count], shape->in);
     for (size_t t = 0; t < value->rows; t++)
         memcpy(value->data + t * value->stride, x + t * shape->in, shape->in * 4);
-    s3r_value *y = s3r_op_conv(tape, value, frames, shape, weight, bias, gelu, &out);
+    s3r_value *y = s3r_op_conv(tape, value, frames, shape, weight, bias,
+                               gelu ? S3R_CONV_GELU : S3R_CONV_SUM, &out);
     assert_int_equal(s3r_tape_status(tape, &err), S3R_OK);
     assert_int_equal(y->rows, out.offset[out.count]);
     return y;

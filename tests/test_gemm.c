@@ -409,6 +409,125 @@ static void test_vector_math(void **state)
     s3r_free(x), s3r_free(y), s3r_free(one);
 }
 
+/* Whether y is gelu(z) rounded to bf16, GELU itself off by a twentieth of that. */
+static bool is_rounded_gelu(uint16_t y, float z)
+{
+    double t = (double)z, expected = 0.5 * t * erfc(-t / sqrt(2));
+    double found = (double)s3r_bf16_to_f32(y);
+    return fabs(found - expected) <= fabs(expected) * 21.0 / 20.0 / 256.0 + 1e-7;
+}
+
+/* GELU for results in bf16, of any width, on every level; nothing is written outside. */
+static void test_gelu_in_bf16(void **state)
+{
+    (void)state;
+    enum { ROWS = 3, STRIDE = 160 };
+    float c[ROWS * STRIDE], bias[STRIDE], z[ROWS * STRIDE];
+    uint16_t y[ROWS * STRIDE];
+    for (size_t i = 0; i < ROWS * STRIDE; i++)
+        c[i] = 12.0f * uniform() * uniform();
+    for (size_t j = 0; j < STRIDE; j++)
+        bias[j] = uniform();
+    for (int level = 0; level <= (int)s3r_cpu_detect(); level++) {
+        const s3r_kernels *kernels = s3r_kernels_get((s3r_cpu_level)level);
+        for (size_t cols = 1; cols <= STRIDE; cols++) {
+            bool has_bias = cols % 2, has_z = cols % 4 < 2;
+            memset(y, 0x55, sizeof y), memset(z, 0, sizeof z);
+            kernels->bias_gelu_bf16(ROWS, cols, has_bias ? bias : NULL, c,
+                                    has_z ? z : NULL, STRIDE, y, STRIDE);
+            for (size_t i = 0; i < ROWS * STRIDE; i++) {
+                bool is_inside = i % STRIDE < cols;
+                float sum = has_bias ? c[i] + bias[i % STRIDE] : c[i];
+                if (!is_inside)
+                    assert_int_equal(y[i], 0x5555);
+                else
+                    assert_true(is_rounded_gelu(y[i], sum));
+                assert_true(z[i] == (is_inside && has_z ? sum : 0));
+            }
+        }
+        const float special[5] = {INFINITY, -INFINITY, NAN, 1e30f, -1e30f};
+        kernels->bias_gelu_bf16(1, 5, NULL, special, NULL, 5, y, 5);
+        assert_true(s3r_bf16_to_f32(y[0]) == INFINITY);
+        assert_true(fabsf(s3r_bf16_to_f32(y[1])) < 1e-20f);
+        assert_true(isnan(s3r_bf16_to_f32(y[2])));
+        assert_int_equal(y[3], s3r_f32_to_bf16(1e30f));
+        assert_true(fabsf(s3r_bf16_to_f32(y[4])) < 1e-20f);
+    }
+}
+
+static void test_differences_in_bf16(void **state)
+{
+    (void)state;
+    enum { N = 70 };
+    uint16_t x[N], y[N], found[N];
+    for (size_t i = 0; i < N; i++) {
+        x[i] = s3r_f32_to_bf16(uniform());
+        y[i] = s3r_f32_to_bf16(3.0f * uniform());
+    }
+    for (int level = 0; level <= (int)s3r_cpu_detect(); level++) {
+        for (size_t n = 0; n <= N; n++) {
+            memset(found, 0x55, sizeof found);
+            s3r_kernels_get((s3r_cpu_level)level)->subtract_bf16(n, x, y, found);
+            for (size_t i = 0; i < N; i++)
+                assert_int_equal(found[i], i >= n
+                                               ? 0x5555
+                                               : s3r_f32_to_bf16(s3r_bf16_to_f32(x[i]) -
+                                                                 s3r_bf16_to_f32(y[i])));
+        }
+    }
+}
+
+/* Results in bf16 alone or beside what GELU is taken of, in one block of k and in two, of
+ * packed panels and others. */
+static void check_narrow(s3r_pool *pool, const s3r_kernels *kernels, bool is_bf16,
+                         size_t k, bool is_packed, bool only_narrow)
+{
+    enum { M = 45, N = 150 };
+    float *a = random_floats(M * k), *b = random_floats(N * k), *c = s3r_alloc(M * N, 4);
+    float *z = s3r_alloc(M * N, 4), *addend = random_floats(M * N);
+    uint16_t *a_bf16 = s3r_alloc(M * k, 2), *y = s3r_alloc(M * N, 2);
+    void *packed = s3r_alloc(s3r_packed_bytes(k, N, is_bf16), 1);
+    kernels->f32_to_bf16(M * k, a, a_bf16);
+    s3r_product product =
+        gelu_product(M, N, k, is_bf16 ? (const void *)a_bf16 : a, is_bf16, b, z);
+    if (is_packed) {
+        s3r_pack_panels(kernels, k, N, b, S3R_B_TRANSPOSED, S3R_DTYPE_F32, k, is_bf16,
+                        packed);
+        product.b = packed;
+        product.b_layout = S3R_B_PACKED;
+        product.b_stride = 0;
+    }
+    product.addend = addend;
+    product.addend_stride = N;
+    product.bias = addend;
+    product.gelu = false;
+    s3r_products_run(pool, kernels, &product, 1);
+    product.gelu = true;
+    product.c = c;
+    product.narrow = y;
+    product.narrow_stride = N;
+    product.only_narrow = only_narrow;
+    s3r_products_run(pool, kernels, &product, 1);
+    if (!only_narrow)
+        assert_memory_equal(c, z, M * N * 4);
+    for (size_t i = 0; i < M * N; i++)
+        assert_true(is_rounded_gelu(y[i], z[i]));
+    s3r_free(a), s3r_free(b), s3r_free(c), s3r_free(z), s3r_free(addend);
+    s3r_free(a_bf16), s3r_free(y), s3r_free(packed);
+}
+
+static void test_narrow_results(void **state)
+{
+    (void)state;
+    s3r_pool *pool;
+    assert_int_equal(s3r_pool_create(&pool, 2, NULL), S3R_OK);
+    for (int level = 0; level <= (int)s3r_cpu_detect(); level++)
+        for (unsigned form = 0; form < 16; form++)
+            check_narrow(pool, s3r_kernels_get((s3r_cpu_level)level), form & 1,
+                         form & 2 ? 1300 : 96, form & 4, form & 8);
+    s3r_pool_destroy(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -419,6 +538,9 @@ int main(void)
         cmocka_unit_test(test_transposes),
         cmocka_unit_test(test_half_conversions),
         cmocka_unit_test(test_vector_math),
+        cmocka_unit_test(test_gelu_in_bf16),
+        cmocka_unit_test(test_differences_in_bf16),
+        cmocka_unit_test(test_narrow_results),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -31,9 +31,9 @@ static s3r_value *forward(const test_op *op, const test_op_input *in)
 {
     const conv_options *options = op->options;
     s3r_ragged frames;
-    s3r_value *y =
-        s3r_op_conv(in->tape, in->value[0], in->frames, &options->shape, in->weight[0],
-                    options->bias ? in->weight[1] : NULL, options->gelu, &frames);
+    s3r_value *y = s3r_op_conv(in->tape, in->value[0], in->frames, &options->shape,
+                               in->weight[0], options->bias ? in->weight[1] : NULL,
+                               options->gelu ? S3R_CONV_GELU : S3R_CONV_SUM, &frames);
     for (size_t u = 0; y && u < frames.count; u++)
         assert_int_equal(frames.offset[u + 1] - frames.offset[u],
                          out_frames(op, in->frames.offset[u + 1] - in->frames.offset[u]));
@@ -125,7 +125,8 @@ static s3r_value *run_recorded(s3r_tape *tape, const float *x,
     for (size_t t = 0; t < FRAMES; t++)
         memcpy(value->data + t * value->stride, x + t * shape->in, shape->in * sizeof *x);
     value->needs_grad = true;
-    s3r_value *y = s3r_op_conv(tape, value, frames, shape, weight, NULL, true, &out);
+    s3r_value *y =
+        s3r_op_conv(tape, value, frames, shape, weight, NULL, S3R_CONV_GELU, &out);
     float *dy = s3r_tape_grad(tape, y);
     memcpy(dy, y->data, y->rows * y->stride * sizeof *dy);
     s3r_tape_backward(tape);
@@ -180,13 +181,13 @@ static void test_packed_weights_give_the_same_bits(void **state)
         s3r_conv_pack(kernels, shape, values, is_bf16, packed);
         s3r_ragged frames = {1, offset}, out;
         s3r_value *plain =
-            s3r_op_conv(&tape, value, frames, shape, &weight, NULL, true, &out);
+            s3r_op_conv(&tape, value, frames, shape, &weight, NULL, S3R_CONV_GELU, &out);
         if (is_bf16)
             weight.packed_bf16 = packed;
         else
             weight.packed_f32 = packed;
         s3r_value *fast =
-            s3r_op_conv(&tape, value, frames, shape, &weight, NULL, true, &out);
+            s3r_op_conv(&tape, value, frames, shape, &weight, NULL, S3R_CONV_GELU, &out);
         for (size_t t = 0; t < plain->rows; t++)
             assert_memory_equal(plain->data + t * plain->stride,
                                 fast->data + t * fast->stride,

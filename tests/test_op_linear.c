@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <math.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -325,11 +326,13 @@ static void test_narrow_results_change_nothing(void **state)
     s3r_pool_destroy(pool);
 }
 
-/* The same without gradients: as a model runs, and frozen in a step. */
+/* The same without gradients: as a model runs, and frozen in a step. GELU is then allowed
+ * to be off by less than rounding may be, so that now and then a result is the neighbour
+ * in bf16. */
 static void test_narrow_results_of_frozen_layers(void **state)
 {
     (void)state;
-    static float values[OUT * IN], y[2][ROWS * IN];
+    static float values[OUT * IN], y[2][ROWS * IN], as_run[2][ROWS * IN];
     s3r_pool *pool;
     fill_normal(values, OUT * IN, 7, 0.2);
     assert_int_equal(s3r_pool_create(&pool, 2, NULL), S3R_OK);
@@ -347,7 +350,7 @@ static void test_narrow_results_of_frozen_layers(void **state)
             s3r_value *h = s3r_op_linear_with(
                 &tape, x, &first, &bias,
                 &(s3r_linear_options){.gelu = true, .is_for_products = i == 1});
-            bool is_narrow = i == 1 && is_bf16 && !is_recording;
+            bool is_narrow = i == 1 && is_bf16;
             assert_true((h->narrow != NULL) == is_narrow);
             assert_true((h->data == NULL) == is_narrow);
             s3r_value *result = s3r_op_linear(&tape, h, &second, NULL, false);
@@ -355,7 +358,11 @@ static void test_narrow_results_of_frozen_layers(void **state)
             keep_rows(y[i], result->data, result->stride, IN);
             s3r_tape_release(&tape);
         }
-        assert_memory_equal(y[0], y[1], sizeof y[0]);
+        for (size_t j = 0; j < ROWS * IN; j++)
+            assert_true(fabsf(y[0][j] - y[1][j]) <= (is_bf16 ? 5e-3f : 0.0f));
+        if (is_recording) /* as without */
+            assert_memory_equal(y[1], as_run[is_bf16], sizeof y[1]);
+        memcpy(as_run[is_bf16], y[1], sizeof y[1]);
     }
     s3r_pool_destroy(pool);
 }

@@ -84,6 +84,18 @@ static size_t parts_of(const encoder_pass *pass, const s3r_linear_weights *weigh
     return count;
 }
 
+/* Rows [row, row + count) of x, which products read. */
+static s3r_value *rows_of(s3r_tape *tape, const s3r_value *x, size_t row, size_t count)
+{
+    float *data = x->data ? x->data + row * x->stride : NULL;
+    s3r_value *rows = s3r_tape_wrap(tape, data, count, x->cols, x->stride);
+    if (rows && x->narrow) {
+        rows->narrow = x->narrow + row * x->narrow_stride;
+        rows->narrow_stride = x->narrow_stride;
+    }
+    return rows;
+}
+
 static s3r_value *linear_in_parts(const encoder_pass *pass, s3r_value *x,
                                   const s3r_linear_weights *weights,
                                   const s3r_linear_options *options)
@@ -98,8 +110,7 @@ static s3r_value *linear_in_parts(const encoder_pass *pass, s3r_value *x,
     for (size_t i = 0; i < count; row += parts[i++].rows) {
         if (!s3r_weight_present(&layers[i]->lora.down))
             continue;
-        s3r_value *rows = s3r_tape_wrap(tape, x->data + row * x->stride, parts[i].rows,
-                                        x->cols, x->stride);
+        s3r_value *rows = rows_of(tape, x, row, parts[i].rows);
         parts[i].addend = rows ? low_rank(pass, rows, &layers[i]->lora) : NULL;
         if (!parts[i].addend)
             return NULL;
@@ -167,9 +178,9 @@ static s3r_value *positional(const encoder_pass *pass, s3r_value *x)
         s3r_ragged same;
         s3r_weight *weight = s3r_pos_conv_weight(pass->tape, conv);
         s3r_value *input = y;
-        y = s3r_op_conv(pass->tape, y, pass->frames, &shape, weight,
-                        s3r_weight_present(&conv->bias), config->has_pos_conv_weight_norm,
-                        &same);
+        y = s3r_op_conv(
+            pass->tape, y, pass->frames, &shape, weight, s3r_weight_present(&conv->bias),
+            config->has_pos_conv_weight_norm ? S3R_CONV_GELU : S3R_CONV_SUM, &same);
         if (i > 0)
             s3r_tape_forget(pass->tape, input);
         if (!config->has_pos_conv_weight_norm)

@@ -18,6 +18,17 @@ static bool has_group_norm(const s3r_model_config *config, size_t layer)
     return config->extractor_norm == S3R_EXTRACTOR_GROUP && layer == 0;
 }
 
+/* What follows the sums of a layer without a norm of its own: GELU, and in bf16 alone
+ * where the next layer is a convolution that reads that. */
+static s3r_conv_end end_of_layer(const s3r_model_config *config,
+                                 const s3r_model_weights *weights, size_t layer)
+{
+    if (layer + 1 == config->conv_count || weights->conv[layer + 1].weight.packed_int8)
+        return S3R_CONV_GELU;
+    s3r_conv_shape next = s3r_extractor_conv_shape(config, layer + 1);
+    return s3r_conv_allows_bf16(&next) ? S3R_CONV_GELU_NARROW : S3R_CONV_GELU;
+}
+
 /* Conv layer with what follows it; a norm that is given is that of conv 0. */
 static s3r_value *run_layer(s3r_tape *tape, const s3r_model_config *config,
                             const s3r_model_weights *weights, size_t layer, s3r_value *x,
@@ -27,12 +38,14 @@ static s3r_value *run_layer(s3r_tape *tape, const s3r_model_config *config,
     s3r_conv_shape shape = s3r_extractor_conv_shape(config, layer);
     bool is_group = has_group_norm(config, layer);
     bool is_layer = config->extractor_norm == S3R_EXTRACTOR_LAYER;
+    s3r_conv_end end = end_of_layer(config, weights, layer);
     if (is_group && norm)
         return s3r_op_conv(tape, x, *frames, &shape, s3r_weight_present(&norm->weight),
-                           s3r_weight_present(&norm->bias), true, frames);
+                           s3r_weight_present(&norm->bias), end, frames);
     s3r_value *y =
         s3r_op_conv(tape, x, *frames, &shape, s3r_weight_present(&conv->weight),
-                    s3r_weight_present(&conv->bias), !is_group && !is_layer, frames);
+                    s3r_weight_present(&conv->bias),
+                    is_group || is_layer ? S3R_CONV_SUM : end, frames);
     if (layer > 0)
         s3r_tape_forget(tape, x);
     if (is_layer)

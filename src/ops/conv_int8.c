@@ -70,32 +70,30 @@ static void quantize_rows(void *context, size_t row, size_t row_end, size_t work
 
 bool s3r_conv_int8_run(s3r_tape *tape, const s3r_conv_shape *shape, const s3r_value *x,
                        s3r_ragged in, s3r_ragged out, const s3r_weight *weight,
-                       const s3r_weight *bias, bool gelu, s3r_value *y)
+                       const s3r_weight *bias, const s3r_conv_result *y)
 {
-    size_t depth = depth_of(shape);
-    assert(s3r_conv_allows_int8(shape) && !y->needs_grad);
+    size_t depth = depth_of(shape), rows = out.offset[out.count];
+    assert(s3r_conv_allows_int8(shape) && !y->pre_activation);
     /* The tile looks at up to 3 bytes behind a row. */
     quantize_run run = {tape, shape, x, in, out, NULL, s3r_padded_stride(depth + 3, 1),
                         NULL};
-    run.rows = s3r_tape_alloc(tape, y->rows, run.stride);
-    run.scales = s3r_tape_alloc(tape, y->rows, sizeof *run.scales);
+    run.rows = s3r_tape_alloc(tape, rows, run.stride);
+    run.scales = s3r_tape_alloc(tape, rows, sizeof *run.scales);
     if (!run.rows || !run.scales)
         return false;
-    s3r_tape_rows(tape, y->rows, depth, quantize_rows, &run);
-    const s3r_product product = {.m = y->rows,
-                                 .n = shape->out,
-                                 .k = depth,
-                                 .a = run.rows,
-                                 .a_stride = run.stride,
-                                 .a_scales = run.scales,
-                                 .b = weight->packed_int8,
-                                 .b_layout = S3R_B_PACKED,
-                                 .b_dtype = S3R_DTYPE_I8,
-                                 .b_scales = weight->scales,
-                                 .c = y->data,
-                                 .c_stride = y->stride,
-                                 .bias = bias ? bias->data : NULL,
-                                 .gelu = gelu};
+    s3r_tape_rows(tape, rows, depth, quantize_rows, &run);
+    s3r_product product = {.m = rows,
+                           .n = shape->out,
+                           .k = depth,
+                           .a = run.rows,
+                           .a_stride = run.stride,
+                           .a_scales = run.scales,
+                           .b = weight->packed_int8,
+                           .b_layout = S3R_B_PACKED,
+                           .b_dtype = S3R_DTYPE_I8,
+                           .b_scales = weight->scales,
+                           .bias = bias ? bias->data : NULL};
+    s3r_conv_set_result(&product, y, 0, 1, 0);
     s3r_products_run(tape->pool, tape->kernels, &product, 1);
     return true;
 }

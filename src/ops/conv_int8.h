@@ -8,6 +8,7 @@
 #ifndef S3R_OPS_CONV_INT8_H
 #define S3R_OPS_CONV_INT8_H
 
+#include "ops/conv_result.h"
 #include "ops/op_conv.h"
 
 /* Whether the shape can be computed this way; s3r_op_conv then does so when the weight
@@ -20,9 +21,9 @@ size_t s3r_conv_int8_bytes(const s3r_conv_shape *shape);
 void s3r_conv_int8_panel(const s3r_kernels *kernels, const s3r_conv_shape *shape,
                          const int8_t *rows, size_t cols, size_t panel, void *packed);
 
-/* y = conv(x) + bias, gelu of it by option; false without memory. */
+/* y = conv(x) + bias and what follows; false without memory. */
 bool s3r_conv_int8_run(s3r_tape *tape, const s3r_conv_shape *shape, const s3r_value *x,
                        s3r_ragged in, s3r_ragged out, const s3r_weight *weight,
-                       const s3r_weight *bias, bool gelu, s3r_value *y);
+                       const s3r_weight *bias, const s3r_conv_result *y);
 
 #endif

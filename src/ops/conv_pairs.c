@@ -1,5 +1,5 @@
 /*
- * Pairs: a pass for the differences of even samples, and two rounds of products.
+ * Pairs: a pass for the rows that are multiplied, and two rounds of products.
  */
 #include "ops/conv_pairs.h"
 
@@ -37,59 +37,73 @@ void s3r_conv_pair_panel(const s3r_conv_shape *shape, bool is_bf16, void *packed
     }
 }
 
-/* ---- differences ---- */
+/* ---- rows of A ---- */
 
-typedef struct difference_run {
+/*
+ * What W0, W1 and W2 meet at frame t but for s, as one row: the difference of even
+ * samples and o(t) for even t, o(t) and the difference for odd t, in the order of their
+ * taps.  Of an utterance the rows of even frames come first.
+ */
+typedef struct join_run {
     const s3r_kernels *kernels;
-    const s3r_value *x;
-    s3r_ragged in, out;
+    const s3r_conv_pairs *conv;
     size_t utterance;
-    void *data; /* [out frames, in] with stride, fp32 or bf16 */
+    void *data; /* [out frames, 2 in] with stride, fp32 or bf16 */
     size_t stride;
-    bool is_bf16;
-} difference_run;
+} join_run;
 
-/* Row t of an utterance: e(t) - e(t + 1) for even t, e(t + 1) - e(t) for odd t. */
-static void fill_differences(void *context, size_t row, size_t row_end, size_t worker)
+static void join_row_bf16(const join_run *run, size_t t, uint16_t *out)
 {
-    const difference_run *run = context;
-    size_t cols = run->x->cols, first = run->out.offset[run->utterance];
+    const s3r_conv_pairs *conv = run->conv;
+    size_t cols = conv->shape->in, stride = conv->x_narrow_stride;
+    const uint16_t *here =
+        conv->x_narrow + (conv->in.offset[run->utterance] + 2 * t) * stride;
+    const uint16_t *ahead = here + 2 * stride;
+    bool is_odd = t % 2;
+    run->kernels->subtract_bf16(cols, is_odd ? ahead : here, is_odd ? here : ahead,
+                                out + (is_odd ? cols : 0));
+    memcpy(out + (is_odd ? 0 : cols), here + stride, cols * sizeof *out);
+}
+
+static void join_row_f32(const join_run *run, size_t t, float *out)
+{
+    const s3r_conv_pairs *conv = run->conv;
+    size_t cols = conv->shape->in, stride = conv->x->stride;
+    const float *here =
+        conv->x->data + (conv->in.offset[run->utterance] + 2 * t) * stride;
+    const float *ahead = here + 2 * stride;
+    const float *plus = t % 2 ? ahead : here, *minus = t % 2 ? here : ahead;
+    float *difference = out + (t % 2 ? cols : 0);
+    for (size_t i = 0; i < cols; i++)
+        difference[i] = plus[i] - minus[i];
+    memcpy(out + (t % 2 ? 0 : cols), here + stride, cols * sizeof *out);
+}
+
+static void join_rows(void *context, size_t row, size_t row_end, size_t worker)
+{
+    const join_run *run = context;
+    const size_t *offset = &run->conv->out.offset[run->utterance];
+    size_t even = (offset[1] - offset[0] + 1) / 2;
     (void)worker;
     for (size_t t = row; t < row_end; t++) {
-        const float *here =
-            run->x->data + (run->in.offset[run->utterance] + 2 * t) * run->x->stride;
-        const float *ahead = here + 2 * run->x->stride;
-        const float *plus = t % 2 ? ahead : here, *minus = t % 2 ? here : ahead;
-        size_t at = (first + t) * run->stride;
-        float line[256];
-        for (size_t j = 0; j < cols; j += S3R_ARRAY_LEN(line)) {
-            size_t width = S3R_MIN(cols - j, S3R_ARRAY_LEN(line));
-            float *out = run->is_bf16 ? line : (float *)run->data + at + j;
-            for (size_t i = 0; i < width; i++)
-                out[i] = plus[j + i] - minus[j + i];
-            if (run->is_bf16)
-                run->kernels->f32_to_bf16(width, line, (uint16_t *)run->data + at + j);
-        }
+        size_t at = (offset[0] + t / 2 + (t % 2 ? even : 0)) * run->stride;
+        if (run->conv->x_narrow)
+            join_row_bf16(run, t, (uint16_t *)run->data + at);
+        else
+            join_row_f32(run, t, (float *)run->data + at);
     }
 }
 
-static void *make_differences(s3r_tape *tape, const s3r_conv_pairs *conv, size_t *stride)
+static const void *make_joined(s3r_tape *tape, const s3r_conv_pairs *conv, size_t *stride)
 {
-    bool is_bf16 = conv->x_narrow != NULL;
-    size_t bytes = is_bf16 ? 2 : 4;
-    *stride = s3r_padded_stride(conv->shape->in, bytes);
-    difference_run run = {.kernels = tape->kernels,
-                          .x = conv->x,
-                          .in = conv->in,
-                          .out = conv->out,
-                          .stride = *stride,
-                          .is_bf16 = is_bf16};
-    run.data =
-        s3r_tape_alloc(tape, conv->out.offset[conv->out.count] * *stride + 2, bytes);
+    size_t bytes = conv->x_narrow ? 2 : 4, cols = 2 * conv->shape->in;
+    join_run run = {.kernels = tape->kernels, .conv = conv};
+    run.stride = *stride = s3r_padded_stride(cols, bytes);
+    run.data = s3r_tape_alloc(tape, conv->out.offset[conv->out.count] * *stride, bytes);
     for (; run.data && run.utterance < conv->out.count; run.utterance++)
         s3r_tape_rows(
             tape, conv->out.offset[run.utterance + 1] - conv->out.offset[run.utterance],
-            conv->shape->in, fill_differences, &run);
+            cols, join_rows, &run);
     return run.data;
 }
 
@@ -114,96 +128,72 @@ static float *make_sum(s3r_tape *tape, const s3r_conv_pairs *conv)
     return sum;
 }
 
-/* B = tap 0, 1 or 2 of the weight, or their sum (tap 3). */
-static void set_tap(s3r_product *product, const s3r_conv_pairs *conv, const float *sum,
-                    size_t tap)
+/* B = two taps of the weight from `tap` on, or the sum of taps 0 and 2 (tap 3). */
+static void set_taps(s3r_product *product, const s3r_conv_pairs *conv, const float *sum,
+                     size_t tap)
 {
     size_t in = conv->shape->in;
     size_t panels = S3R_CEIL_DIV(conv->shape->out, (size_t)S3R_PANEL);
-    bool is_bf16 = product->is_bf16;
+    bool is_bf16 = conv->x_narrow != NULL;
     const unsigned char *packed =
         is_bf16 ? conv->weight->packed_bf16 : conv->weight->packed_f32;
+    product->is_bf16 = is_bf16;
     product->n = conv->shape->out;
-    product->k = in;
+    product->k = tap == 3 ? in : 2 * in;
     product->b_dtype = S3R_DTYPE_F32;
+    product->b_stride = tap == 3 ? in : 3 * in;
     if (packed) {
-        size_t tap_bytes = in * S3R_PANEL * (is_bf16 ? 2 : 4);
         product->b_layout = S3R_B_PACKED;
-        product->b = packed + tap_bytes * (tap == 3 ? 3 * panels : tap);
-        product->b_stride = tap == 3 ? in : 3 * in;
-    } else if (tap == 3) {
-        product->b = sum;
-        product->b_stride = in;
+        product->b =
+            packed + in * S3R_PANEL * (is_bf16 ? 2 : 4) * (tap == 3 ? 3 * panels : tap);
     } else {
-        product->b = (const float *)conv->weight->data + tap * in;
-        product->b_stride = 3 * in;
+        product->b = tap == 3 ? sum : (const float *)conv->weight->data + tap * in;
     }
 }
 
-/* A of `rows` rows: x from sample `first` of the utterance on, every `step` samples. */
-static void set_samples(s3r_product *product, const s3r_conv_pairs *conv, size_t u,
-                        size_t first, size_t step, size_t rows)
-{
-    size_t row = conv->in.offset[u] + first;
-    product->m = rows;
-    product->is_bf16 = conv->x_narrow != NULL;
-    if (product->is_bf16) {
-        product->a = conv->x_narrow + row * conv->x_narrow_stride;
-        product->a_stride = step * conv->x_narrow_stride;
-    } else {
-        product->a = conv->x->data + row * conv->x->stride;
-        product->a_stride = step * conv->x->stride;
-    }
-}
-
-/* Round 1: y = W1 o for every frame, s for every pair. */
+/* Round 1: s for every pair, from every second even sample. */
 static void run_first_round(s3r_tape *tape, const s3r_conv_pairs *conv,
                             s3r_product *products, const float *sum, s3r_value *shared,
                             const size_t *pair_at)
 {
     size_t count = conv->out.count;
     for (size_t u = 0; u < count; u++) {
-        size_t first = conv->out.offset[u], rows = conv->out.offset[u + 1] - first;
-        s3r_product *odd = &products[2 * u], *common = &products[2 * u + 1];
-        *odd = (s3r_product){.c = conv->y->data + first * conv->y->stride,
-                             .c_stride = conv->y->stride};
-        set_samples(odd, conv, u, 1, 2, rows);
-        set_tap(odd, conv, sum, 1);
-        *common = (s3r_product){.c = shared->data + pair_at[u] * shared->stride,
-                                .c_stride = shared->stride};
-        set_samples(common, conv, u, 2, 4, (rows + 1) / 2);
-        set_tap(common, conv, sum, 3);
+        size_t row = conv->in.offset[u] + 2;
+        products[u] = (s3r_product){.m = pair_at[u + 1] - pair_at[u],
+                                    .c = shared->data + pair_at[u] * shared->stride,
+                                    .c_stride = shared->stride};
+        if (conv->x_narrow) {
+            products[u].a = conv->x_narrow + row * conv->x_narrow_stride;
+            products[u].a_stride = 4 * conv->x_narrow_stride;
+        } else {
+            products[u].a = conv->x->data + row * conv->x->stride;
+            products[u].a_stride = 4 * conv->x->stride;
+        }
+        set_taps(&products[u], conv, sum, 3);
     }
-    s3r_products_run(tape->pool, tape->kernels, products, 2 * count);
+    s3r_products_run(tape->pool, tape->kernels, products, count);
 }
 
-/* Round 2: the differences, s and what follows the sum. */
+/* Round 2: the joined rows, s and what follows the sum. */
 static void run_second_round(s3r_tape *tape, const s3r_conv_pairs *conv,
                              s3r_product *products, const float *sum,
                              const s3r_value *shared, const size_t *pair_at,
-                             const void *differences, size_t stride)
+                             const void *joined, size_t stride)
 {
     size_t count = conv->out.count;
-    bool is_bf16 = conv->x_narrow != NULL;
     for (size_t i = 0; i < 2 * count; i++) {
         size_t u = i / 2, parity = i % 2, first = conv->out.offset[u];
-        size_t rows = conv->out.offset[u + 1] - first;
-        size_t at = (first + parity) * conv->y->stride;
-        products[i] = (s3r_product){
-            .m = (rows + 1 - parity) / 2,
-            .a = (const unsigned char *)differences +
-                 (first + parity) * stride * (is_bf16 ? 2u : 4u),
-            .is_bf16 = is_bf16,
-            .a_stride = 2 * stride,
-            .c = conv->y->data + at,
-            .c_stride = 2 * conv->y->stride,
-            .accumulate = true,
-            .addend = shared->data + pair_at[u] * shared->stride,
-            .addend_stride = shared->stride,
-            .bias = conv->bias ? conv->bias->data : NULL,
-            .gelu = conv->gelu,
-            .pre_activation = conv->pre_activation ? conv->pre_activation + at : NULL};
-        set_tap(&products[i], conv, sum, 2 * parity);
+        size_t rows = conv->out.offset[u + 1] - first, even = (rows + 1) / 2;
+        products[i] = (s3r_product){.m = parity ? rows - even : even,
+                                    .a = (const unsigned char *)joined +
+                                         (first + (parity ? even : 0)) * stride *
+                                             (conv->x_narrow ? 2u : 4u),
+                                    .a_stride = stride,
+                                    .addend = shared->data + pair_at[u] * shared->stride,
+                                    .addend_stride = shared->stride,
+                                    .bias = conv->bias ? conv->bias->data : NULL};
+        s3r_conv_set_result(&products[i], conv->y, first + parity, 2, 0);
+        set_taps(&products[i], conv, sum, parity);
     }
     s3r_products_run(tape->pool, tape->kernels, products, 2 * count);
 }
@@ -220,12 +210,12 @@ void s3r_conv_pairs_run(s3r_tape *tape, const s3r_conv_pairs *conv)
         pair_at[u + 1] =
             pair_at[u] + (conv->out.offset[u + 1] - conv->out.offset[u] + 1) / 2;
     s3r_value *shared = s3r_tape_value(tape, pair_at[count], conv->shape->out);
-    void *differences = make_differences(tape, conv, &stride);
+    const void *joined = make_joined(tape, conv, &stride);
     bool is_packed = conv->x_narrow ? conv->weight->packed_bf16 != NULL
                                     : conv->weight->packed_f32 != NULL;
     const float *sum = is_packed ? NULL : make_sum(tape, conv);
     if (tape->is_out_of_memory)
         return;
     run_first_round(tape, conv, products, sum, shared, pair_at);
-    run_second_round(tape, conv, products, sum, shared, pair_at, differences, stride);
+    run_second_round(tape, conv, products, sum, shared, pair_at, joined, stride);
 }

@@ -6,7 +6,7 @@
  *
  *   s        = (W0 + W2) e(t + 1)
  *   y(t)     = s + W0 (e(t) - e(t + 1)) + W1 o(t)
- *   y(t + 1) = s + W2 (e(t + 2) - e(t + 1)) + W1 o(t + 1)
+ *   y(t + 1) = s + W1 o(t + 1) + W2 (e(t + 2) - e(t + 1))
  *
  * (Winograd's F(2,2) on the even samples.)  Neighbours are of one utterance, counted from
  * its first frame, so that results do not depend on the batch.
@@ -14,6 +14,7 @@
 #ifndef S3R_OPS_CONV_PAIRS_H
 #define S3R_OPS_CONV_PAIRS_H
 
+#include "ops/conv_result.h"
 #include "ops/op_conv.h"
 
 /* Whether the shape is computed this way. */
@@ -25,8 +26,7 @@ size_t s3r_conv_pair_bytes(const s3r_conv_shape *shape, bool is_bf16);
 void s3r_conv_pair_panel(const s3r_conv_shape *shape, bool is_bf16, void *packed,
                          size_t panel);
 
-/* y and pre_activation (NULL, or of y's layout) for every utterance. x_narrow is x in
- * bf16, NULL in fp32. */
+/* y for every utterance. x_narrow is x in bf16, NULL in fp32. */
 typedef struct s3r_conv_pairs {
     const s3r_conv_shape *shape;
     const s3r_value *x;
@@ -34,9 +34,7 @@ typedef struct s3r_conv_pairs {
     size_t x_narrow_stride;
     s3r_ragged in, out;
     const s3r_weight *weight, *bias;
-    bool gelu;
-    s3r_value *y;
-    float *pre_activation;
+    const s3r_conv_result *y;
 } s3r_conv_pairs;
 
 void s3r_conv_pairs_run(s3r_tape *tape, const s3r_conv_pairs *conv);

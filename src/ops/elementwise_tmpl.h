@@ -2,8 +2,8 @@
  * Elementwise and reducing kernels, in plain C that each CPU level compiles for itself.
  *
  * Reductions keep 16 partial sums whatever the vector width, so that every level adds in
- * the same order.  The including file defines nothing; it is compiled with its level's
- * flags and takes the static functions into its table.
+ * the same order.  The including file has round_row, n floats to bf16; it is compiled
+ * with its level's flags and takes the static functions into its table.
  */
 #include <math.h>
 
@@ -87,6 +87,53 @@ static void bias_gelu(size_t rows, size_t cols, const float *bias, const float *
         bias_gelu_rows(rows, cols, NULL, c, z, stride, y, y_stride);
     else
         bias_gelu_rows(rows, cols, NULL, c, NULL, stride, y, y_stride);
+}
+
+#define NARROW_PART 64u /* columns between GELU and rounding */
+
+S3R_ALWAYS_INLINE void bias_gelu_part(const rough_terms *terms, size_t cols,
+                                      const float *bias, const float *c, float *z,
+                                      uint16_t *y)
+{
+    float line[NARROW_PART];
+    SAME_OR_OTHER_ROWS
+    for (size_t j = 0; j < cols; j++) {
+        float sum = bias ? c[j] + bias[j] : c[j];
+        if (z)
+            z[j] = sum;
+        line[j] = gelu_rough(terms, sum);
+    }
+    round_row(cols, line, y);
+}
+
+S3R_ALWAYS_INLINE void bias_gelu_bf16_rows(size_t rows, size_t cols, const float *bias,
+                                           const float *c, float *z, size_t stride,
+                                           uint16_t *y, size_t y_stride)
+{
+    const rough_terms terms = rough_terms_load();
+    for (size_t i = 0; i < rows; i++, c += stride, y += y_stride) {
+        float *z_row = z ? z + i * stride : NULL;
+        size_t j = 0;
+        for (; j + NARROW_PART <= cols; j += NARROW_PART)
+            bias_gelu_part(&terms, NARROW_PART, bias ? bias + j : NULL, c + j,
+                           z ? z_row + j : NULL, y + j);
+        if (j < cols)
+            bias_gelu_part(&terms, cols - j, bias ? bias + j : NULL, c + j,
+                           z ? z_row + j : NULL, y + j);
+    }
+}
+
+static void bias_gelu_bf16(size_t rows, size_t cols, const float *bias, const float *c,
+                           float *z, size_t stride, uint16_t *y, size_t y_stride)
+{
+    if (bias && z)
+        bias_gelu_bf16_rows(rows, cols, bias, c, z, stride, y, y_stride);
+    else if (bias)
+        bias_gelu_bf16_rows(rows, cols, bias, c, NULL, stride, y, y_stride);
+    else if (z)
+        bias_gelu_bf16_rows(rows, cols, NULL, c, z, stride, y, y_stride);
+    else
+        bias_gelu_bf16_rows(rows, cols, NULL, c, NULL, stride, y, y_stride);
 }
 
 S3R_ALWAYS_INLINE void add_bias_rows(size_t rows, size_t cols, const float *bias,

@@ -261,51 +261,63 @@ static void drop_row(const s3r_kernels *kernels, const s3r_dropout_mask *dropout
                          dropout->scale, y, y);
 }
 
+/* Where the sums of a tile's rows are, from the first column of the block on. */
+typedef struct tile_sums {
+    float *c;
+    size_t stride;
+} tile_sums;
+
 /* C += bias, and the result of a tile's rows in bf16. */
 static void finish_narrow(const s3r_kernels *kernels, const s3r_product *product,
-                          size_t row, size_t row_end, size_t column, size_t cols)
+                          const tile_sums *sums, size_t row, size_t row_end,
+                          size_t column, size_t cols)
 {
     float y[S3R_TILE_ROWS_MAX * PACKED_GROUP_MAX * S3R_PANEL];
-    float *c = product->c + row * product->c_stride + column;
+    const float *bias = product->bias ? product->bias + column : NULL;
+    float *z = product->only_narrow ? NULL : sums->c;
+    uint16_t *narrow = product->narrow + row * product->narrow_stride + column;
     assert((row_end - row) * cols <= S3R_ARRAY_LEN(y) && !product->residual);
-    kernels->bias_gelu(row_end - row, cols, product->bias ? product->bias + column : NULL,
-                       c, c, product->c_stride, y, cols);
-    for (size_t i = row; i < row_end; i++) {
-        float *line = y + (i - row) * cols;
-        drop_row(kernels, &product->dropout, i, column, cols, line);
-        kernels->f32_to_bf16(cols, line,
-                             product->narrow + i * product->narrow_stride + column);
+    if (!product->dropout.keys) {
+        kernels->bias_gelu_bf16(row_end - row, cols, bias, sums->c, z, sums->stride,
+                                narrow, product->narrow_stride);
+        return;
+    }
+    kernels->bias_gelu(row_end - row, cols, bias, sums->c, z, sums->stride, y, cols);
+    for (size_t i = 0; i < row_end - row; i++) {
+        drop_row(kernels, &product->dropout, row + i, column, cols, y + i * cols);
+        kernels->f32_to_bf16(cols, y + i * cols, narrow + i * product->narrow_stride);
     }
 }
 
 /* What follows the last step of k, while the tile is in the first-level cache. */
 static void finish_rows(const s3r_kernels *kernels, const s3r_product *product,
-                        size_t row, size_t row_end, size_t column, size_t cols)
+                        const tile_sums *sums, size_t row, size_t row_end, size_t column,
+                        size_t cols)
 {
-    size_t corner = row * product->c_stride + column;
     const float *bias = product->bias ? product->bias + column : NULL;
-    float *z = product->pre_activation ? product->pre_activation + corner : NULL;
     for (size_t i = row; product->addend && i < row_end; i++)
         kernels->axpy(cols, 1.0f, product->addend + i * product->addend_stride + column,
-                      product->c + i * product->c_stride + column);
+                      sums->c + (i - row) * sums->stride);
     if (product->narrow) {
-        finish_narrow(kernels, product, row, row_end, column, cols);
+        finish_narrow(kernels, product, sums, row, row_end, column, cols);
         return;
     }
     const float *residual = product->residual;
     if (product->gelu) {
-        kernels->bias_gelu(row_end - row, cols, bias, product->c + corner, z,
-                           product->c_stride, product->c + corner, product->c_stride);
+        float *z = product->pre_activation;
+        kernels->bias_gelu(row_end - row, cols, bias, sums->c,
+                           z ? z + row * product->c_stride + column : NULL, sums->stride,
+                           sums->c, sums->stride);
     } else if (bias) {
         bool is_last = residual && !product->dropout.keys;
-        kernels->add_bias(
-            row_end - row, cols, bias, product->c + corner, product->c_stride,
-            is_last ? residual + row * product->residual_stride + column : NULL,
-            product->residual_stride);
+        kernels->add_bias(row_end - row, cols, bias, sums->c, sums->stride,
+                          is_last ? residual + row * product->residual_stride + column
+                                  : NULL,
+                          product->residual_stride);
         residual = is_last ? NULL : residual;
     }
     for (size_t i = row; (residual || product->dropout.keys) && i < row_end; i++) {
-        float *c = product->c + i * product->c_stride + column;
+        float *c = sums->c + (i - row) * sums->stride;
         drop_row(kernels, &product->dropout, i, column, cols, c);
         if (residual)
             kernels->axpy(cols, 1.0f, residual + i * product->residual_stride + column,
@@ -322,8 +334,7 @@ typedef struct tile_rows {
 
 /*
  * A tile reads its rows once a panel. Where many panels follow and rows are short and far
- * apart (convolutions), copying them first spares waiting for each row's first lines;
- * rows that overlap are near each other.
+ * apart (convolutions), copying them first spares waiting for each row's first lines.
  */
 static tile_rows prepare_tile(const s3r_product *product, const block_range *block,
                               size_t row, size_t row_end, unsigned char *scratch)
@@ -333,7 +344,8 @@ static tile_rows prepare_tile(const s3r_product *product, const block_range *blo
     tile_rows rows = {a, product->a_stride, row, row_end};
     /* Rows in int8 were made for this product, one after another. */
     bool is_gathered = product->b_layout == S3R_B_PACKED &&
-                       block->panels > GROUP_PANELS && product->a_stride >= block->steps;
+                       block->panels > GROUP_PANELS &&
+                       product->a_stride >= 2 * block->steps;
     if (!scratch || !is_gathered || is_int8(product))
         return rows;
     size_t count = product->is_bf16 ? S3R_CEIL_DIV(block->steps, 2u) * 2u : block->steps;
@@ -347,12 +359,13 @@ static tile_rows prepare_tile(const s3r_product *product, const block_range *blo
 }
 
 static void run_tile(const s3r_kernels *kernels, const s3r_product *product,
-                     const block_range *block, size_t index, const tile_rows *rows)
+                     const block_range *block, size_t index, const tile_rows *rows,
+                     const tile_sums *sums)
 {
     size_t column = (block->panel + index) * S3R_PANEL;
     size_t cols = S3R_MIN(product->n - column, (size_t)S3R_PANEL);
     const void *panel = block->packed + index * block->panel_bytes;
-    float *c = product->c + rows->row * product->c_stride + column;
+    float *c = sums->c + index * S3R_PANEL;
     bool accumulate = product->accumulate || block->first > 0;
     size_t count = rows->row_end - rows->row;
     if (is_int8(product))
@@ -365,14 +378,14 @@ static void run_tile(const s3r_kernels *kernels, const s3r_product *product,
                                             .panel = panel,
                                             .b_scales = product->b_scales + column,
                                             .c = c,
-                                            .c_stride = product->c_stride,
+                                            .c_stride = sums->stride,
                                             .accumulate = accumulate});
     else if (product->is_bf16)
         kernels->tile_bf16(count, cols, block->steps, rows->data, rows->stride, panel, c,
-                           product->c_stride, accumulate);
+                           sums->stride, accumulate);
     else
         kernels->tile_f32(count, cols, block->steps, rows->data, rows->stride, panel, c,
-                          product->c_stride, accumulate);
+                          sums->stride, accumulate);
 }
 
 static void run_block(const s3r_kernels *kernels, const s3r_product *product,
@@ -384,17 +397,24 @@ static void run_block(const s3r_kernels *kernels, const s3r_product *product,
     bool is_last = block->first + block->steps == product->k;
     size_t column = block->panel * S3R_PANEL;
     size_t cols = S3R_MIN(block->panels * S3R_PANEL, product->n - column);
+    /* Sums that nobody reads do not leave the first-level cache. */
+    float spare[S3R_TILE_ROWS_MAX * PACKED_GROUP_MAX * S3R_PANEL];
+    bool is_spare = product->only_narrow && is_last && block->first == 0;
     for (size_t t = 0; t < tiles; t++) {
         size_t row = range->row + rows * t / tiles;
         size_t row_end = range->row + rows * (t + 1) / tiles;
+        tile_sums sums = {spare, PACKED_GROUP_MAX * S3R_PANEL};
+        if (!is_spare)
+            sums = (tile_sums){product->c + row * product->c_stride + column,
+                               product->c_stride};
         tile_rows tile = prepare_tile(product, block, row, row_end, scratch);
         for (size_t p = 0; p < block->panels; p++) {
             size_t done = t * block->panels + p + 1;
             prefetch_until(next, next->total * done / (tiles * block->panels));
-            run_tile(kernels, product, block, p, &tile);
+            run_tile(kernels, product, block, p, &tile, &sums);
         }
         if (is_last)
-            finish_rows(kernels, product, row, row_end, column, cols);
+            finish_rows(kernels, product, &sums, row, row_end, column, cols);
     }
 }
 
@@ -442,7 +462,10 @@ static void run_empty(const s3r_kernels *kernels, const s3r_product *product,
     for (size_t i = range->row; i < range->row_end && !product->accumulate; i++)
         for (size_t j = column; j < end; j++)
             product->c[i * product->c_stride + j] = 0.0f;
-    finish_rows(kernels, product, range->row, range->row_end, column, end - column);
+    const tile_sums sums = {product->c + range->row * product->c_stride + column,
+                            product->c_stride};
+    finish_rows(kernels, product, &sums, range->row, range->row_end, column,
+                end - column);
 }
 
 /* After its last block a task asks for the first one of the task after it, which this
@@ -548,6 +571,7 @@ void s3r_products_run(s3r_pool *pool, const s3r_kernels *kernels,
         size_t segment = segment_of(&products[i]);
         assert(segment == 0 || products[i].k % segment == 0);
         assert(!products[i].narrow || (products[i].gelu && products[i].k > 0));
+        assert(!products[i].only_narrow || products[i].narrow);
         assert(!is_int8(&products[i]) ||
                (products[i].b_dtype == S3R_DTYPE_I8 && !products[i].is_bf16 &&
                 (products[i].b_layout == S3R_B_TRANSPOSED ||

@@ -58,9 +58,10 @@ typedef struct s3r_product {
     float *pre_activation; /* with gelu: receives what gelu is taken of, stride of c; or
                               NULL */
     /* With gelu and without pre_activation: receives the result, in bf16, and C keeps
-     * what gelu is taken of. */
+     * what gelu is taken of; or, when only the result counts, whatever sums needed. */
     uint16_t *narrow;
     size_t narrow_stride;
+    bool only_narrow;
     s3r_dropout_mask dropout; /* of the rows of C, or of the result */
     const float *residual;    /* [m, n], added last; NULL = none */
     size_t residual_stride;

@@ -482,7 +482,7 @@ DEFINE_PACK(pack_transposed_bf16)
 DEFINE_PACK(pack_plain_f32)
 DEFINE_PACK(pack_plain_bf16)
 
-static void f32_to_bf16(size_t n, const float *x, uint16_t *y)
+S3R_ALWAYS_INLINE void round_row(size_t n, const float *x, uint16_t *y)
 {
     size_t i = 0;
     for (; i + 16 <= n; i += 16)
@@ -492,6 +492,21 @@ static void f32_to_bf16(size_t n, const float *x, uint16_t *y)
         __mmask16 mask = (__mmask16)((1u << (n - i)) - 1u);
         _mm256_mask_storeu_epi16(y + i, mask,
                                  round_to_bf16(_mm512_maskz_loadu_ps(mask, x + i)));
+    }
+}
+
+static void f32_to_bf16(size_t n, const float *x, uint16_t *y)
+{
+    round_row(n, x, y);
+}
+
+static void subtract_bf16(size_t n, const uint16_t *x, const uint16_t *y, uint16_t *out)
+{
+    for (size_t i = 0; i < n; i += 16) {
+        __mmask16 mask = column_mask(n, i);
+        __m512 a = load_as_f32((const unsigned char *)(x + i), S3R_DTYPE_BF16, mask);
+        __m512 b = load_as_f32((const unsigned char *)(y + i), S3R_DTYPE_BF16, mask);
+        _mm256_mask_storeu_epi16(out + i, mask, round_to_bf16(_mm512_sub_ps(a, b)));
     }
 }
 

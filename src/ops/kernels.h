@@ -126,6 +126,8 @@ typedef struct s3r_kernels {
     float (*quantize_row)(size_t n, const float *x, uint8_t *y);
     /* n values, round to nearest even */
     void (*f32_to_bf16)(size_t n, const float *x, uint16_t *y);
+    /* out[i] = x[i] - y[i], rounded once. */
+    void (*subtract_bf16)(size_t n, const uint16_t *x, const uint16_t *y, uint16_t *out);
     /* y[j, i] = x[i, j] for x [rows, cols]; as bf16 with a zero behind an odd number of
      * rows. Strides in elements. */
     void (*transpose_f32)(size_t rows, size_t cols, const float *x, size_t x_stride,
@@ -140,6 +142,10 @@ typedef struct s3r_kernels {
      * z may be c, or NULL where nobody asks; y may be c. */
     void (*bias_gelu)(size_t rows, size_t cols, const float *bias, const float *c,
                       float *z, size_t stride, float *y, size_t y_stride);
+    /* The same with the result in bf16, of which GELU itself is off by at most a
+     * twentieth of what rounding may be. */
+    void (*bias_gelu_bf16)(size_t rows, size_t cols, const float *bias, const float *c,
+                           float *z, size_t stride, uint16_t *y, size_t y_stride);
     /* y[i] = exp(x[i] - shift), returns the sum in double; y may be x. */
     double (*exp_sum)(size_t n, float shift, const float *x, float *y);
     float (*max)(size_t n, const float *x);

@@ -8,9 +8,10 @@
 #include <immintrin.h>
 
 #define S3R_OWN_PACK_TRANSPOSED_F32
+#include "ops/pack_tmpl.h"
+
 #include "ops/elementwise_tmpl.h"
 #include "ops/kernel_tables.h"
-#include "ops/pack_tmpl.h"
 
 #define TILE_ROWS 6
 

@@ -1,10 +1,11 @@
 /*
  * Kernels in plain C for any machine; the compiler vectorises them for its base target.
  */
+#include "ops/pack_tmpl.h"
+
 #include "ops/elementwise_tmpl.h"
 #include "ops/half.h"
 #include "ops/kernel_tables.h"
-#include "ops/pack_tmpl.h"
 
 #define TILE_ROWS 4
 #define BLOCK     8

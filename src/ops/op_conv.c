@@ -222,12 +222,12 @@ static bool prepare_rows(s3r_tape *tape, const conv_node *conv, bool is_bf16,
 }
 
 static void set_product(s3r_product *product, const conv_node *conv,
-                        const conv_rows *rows, s3r_value *y, bool gelu, size_t u,
+                        const conv_rows *rows, const s3r_conv_result *y, size_t u,
                         size_t g)
 {
     const s3r_conv_shape *shape = &conv->shape;
     size_t out = shape->out / shape->groups, first = conv->out.offset[u];
-    size_t width = shape->in / shape->groups, start, at = first * y->stride + g * out;
+    size_t width = shape->in / shape->groups, start;
     if (conv->slices.data)
         start =
             (size_t)(slice_at(&conv->slices, shape->groups, u, g) - conv->slices.data);
@@ -242,15 +242,12 @@ static void set_product(s3r_product *product, const conv_node *conv,
         product->a_segment = width;
         product->a_segment_stride = rows->stride;
     }
-    product->c = y->data + at;
-    product->c_stride = y->stride;
+    s3r_conv_set_result(product, y, first, 1, g * out);
     product->bias = conv->bias ? (const float *)conv->bias->data + g * out : NULL;
-    product->gelu = gelu;
-    product->pre_activation = conv->pre_activation ? conv->pre_activation + at : NULL;
     set_group_weight(product, conv->weight, shape, g);
 }
 
-static void run_forward(s3r_tape *tape, const conv_node *conv, s3r_value *y, bool gelu)
+static void run_forward(s3r_tape *tape, const conv_node *conv, const s3r_conv_result *y)
 {
     size_t groups = conv->shape.groups, count = conv->in.count * groups;
     bool is_bf16 = tape->is_bf16 && s3r_conv_allows_bf16(&conv->shape);
@@ -260,12 +257,12 @@ static void run_forward(s3r_tape *tape, const conv_node *conv, s3r_value *y, boo
         return;
     for (size_t i = 0; i < count; i++) {
         products[i] = (s3r_product){.is_bf16 = is_bf16};
-        set_product(&products[i], conv, &rows, y, gelu, i / groups, i % groups);
+        set_product(&products[i], conv, &rows, y, i / groups, i % groups);
     }
     s3r_products_run(tape->pool, tape->kernels, products, count);
 }
 
-static void run_pairs(s3r_tape *tape, const conv_node *conv, s3r_value *y, bool gelu)
+static void run_pairs(s3r_tape *tape, const conv_node *conv, const s3r_conv_result *y)
 {
     s3r_conv_pairs pairs = {.shape = &conv->shape,
                             .x = conv->x,
@@ -273,9 +270,7 @@ static void run_pairs(s3r_tape *tape, const conv_node *conv, s3r_value *y, bool 
                             .out = conv->out,
                             .weight = conv->weight,
                             .bias = conv->bias,
-                            .gelu = gelu,
-                            .y = y,
-                            .pre_activation = conv->pre_activation};
+                            .y = y};
     if (tape->is_bf16 && s3r_conv_allows_bf16(&conv->shape))
         pairs.x_narrow = s3r_tape_stage_bf16(tape, conv->x, &pairs.x_narrow_stride);
     if (!tape->is_out_of_memory)
@@ -322,7 +317,7 @@ static void conv_rebuild(s3r_tape *tape, s3r_node *node)
 
 s3r_value *s3r_op_conv(s3r_tape *tape, s3r_value *x, s3r_ragged frames,
                        const s3r_conv_shape *shape, s3r_weight *weight, s3r_weight *bias,
-                       bool gelu, s3r_ragged *out_frames)
+                       s3r_conv_end end, s3r_ragged *out_frames)
 {
     if (!x || !frames.offset || !make_out_frames(tape, shape, frames, out_frames))
         return NULL;
@@ -342,14 +337,24 @@ s3r_value *s3r_op_conv(s3r_tape *tape, s3r_value *x, s3r_ragged frames,
     if (!reads_in_place(shape))
         conv.slices = make_slices(tape, shape, x->data, x->stride, shape->in, frames,
                                   shape->pad_left, shape->pad_right);
-    if (gelu && y->needs_grad)
+    if (end != S3R_CONV_SUM && y->needs_grad)
         conv.pre_activation = s3r_tape_take(tape, y->rows * y->stride);
+    s3r_conv_result result = {.c = y->data,
+                              .stride = y->stride,
+                              .gelu = end != S3R_CONV_SUM,
+                              .pre_activation = conv.pre_activation};
+    if (end == S3R_CONV_GELU_NARROW && tape->is_bf16 && !tape->is_recording) {
+        result.narrow = s3r_tape_stage_take(tape, y, &result.narrow_stride);
+        y->data = NULL; /* its memory is where the sums are */
+        y->narrow = result.narrow;
+        y->narrow_stride = result.narrow_stride;
+    }
     if (!tape->is_out_of_memory && weight->packed_int8)
-        s3r_conv_int8_run(tape, shape, x, frames, *out_frames, weight, bias, gelu, y);
+        s3r_conv_int8_run(tape, shape, x, frames, *out_frames, weight, bias, &result);
     else if (!tape->is_out_of_memory && s3r_conv_has_pairs(shape))
-        run_pairs(tape, &conv, y, gelu);
+        run_pairs(tape, &conv, &result);
     else if (!tape->is_out_of_memory)
-        run_forward(tape, &conv, y, gelu);
+        run_forward(tape, &conv, &result);
     if (tape->is_out_of_memory)
         return NULL;
     if (!y->needs_grad && conv.slices.data) /* then nothing was staged */

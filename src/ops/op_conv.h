@@ -29,18 +29,27 @@ void s3r_conv_pack(const s3r_kernels *kernels, const s3r_conv_shape *shape,
  * otherwise the op computes in fp32. */
 bool s3r_conv_allows_bf16(const s3r_conv_shape *shape);
 
+/* What follows the sum. */
+typedef enum s3r_conv_end {
+    S3R_CONV_SUM, /* nothing */
+    S3R_CONV_GELU,
+    /* GELU, and only convolutions of pairs of channels read the result: in bf16 alone
+     * (value.narrow) where the tape has products in bf16 and does not record */
+    S3R_CONV_GELU_NARROW
+} s3r_conv_end;
+
 /*
  *   x        [frames, in]
  *   frames   where the utterances of x are
  *   weight   [out, kernel * in / groups]: tap by tap, fp32 (or packed)
  *   bias     [1, out] or NULL
- *   gelu     follows in the same pass
+ *   end      in the same pass
  *   out_frames  receives the ragged table of the result (arena)
  *
  * Returns [out frames, out].
  */
 s3r_value *s3r_op_conv(s3r_tape *tape, s3r_value *x, s3r_ragged frames,
                        const s3r_conv_shape *shape, s3r_weight *weight, s3r_weight *bias,
-                       bool gelu, s3r_ragged *out_frames);
+                       s3r_conv_end end, s3r_ragged *out_frames);
 
 #endif

@@ -353,6 +353,31 @@ static bool has_shape(const s3r_value *value, const s3r_value *y)
     return !value || (value->rows == y->rows && value->cols == y->cols);
 }
 
+static bool is_narrow_result(const s3r_tape *tape, const s3r_linear_options *options,
+                             const s3r_weight *weight)
+{
+    return options->is_for_products && options->gelu && !options->residual &&
+           weight->dtype != S3R_DTYPE_I8 && tape->is_bf16;
+}
+
+/* Makes room for a result in bf16; returns what would be y's data, for z. */
+static float *make_narrow(s3r_tape *tape, s3r_value *y)
+{
+    float *z = y->data;
+    y->data = NULL;
+    y->narrow = s3r_tape_stage_take(tape, y, &y->narrow_stride);
+    return z;
+}
+
+static void set_narrow(s3r_product *product, const s3r_value *y, float *z)
+{
+    product->c = z;
+    product->pre_activation = NULL;
+    product->narrow = y->narrow;
+    product->narrow_stride = y->narrow_stride;
+    product->only_narrow = !y->needs_grad;
+}
+
 s3r_value *s3r_op_linear_with(s3r_tape *tape, s3r_value *x, s3r_weight *weight,
                               s3r_weight *bias, const s3r_linear_options *options)
 {
@@ -361,30 +386,21 @@ s3r_value *s3r_op_linear_with(s3r_tape *tape, s3r_value *x, s3r_weight *weight,
     bool needs_grad = s3r_tape_wants(tape, x, weight) ||
                       s3r_tape_wants(tape, options->addend, bias) ||
                       s3r_tape_wants(tape, options->residual, NULL);
-    /* Of a frozen layer in a recorded pass z would lie there to the end of the step. */
-    bool is_narrow = options->is_for_products && options->gelu && !options->residual &&
-                     weight->dtype != S3R_DTYPE_I8 && tape->is_bf16 &&
-                     (needs_grad || !tape->is_recording);
+    bool is_narrow = is_narrow_result(tape, options, weight);
     s3r_value *y = s3r_tape_value(tape, x->rows, weight->rows);
     if (!y)
         return NULL;
     assert(has_shape(options->addend, y) && has_shape(options->residual, y));
     linear_node linear = {.x = x, .weight = weight, .bias = bias, .options = *options};
     y->needs_grad = needs_grad;
-    if (is_narrow) { /* what would be y's data is where z goes */
-        linear.pre_activation = y->data;
-        y->data = NULL;
+    if (is_narrow) {
+        linear.pre_activation = make_narrow(tape, y);
     } else if (options->gelu && needs_grad) {
         linear.pre_activation = s3r_tape_take(tape, y->rows * y->stride);
     }
     s3r_product product = product_of(&linear, y);
-    if (is_narrow) {
-        y->narrow = s3r_tape_stage_take(tape, y, &y->narrow_stride);
-        product.c = product.pre_activation;
-        product.pre_activation = NULL;
-        product.narrow = y->narrow;
-        product.narrow_stride = y->narrow_stride;
-    }
+    if (is_narrow)
+        set_narrow(&product, y, linear.pre_activation);
     bool is_set = weight->dtype == S3R_DTYPE_I8
                       ? set_operands_int8(tape, &product, x, weight)
                       : set_operand_a(tape, &product, x, tape->is_bf16);
@@ -392,6 +408,8 @@ s3r_value *s3r_op_linear_with(s3r_tape *tape, s3r_value *x, s3r_weight *weight,
         return NULL;
     set_operand_b(tape, &product, weight);
     s3r_products_run(tape->pool, tape->kernels, &product, 1);
+    if (is_narrow && tape->is_recording && !needs_grad) /* nobody asks for z */
+        s3r_tape_give(tape, linear.pre_activation, y->rows * y->stride);
     record(tape, &linear, y);
     return tape->is_out_of_memory ? NULL : y;
 }
@@ -412,6 +430,8 @@ static bool set_part(s3r_tape *tape, s3r_product *product, const s3r_value *x, s
     if (product->a_scales)
         product->a_scales += row;
     product->c += row * product->c_stride;
+    if (product->narrow)
+        product->narrow += row * product->narrow_stride;
     if (product->residual)
         product->residual += row * product->residual_stride;
     set_operand_b(tape, product, part->weight);
@@ -428,6 +448,10 @@ s3r_value *s3r_op_linear_parts(s3r_tape *tape, s3r_value *x, const s3r_linear_pa
     s3r_product *products = s3r_tape_alloc(tape, count, sizeof *products);
     if (!y || !products)
         return NULL;
+    bool is_narrow = true;
+    for (size_t i = 0; i < count; i++)
+        is_narrow = is_narrow && is_narrow_result(tape, options, parts[i].weight);
+    float *z = is_narrow ? make_narrow(tape, y) : NULL;
     size_t row = 0;
     for (size_t i = 0; i < count; row += parts[i++].rows) {
         linear_node linear = {.x = x,
@@ -436,6 +460,8 @@ s3r_value *s3r_op_linear_parts(s3r_tape *tape, s3r_value *x, const s3r_linear_pa
                               .options = *options};
         linear.options.addend = parts[i].addend;
         products[i] = product_of(&linear, y);
+        if (is_narrow)
+            set_narrow(&products[i], y, z);
         if (!set_part(tape, &products[i], x, row, &parts[i]))
             return NULL;
     }

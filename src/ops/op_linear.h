@@ -12,8 +12,7 @@ typedef struct s3r_linear_options {
     s3r_dropout_mask dropout; /* of what follows GELU (s3r_dropout_draw) */
     s3r_value *residual;      /* [rows, out], added last; NULL = none */
     /* Only products of this tape's numbers read y. With GELU and in bf16 it is then made
-     * and kept in bf16 alone (y->narrow), as they want it; not that of a frozen layer in
-     * a recorded pass. */
+     * and kept in bf16 alone (y->narrow), as they want it. */
     bool is_for_products;
 } s3r_linear_options;
 
