@@ -94,12 +94,15 @@ static void join_rows(void *context, size_t row, size_t row_end, size_t worker)
     }
 }
 
-static const void *make_joined(s3r_tape *tape, const s3r_conv_pairs *conv, size_t *stride)
+/* In *elements floats of the tape. */
+static float *make_joined(s3r_tape *tape, const s3r_conv_pairs *conv, size_t *stride,
+                          size_t *elements)
 {
     size_t bytes = conv->x_narrow ? 2 : 4, cols = 2 * conv->shape->in;
     join_run run = {.kernels = tape->kernels, .conv = conv};
     run.stride = *stride = s3r_padded_stride(cols, bytes);
-    run.data = s3r_tape_alloc(tape, conv->out.offset[conv->out.count] * *stride, bytes);
+    *elements = conv->out.offset[conv->out.count] * *stride / (sizeof(float) / bytes);
+    run.data = s3r_tape_take(tape, *elements);
     for (; run.data && run.utterance < conv->out.count; run.utterance++)
         s3r_tape_rows(
             tape, conv->out.offset[run.utterance + 1] - conv->out.offset[run.utterance],
@@ -200,7 +203,7 @@ static void run_second_round(s3r_tape *tape, const s3r_conv_pairs *conv,
 
 void s3r_conv_pairs_run(s3r_tape *tape, const s3r_conv_pairs *conv)
 {
-    size_t count = conv->out.count, stride;
+    size_t count = conv->out.count, stride, elements;
     s3r_product *products = s3r_tape_alloc(tape, 2 * count, sizeof *products);
     size_t *pair_at = s3r_tape_alloc(tape, count + 1, sizeof *pair_at);
     if (!products || !pair_at)
@@ -210,7 +213,7 @@ void s3r_conv_pairs_run(s3r_tape *tape, const s3r_conv_pairs *conv)
         pair_at[u + 1] =
             pair_at[u] + (conv->out.offset[u + 1] - conv->out.offset[u] + 1) / 2;
     s3r_value *shared = s3r_tape_value(tape, pair_at[count], conv->shape->out);
-    const void *joined = make_joined(tape, conv, &stride);
+    float *joined = make_joined(tape, conv, &stride, &elements);
     bool is_packed = conv->x_narrow ? conv->weight->packed_bf16 != NULL
                                     : conv->weight->packed_f32 != NULL;
     const float *sum = is_packed ? NULL : make_sum(tape, conv);
@@ -218,4 +221,8 @@ void s3r_conv_pairs_run(s3r_tape *tape, const s3r_conv_pairs *conv)
         return;
     run_first_round(tape, conv, products, sum, shared, pair_at);
     run_second_round(tape, conv, products, sum, shared, pair_at, joined, stride);
+    if (tape->is_recording) {
+        s3r_tape_give(tape, joined, elements);
+        s3r_tape_give(tape, shared->data, shared->rows * shared->stride);
+    }
 }
