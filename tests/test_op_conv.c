@@ -6,10 +6,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <math.h>
 #include <string.h>
 #include <cmocka.h>
 
 #include "base/random.h"
+#include "ops/half.h"
 #include "ops/op_conv.h"
 #include "support_gradient.h"
 
@@ -199,11 +201,79 @@ static void test_packed_weights_give_the_same_bits(void **state)
     s3r_pool_destroy(pool);
 }
 
+/* A result in bf16 alone against the same in fp32, and as the next convolution reads it:
+ * utterances of odd and even length, of one frame and of none. */
+static void check_narrow(s3r_pool *pool, const s3r_kernels *kernels, size_t in,
+                         const s3r_conv_shape *next_shape, const float *values,
+                         const float *samples)
+{
+    enum { ROWS = 52 };
+    const size_t offset[] = {0, 31, 34, 36, ROWS};
+    const s3r_conv_shape shape = {in, next_shape->in, 3, 2, 1, 0, 0};
+    s3r_ragged out, last;
+    s3r_tape tape;
+    s3r_tape_init(&tape, pool, kernels);
+    tape.is_bf16 = true;
+    s3r_ragged frames = s3r_tape_ragged(&tape, 4, offset);
+    s3r_value *x = s3r_tape_wrap(&tape, (float *)(uintptr_t)samples, ROWS, in, in);
+    s3r_weight weight = {.data = values, .rows = shape.out, .cols = 3 * in};
+    s3r_weight next = {.data = values,
+                       .rows = next_shape->out,
+                       .cols = next_shape->kernel * next_shape->in};
+    s3r_value *plain =
+        s3r_op_conv(&tape, x, frames, &shape, &weight, NULL, S3R_CONV_GELU, &out);
+    s3r_value *narrow =
+        s3r_op_conv(&tape, x, frames, &shape, &weight, NULL, S3R_CONV_GELU_NARROW, &out);
+    assert_true(plain && narrow && !narrow->data && narrow->narrow);
+    assert_int_equal(narrow->rows, 15 + 1 + 0 + 7);
+    s3r_value *wide = s3r_tape_value(&tape, narrow->rows, narrow->cols);
+    for (size_t t = 0; t < narrow->rows; t++)
+        for (size_t j = 0; j < narrow->cols; j++) {
+            float exact = plain->data[t * plain->stride + j];
+            float found = s3r_bf16_to_f32(narrow->narrow[t * narrow->narrow_stride + j]);
+            assert_true(fabsf(found - exact) <= fabsf(exact) * 1.05f / 256.0f + 1e-6f);
+            wide->data[t * wide->stride + j] = found;
+        }
+    s3r_value *a =
+        s3r_op_conv(&tape, narrow, out, next_shape, &next, NULL, S3R_CONV_SUM, &last);
+    s3r_value *b =
+        s3r_op_conv(&tape, wide, out, next_shape, &next, NULL, S3R_CONV_SUM, &last);
+    assert_int_equal(s3r_tape_status(&tape, NULL), S3R_OK);
+    for (size_t t = 0; t < a->rows; t++)
+        assert_memory_equal(a->data + t * a->stride, b->data + t * b->stride,
+                            a->cols * sizeof(float));
+    s3r_tape_release(&tape);
+}
+
+static void test_results_in_bf16_alone(void **state)
+{
+    (void)state;
+    enum { MOST = 520 };
+    static const s3r_conv_shape next[] = {{40, 33, 3, 2, 1, 0, 0},
+                                          {40, 8, 2, 2, 1, 0, 0}};
+    static const size_t in[] = {24, MOST}; /* sums of one block of k, and of two */
+    static float values[40 * 3 * MOST], samples[52 * MOST];
+    s3r_pool *pool;
+    s3r_random random;
+    s3r_random_init(&random, 12, 0);
+    for (size_t i = 0; i < S3R_ARRAY_LEN(values); i++)
+        values[i] = (float)(0.1 * s3r_random_normal(&random));
+    for (size_t i = 0; i < S3R_ARRAY_LEN(samples); i++)
+        samples[i] = (float)s3r_random_normal(&random);
+    assert_int_equal(s3r_pool_create(&pool, 2, NULL), S3R_OK);
+    for (int level = 0; level <= (int)s3r_cpu_detect(); level++)
+        for (size_t i = 0; i < 4; i++)
+            check_narrow(pool, s3r_kernels_get((s3r_cpu_level)level), in[i % 2],
+                         &next[i / 2], values, samples);
+    s3r_pool_destroy(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_conv),
         cmocka_unit_test(test_packed_weights_give_the_same_bits),
+        cmocka_unit_test(test_results_in_bf16_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,8 +1,10 @@
 /*
  * Extractor: convolutions with GELU, group norm after the first or layer norm after each.
+ * Frozen, the group norm is part of the first (folded_norm.h).
  */
 #include "model/extractor.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "model/conv_shapes.h"
@@ -18,7 +20,7 @@ static bool has_group_norm(const s3r_model_config *config, size_t layer)
     return config->extractor_norm == S3R_EXTRACTOR_GROUP && layer == 0;
 }
 
-/* What follows the sums of a layer without a norm of its own: GELU, and in bf16 alone
+/* What follows the sums of a layer where no norm does: GELU, with a result in bf16 alone
  * where the next layer is a convolution that reads that. */
 static s3r_conv_end end_of_layer(const s3r_model_config *config,
                                  const s3r_model_weights *weights, size_t layer)
@@ -128,6 +130,9 @@ void s3r_extractor_run(s3r_tape *tape, const s3r_model_config *config,
     bool was_recording = tape->is_recording;
     /* Frames share products in pairs (conv_pairs.h): chunks begin at an even one. */
     size_t lead = first % 2, total = count > 0 ? count + lead : 0;
+    if (tape->is_out_of_memory) /* then the norm may be missing */
+        return;
+    assert(!has_group_norm(config, 0) || total == 0 || norm->weight.packed_f32);
     tape->is_recording = false;
     for (size_t done = 0; done < total && !tape->is_out_of_memory; done += CHUNK_FRAMES) {
         size_t rows = S3R_MIN(total - done, (size_t)CHUNK_FRAMES);

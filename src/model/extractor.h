@@ -37,7 +37,8 @@ s3r_folded_norm s3r_extractor_measure(s3r_tape *tape, const s3r_model_config *co
 
 /*
  * Frozen extraction of frames [first, first + count) of the waveform, which has them,
- * into `out` from row `first_row` on.
+ * into `out` from row `first_row` on.  norm: s3r_extractor_measure of the waveform, while
+ * the arena has it.
  */
 void s3r_extractor_run(s3r_tape *tape, const s3r_model_config *config,
                        const s3r_model_weights *weights, const s3r_waveform *wave,

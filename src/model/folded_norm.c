@@ -29,9 +29,12 @@ bool s3r_folded_norm_make(s3r_folded_norm *norm, s3r_tape *tape,
         double mean, variance;
         s3r_window_moments_channel(moments, w, S3R_PANEL, &mean, &variance);
         double scale = (double)gain[j] / sqrt(variance + eps);
-        for (size_t k = 0; k < shape->kernel; k++)
+        mean = 0; /* of the new weights as they are rounded */
+        for (size_t k = 0; k < shape->kernel; k++) {
             w[k * S3R_PANEL] = (float)((double)w[k * S3R_PANEL] * scale);
-        shift[j] = (float)((double)bias[j] - mean * scale);
+            mean += (double)w[k * S3R_PANEL] * moments->sums[k];
+        }
+        shift[j] = (float)((double)bias[j] - mean);
     }
     size_t panel_count = S3R_CEIL_DIV(shape->out, (size_t)S3R_PANEL);
     for (size_t p = 0; s3r_conv_has_pairs(shape) && p < panel_count; p++)

@@ -28,6 +28,11 @@ static bool is_same_adapter(const s3r_ffn_adapter_weights *a,
            s3r_linear_is_same(&a->down, &b->down) && s3r_linear_is_same(&a->up, &b->up);
 }
 
+static bool is_int8(const s3r_linear_weights *layer)
+{
+    return layer->weight.dtype == S3R_DTYPE_I8;
+}
+
 /* All of a block but the linear layers of attention and feed-forward. */
 static bool is_same_around(const s3r_block_weights *a, const s3r_block_weights *b)
 {
@@ -84,7 +89,9 @@ bool s3r_weights_is_mixable(const s3r_model_config *config, const s3r_model_weig
                             const s3r_model_weights *b, size_t first)
 {
     for (size_t i = first; i < config->block_count; i++)
-        if (!is_same_around(&a->blocks[i], &b->blocks[i]))
+        if (!is_same_around(&a->blocks[i], &b->blocks[i]) ||
+            is_int8(&a->blocks[i].fc1) != is_int8(&b->blocks[i].fc1) ||
+            is_int8(&a->blocks[i].fc2) != is_int8(&b->blocks[i].fc2))
             return false;
     return true;
 }

@@ -25,7 +25,8 @@ size_t s3r_weights_same_blocks(const s3r_model_config *config, const s3r_model_w
 
 /* Whether rows of both can run through the blocks from `first` on side by side
  * (s3r_encoder_blocks): all is the same but the linear layers of attention and
- * feed-forward. */
+ * feed-forward, and of the latter the same are int8, on which depends what they hand on.
+ */
 bool s3r_weights_is_mixable(const s3r_model_config *config, const s3r_model_weights *a,
                             const s3r_model_weights *b, size_t first);
 

@@ -73,7 +73,7 @@ bool s3r_conv_int8_run(s3r_tape *tape, const s3r_conv_shape *shape, const s3r_va
                        const s3r_weight *bias, const s3r_conv_result *y)
 {
     size_t depth = depth_of(shape), rows = out.offset[out.count];
-    assert(s3r_conv_allows_int8(shape) && !y->pre_activation);
+    assert(s3r_conv_allows_int8(shape) && !y->pre_activation && x->data);
     /* The tile looks at up to 3 bytes behind a row. */
     quantize_run run = {tape, shape, x, in, out, NULL, s3r_padded_stride(depth + 3, 1),
                         NULL};

@@ -3,6 +3,7 @@
  */
 #include "ops/conv_pairs.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "ops/half.h"
@@ -59,10 +60,9 @@ static void join_row_bf16(const join_run *run, size_t t, uint16_t *out)
     const uint16_t *here =
         conv->x_narrow + (conv->in.offset[run->utterance] + 2 * t) * stride;
     const uint16_t *ahead = here + 2 * stride;
-    bool is_odd = t % 2;
-    run->kernels->subtract_bf16(cols, is_odd ? ahead : here, is_odd ? here : ahead,
-                                out + (is_odd ? cols : 0));
-    memcpy(out + (is_odd ? 0 : cols), here + stride, cols * sizeof *out);
+    const uint16_t *plus = t % 2 ? ahead : here, *minus = t % 2 ? here : ahead;
+    run->kernels->subtract_bf16(cols, plus, minus, out + (t % 2 ? cols : 0));
+    memcpy(out + (t % 2 ? 0 : cols), here + stride, cols * sizeof *out);
 }
 
 static void join_row_f32(const join_run *run, size_t t, float *out)
@@ -118,7 +118,7 @@ static float *make_sum(s3r_tape *tape, const s3r_conv_pairs *conv)
 {
     size_t in = conv->shape->in, out = conv->shape->out;
     const float *weight = conv->weight->data;
-    float *sum = s3r_tape_alloc(tape, out * in, sizeof *sum);
+    float *sum = s3r_tape_take(tape, out * in);
     for (size_t i = 0; sum && i < out * in; i++) {
         float first = weight[i / in * 3 * in + i % in];
         float last = weight[(i / in * 3 + 2) * in + i % in];
@@ -204,6 +204,7 @@ static void run_second_round(s3r_tape *tape, const s3r_conv_pairs *conv,
 void s3r_conv_pairs_run(s3r_tape *tape, const s3r_conv_pairs *conv)
 {
     size_t count = conv->out.count, stride, elements;
+    assert(conv->x_narrow || conv->x->data);
     s3r_product *products = s3r_tape_alloc(tape, 2 * count, sizeof *products);
     size_t *pair_at = s3r_tape_alloc(tape, count + 1, sizeof *pair_at);
     if (!products || !pair_at)
@@ -216,12 +217,13 @@ void s3r_conv_pairs_run(s3r_tape *tape, const s3r_conv_pairs *conv)
     float *joined = make_joined(tape, conv, &stride, &elements);
     bool is_packed = conv->x_narrow ? conv->weight->packed_bf16 != NULL
                                     : conv->weight->packed_f32 != NULL;
-    const float *sum = is_packed ? NULL : make_sum(tape, conv);
+    float *sum = is_packed ? NULL : make_sum(tape, conv);
     if (tape->is_out_of_memory)
         return;
     run_first_round(tape, conv, products, sum, shared, pair_at);
     run_second_round(tape, conv, products, sum, shared, pair_at, joined, stride);
     if (tape->is_recording) {
+        s3r_tape_give(tape, sum, conv->shape->out * conv->shape->in);
         s3r_tape_give(tape, joined, elements);
         s3r_tape_give(tape, shared->data, shared->rows * shared->stride);
     }

@@ -26,7 +26,7 @@ size_t s3r_conv_pair_bytes(const s3r_conv_shape *shape, bool is_bf16);
 void s3r_conv_pair_panel(const s3r_conv_shape *shape, bool is_bf16, void *packed,
                          size_t panel);
 
-/* y for every utterance. x_narrow is x in bf16, NULL in fp32. */
+/* y for every utterance. x_narrow is x in bf16, NULL in fp32; x may have no data then. */
 typedef struct s3r_conv_pairs {
     const s3r_conv_shape *shape;
     const s3r_value *x;

@@ -6,7 +6,8 @@
 
 #include "ops/gemm.h"
 
-/* [frames, out]; with `narrow` the result is there alone. */
+/* [frames, out]; with `narrow` the result is there alone, and c is room
+ * for sums. */
 typedef struct s3r_conv_result {
     float *c;
     size_t stride;

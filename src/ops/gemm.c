@@ -267,26 +267,37 @@ typedef struct tile_sums {
     size_t stride;
 } tile_sums;
 
-/* C += bias, and the result of a tile's rows in bf16. */
+/* Dropout is drawn of values in fp32. */
+static void finish_narrow_dropped(const s3r_kernels *kernels, const s3r_product *product,
+                                  const tile_sums *sums, size_t row, size_t row_end,
+                                  size_t column, size_t cols)
+{
+    float y[S3R_TILE_ROWS_MAX * PACKED_GROUP_MAX * S3R_PANEL];
+    const float *bias = product->bias ? product->bias + column : NULL;
+    assert((row_end - row) * cols <= S3R_ARRAY_LEN(y));
+    kernels->bias_gelu(row_end - row, cols, bias, sums->c,
+                       product->only_narrow ? NULL : sums->c, sums->stride, y, cols);
+    for (size_t i = row; i < row_end; i++) {
+        float *line = y + (i - row) * cols;
+        drop_row(kernels, &product->dropout, i, column, cols, line);
+        kernels->f32_to_bf16(cols, line,
+                             product->narrow + i * product->narrow_stride + column);
+    }
+}
+
+/* The result of a tile's rows in bf16, and C += bias where somebody reads it. */
 static void finish_narrow(const s3r_kernels *kernels, const s3r_product *product,
                           const tile_sums *sums, size_t row, size_t row_end,
                           size_t column, size_t cols)
 {
-    float y[S3R_TILE_ROWS_MAX * PACKED_GROUP_MAX * S3R_PANEL];
-    const float *bias = product->bias ? product->bias + column : NULL;
-    float *z = product->only_narrow ? NULL : sums->c;
-    uint16_t *narrow = product->narrow + row * product->narrow_stride + column;
-    assert((row_end - row) * cols <= S3R_ARRAY_LEN(y) && !product->residual);
-    if (!product->dropout.keys) {
-        kernels->bias_gelu_bf16(row_end - row, cols, bias, sums->c, z, sums->stride,
-                                narrow, product->narrow_stride);
-        return;
-    }
-    kernels->bias_gelu(row_end - row, cols, bias, sums->c, z, sums->stride, y, cols);
-    for (size_t i = 0; i < row_end - row; i++) {
-        drop_row(kernels, &product->dropout, row + i, column, cols, y + i * cols);
-        kernels->f32_to_bf16(cols, y + i * cols, narrow + i * product->narrow_stride);
-    }
+    if (product->dropout.keys)
+        finish_narrow_dropped(kernels, product, sums, row, row_end, column, cols);
+    else
+        kernels->bias_gelu_bf16(row_end - row, cols,
+                                product->bias ? product->bias + column : NULL, sums->c,
+                                product->only_narrow ? NULL : sums->c, sums->stride,
+                                product->narrow + row * product->narrow_stride + column,
+                                product->narrow_stride);
 }
 
 /* What follows the last step of k, while the tile is in the first-level cache. */
@@ -571,7 +582,10 @@ void s3r_products_run(s3r_pool *pool, const s3r_kernels *kernels,
         size_t segment = segment_of(&products[i]);
         assert(segment == 0 || products[i].k % segment == 0);
         assert(!products[i].narrow || (products[i].gelu && products[i].k > 0));
-        assert(!products[i].only_narrow || products[i].narrow);
+        assert(!products[i].narrow ||
+               (!products[i].pre_activation && !products[i].residual));
+        assert(!products[i].only_narrow ||
+               (products[i].narrow && !products[i].accumulate));
         assert(!is_int8(&products[i]) ||
                (products[i].b_dtype == S3R_DTYPE_I8 && !products[i].is_bf16 &&
                 (products[i].b_layout == S3R_B_TRANSPOSED ||

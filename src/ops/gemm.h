@@ -58,7 +58,8 @@ typedef struct s3r_product {
     float *pre_activation; /* with gelu: receives what gelu is taken of, stride of c; or
                               NULL */
     /* With gelu and without pre_activation: receives the result, in bf16, and C keeps
-     * what gelu is taken of; or, when only the result counts, whatever sums needed. */
+     * what gelu is taken of; or, when only the result counts, whatever sums needed (not
+     * with accumulate). */
     uint16_t *narrow;
     size_t narrow_stride;
     bool only_narrow;

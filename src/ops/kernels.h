@@ -143,7 +143,7 @@ typedef struct s3r_kernels {
     void (*bias_gelu)(size_t rows, size_t cols, const float *bias, const float *c,
                       float *z, size_t stride, float *y, size_t y_stride);
     /* The same with the result in bf16, of which GELU itself is off by at most a
-     * twentieth of what rounding may be. */
+     * twentieth of what rounding may be, and below -4 by less than 5e-8. */
     void (*bias_gelu_bf16)(size_t rows, size_t cols, const float *bias, const float *c,
                            float *z, size_t stride, uint16_t *y, size_t y_stride);
     /* y[i] = exp(x[i] - shift), returns the sum in double; y may be x. */

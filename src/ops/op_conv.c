@@ -344,6 +344,7 @@ s3r_value *s3r_op_conv(s3r_tape *tape, s3r_value *x, s3r_ragged frames,
                               .gelu = end != S3R_CONV_SUM,
                               .pre_activation = conv.pre_activation};
     if (end == S3R_CONV_GELU_NARROW && tape->is_bf16 && !tape->is_recording) {
+        assert(reads_in_place(shape)); /* else a rewind below would take it */
         result.narrow = s3r_tape_stage_take(tape, y, &result.narrow_stride);
         y->data = NULL; /* its memory is where the sums are */
         y->narrow = result.narrow;

@@ -33,8 +33,9 @@ bool s3r_conv_allows_bf16(const s3r_conv_shape *shape);
 typedef enum s3r_conv_end {
     S3R_CONV_SUM, /* nothing */
     S3R_CONV_GELU,
-    /* GELU, and only convolutions of pairs of channels read the result: in bf16 alone
-     * (value.narrow) where the tape has products in bf16 and does not record */
+    /* GELU, of a convolution without groups and padding, and only such a one reads the
+     * result, with products in bf16 where the tape has them (s3r_conv_allows_bf16, no
+     * panels in int8): in bf16 alone (value.narrow) then, unless the tape records */
     S3R_CONV_GELU_NARROW
 } s3r_conv_end;
 

@@ -2,7 +2,7 @@
  * Channel normalisation over time.
  *
  * Sums run in double over the frames in order, one chain a channel: products of floats
- * are exact in double, so neither chunks nor batch nor CPU level change a bit.  The
+ * are exact in double, so neither batch nor CPU level change a bit.  The
  * parallel work is cut by (utterance, block of channels).
  *
  * With h = (x - mean) * rstd over the T frames of the utterance, and dy after GELU first

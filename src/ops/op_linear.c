@@ -452,6 +452,8 @@ s3r_value *s3r_op_linear_parts(s3r_tape *tape, s3r_value *x, const s3r_linear_pa
     for (size_t i = 0; i < count; i++)
         is_narrow = is_narrow && is_narrow_result(tape, options, parts[i].weight);
     float *z = is_narrow ? make_narrow(tape, y) : NULL;
+    if (tape->is_out_of_memory)
+        return NULL;
     size_t row = 0;
     for (size_t i = 0; i < count; row += parts[i++].rows) {
         linear_node linear = {.x = x,
