@@ -43,8 +43,10 @@ def save_golden(path, tensors, metadata):
         if tensor.dtype != torch.float32 or not torch.equal(tensor.half().float(), tensor):
             return tensor
         return tensor.half()
-    save_safetensors(path, {name: smallest(tensor) for name, tensor in tensors.items()},
-                     metadata)
+    stored = {name: smallest(tensor) for name, tensor in tensors.items()}
+    # The widest first, so that all are aligned.
+    order = sorted(stored, key=lambda name: -stored[name].element_size())
+    save_safetensors(path, {name: stored[name] for name in order}, metadata)
 
 
 def f16_grid(tensor):
