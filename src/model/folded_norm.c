@@ -26,14 +26,12 @@ bool s3r_folded_norm_make(s3r_folded_norm *norm, s3r_tape *tape,
         s3r_conv_pack(tape->kernels, shape, weight->data, false, panels);
     for (size_t j = 0; j < shape->out; j++) {
         float *w = panels + j / S3R_PANEL * shape->kernel * S3R_PANEL + j % S3R_PANEL;
-        double mean, variance;
-        s3r_window_moments_channel(moments, w, S3R_PANEL, &mean, &variance);
+        double variance = s3r_window_moments_variance(moments, w, S3R_PANEL);
         double scale = (double)gain[j] / sqrt(variance + eps);
-        mean = 0; /* of the new weights as they are rounded */
-        for (size_t k = 0; k < shape->kernel; k++) {
+        for (size_t k = 0; k < shape->kernel; k++)
             w[k * S3R_PANEL] = (float)((double)w[k * S3R_PANEL] * scale);
-            mean += (double)w[k * S3R_PANEL] * moments->sums[k];
-        }
+        /* The mean of the new weights as they are rounded. */
+        double mean = s3r_window_moments_mean(moments, w, S3R_PANEL);
         shift[j] = (float)((double)bias[j] - mean);
     }
     size_t panel_count = S3R_CEIL_DIV(shape->out, (size_t)S3R_PANEL);

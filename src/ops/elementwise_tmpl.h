@@ -2,8 +2,8 @@
  * Elementwise and reducing kernels, in plain C that each CPU level compiles for itself.
  *
  * Reductions keep 16 partial sums whatever the vector width, so that every level adds in
- * the same order.  The including file has round_row, n floats to bf16; it is compiled
- * with its level's flags and takes the static functions into its table.
+ * the same order.  The including file has f32_to_bf16; it is compiled with its level's
+ * flags and takes the static functions into its table.
  */
 #include <math.h>
 
@@ -76,18 +76,21 @@ S3R_ALWAYS_INLINE void bias_gelu_rows(size_t rows, size_t cols, const float *bia
     }
 }
 
-static void bias_gelu(size_t rows, size_t cols, const float *bias, const float *c,
-                      float *z, size_t stride, float *y, size_t y_stride)
-{
-    if (bias && z)
-        bias_gelu_rows(rows, cols, bias, c, z, stride, y, y_stride);
-    else if (bias)
-        bias_gelu_rows(rows, cols, bias, c, NULL, stride, y, y_stride);
-    else if (z)
-        bias_gelu_rows(rows, cols, NULL, c, z, stride, y, y_stride);
-    else
-        bias_gelu_rows(rows, cols, NULL, c, NULL, stride, y, y_stride);
-}
+#define DEFINE_BIAS_GELU(name, type)                                                     \
+    static void name(size_t rows, size_t cols, const float *bias, const float *c,        \
+                     float *z, size_t stride, type *y, size_t y_stride)                  \
+    {                                                                                    \
+        if (bias && z)                                                                   \
+            name##_rows(rows, cols, bias, c, z, stride, y, y_stride);                    \
+        else if (bias)                                                                   \
+            name##_rows(rows, cols, bias, c, NULL, stride, y, y_stride);                 \
+        else if (z)                                                                      \
+            name##_rows(rows, cols, NULL, c, z, stride, y, y_stride);                    \
+        else                                                                             \
+            name##_rows(rows, cols, NULL, c, NULL, stride, y, y_stride);                 \
+    }
+
+DEFINE_BIAS_GELU(bias_gelu, float)
 
 #define NARROW_PART 64u /* columns between GELU and rounding */
 
@@ -103,7 +106,7 @@ S3R_ALWAYS_INLINE void bias_gelu_part(const rough_terms *terms, size_t cols,
             z[j] = sum;
         line[j] = gelu_rough(terms, sum);
     }
-    round_row(cols, line, y);
+    f32_to_bf16(cols, line, y);
 }
 
 S3R_ALWAYS_INLINE void bias_gelu_bf16_rows(size_t rows, size_t cols, const float *bias,
@@ -123,18 +126,7 @@ S3R_ALWAYS_INLINE void bias_gelu_bf16_rows(size_t rows, size_t cols, const float
     }
 }
 
-static void bias_gelu_bf16(size_t rows, size_t cols, const float *bias, const float *c,
-                           float *z, size_t stride, uint16_t *y, size_t y_stride)
-{
-    if (bias && z)
-        bias_gelu_bf16_rows(rows, cols, bias, c, z, stride, y, y_stride);
-    else if (bias)
-        bias_gelu_bf16_rows(rows, cols, bias, c, NULL, stride, y, y_stride);
-    else if (z)
-        bias_gelu_bf16_rows(rows, cols, NULL, c, z, stride, y, y_stride);
-    else
-        bias_gelu_bf16_rows(rows, cols, NULL, c, NULL, stride, y, y_stride);
-}
+DEFINE_BIAS_GELU(bias_gelu_bf16, uint16_t)
 
 S3R_ALWAYS_INLINE void add_bias_rows(size_t rows, size_t cols, const float *bias,
                                      float *c, size_t stride, const float *residual,

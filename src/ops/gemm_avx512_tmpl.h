@@ -482,7 +482,7 @@ DEFINE_PACK(pack_transposed_bf16)
 DEFINE_PACK(pack_plain_f32)
 DEFINE_PACK(pack_plain_bf16)
 
-S3R_ALWAYS_INLINE void round_row(size_t n, const float *x, uint16_t *y)
+S3R_ALWAYS_INLINE void f32_to_bf16(size_t n, const float *x, uint16_t *y)
 {
     size_t i = 0;
     for (; i + 16 <= n; i += 16)
@@ -493,11 +493,6 @@ S3R_ALWAYS_INLINE void round_row(size_t n, const float *x, uint16_t *y)
         _mm256_mask_storeu_epi16(y + i, mask,
                                  round_to_bf16(_mm512_maskz_loadu_ps(mask, x + i)));
     }
-}
-
-static void f32_to_bf16(size_t n, const float *x, uint16_t *y)
-{
-    round_row(n, x, y);
 }
 
 static void subtract_bf16(size_t n, const uint16_t *x, const uint16_t *y, uint16_t *out)

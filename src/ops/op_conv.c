@@ -345,10 +345,9 @@ s3r_value *s3r_op_conv(s3r_tape *tape, s3r_value *x, s3r_ragged frames,
                               .pre_activation = conv.pre_activation};
     if (end == S3R_CONV_GELU_NARROW && tape->is_bf16 && !tape->is_recording) {
         assert(reads_in_place(shape)); /* else a rewind below would take it */
-        result.narrow = s3r_tape_stage_take(tape, y, &result.narrow_stride);
-        y->data = NULL; /* its memory is where the sums are */
-        y->narrow = result.narrow;
-        y->narrow_stride = result.narrow_stride;
+        result.c = s3r_tape_make_narrow(tape, y);
+        result.narrow = y->narrow;
+        result.narrow_stride = y->narrow_stride;
     }
     if (!tape->is_out_of_memory && weight->packed_int8)
         s3r_conv_int8_run(tape, shape, x, frames, *out_frames, weight, bias, &result);

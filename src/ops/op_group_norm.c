@@ -2,8 +2,8 @@
  * Channel normalisation over time.
  *
  * Sums run in double over the frames in order, one chain a channel: products of floats
- * are exact in double, so neither batch nor CPU level change a bit.  The
- * parallel work is cut by (utterance, block of channels).
+ * are exact in double, so neither batch nor CPU level change a bit.  The parallel work
+ * is cut by (utterance, block of channels).
  *
  * With h = (x - mean) * rstd over the T frames of the utterance, and dy after GELU first
  * multiplied with its slope at x * scale + shift:
@@ -62,34 +62,6 @@ static void sum_over_time(s3r_pool *pool, const s3r_kernels *kernels, s3r_ragged
                     .sum_y = sum_y,
                     .sum_xy = sum_xy};
     s3r_pool_run(pool, frames.count * run.blocks, sum_block, &run);
-}
-
-/* Sums over the frames of one utterance. */
-typedef struct channel_stats {
-    size_t channels, frames;
-    const double *sum, *square_sum; /* [channels] */
-} channel_stats;
-
-/* Mean and reciprocal deviation from sums over `frames` frames. */
-static void channel_moments(const channel_stats *stats, double eps, size_t channel,
-                            double *mean, double *rstd)
-{
-    double count = (double)S3R_MAX(stats->frames, (size_t)1);
-    *mean = stats->sum[channel] / count;
-    double variance = stats->square_sum[channel] / count - *mean * *mean;
-    *rstd = 1.0 / sqrt(S3R_MAX(variance, 0.0) + eps);
-}
-
-/* The scale and shift [channels] that normalise: y = x * scale + shift. */
-static void finish_stats(const channel_stats *stats, const float *gain, const float *bias,
-                         double eps, float *scale, float *shift)
-{
-    for (size_t j = 0; j < stats->channels; j++) {
-        double mean, rstd;
-        channel_moments(stats, eps, j, &mean, &rstd);
-        scale[j] = (float)(rstd * (double)gain[j]);
-        shift[j] = (float)((double)bias[j] - mean * rstd * (double)gain[j]);
-    }
 }
 
 /* ---- frames ---- */
@@ -168,14 +140,21 @@ typedef struct norm_node {
     const float *scale, *shift; /* the same */
 } norm_node;
 
-/* The sums of utterance u. */
-static channel_stats stats_of(const norm_node *norm, size_t u)
+static double frame_count(const norm_node *norm, size_t u)
 {
-    size_t channels = norm->x->cols;
-    return (channel_stats){.channels = channels,
-                           .frames = norm->frames.offset[u + 1] - norm->frames.offset[u],
-                           .sum = norm->sum + u * channels,
-                           .square_sum = norm->square_sum + u * channels};
+    size_t frames = norm->frames.offset[u + 1] - norm->frames.offset[u];
+    return (double)S3R_MAX(frames, (size_t)1);
+}
+
+/* Mean and reciprocal deviation of a channel of utterance u. */
+static void channel_moments(const norm_node *norm, size_t u, size_t channel, double *mean,
+                            double *rstd)
+{
+    size_t at = u * norm->x->cols + channel;
+    double count = frame_count(norm, u);
+    *mean = norm->sum[at] / count;
+    double variance = norm->square_sum[at] / count - *mean * *mean;
+    *rstd = 1.0 / sqrt(S3R_MAX(variance, 0.0) + norm->eps);
 }
 
 /*
@@ -188,12 +167,11 @@ static void finish_sums(const norm_node *norm, const double *sum_dy,
     size_t channels = norm->x->cols;
     const float *gain = norm->gain->data;
     for (size_t u = 0; u < norm->frames.count; u++) {
-        channel_stats stats = stats_of(norm, u);
-        double frames = (double)S3R_MAX(stats.frames, (size_t)1);
+        double frames = frame_count(norm, u);
         for (size_t j = 0; j < channels; j++) {
             size_t at = u * channels + j;
             double mean, rstd;
-            channel_moments(&stats, norm->eps, j, &mean, &rstd);
+            channel_moments(norm, u, j, &mean, &rstd);
             double sum_hdy = (sum_xdy[at] - mean * sum_dy[at]) * rstd;
             double scale = (double)gain[j] * rstd;
             slope[at] = (float)(-scale * rstd * sum_hdy / frames);
@@ -271,10 +249,14 @@ static bool measure(s3r_tape *tape, norm_node *norm)
     memset(norm->square_sum, 0, entries * sizeof *norm->square_sum);
     sum_over_time(tape->pool, tape->kernels, norm->frames, norm->x, norm->x->data,
                   norm->x->stride, norm->sum, norm->square_sum);
-    for (size_t u = 0; u < norm->frames.count; u++) {
-        channel_stats stats = stats_of(norm, u);
-        finish_stats(&stats, norm->gain->data, norm->bias->data, norm->eps,
-                     scale + u * channels, shift + u * channels);
+    /* y = x * scale + shift */
+    const float *gain = norm->gain->data, *bias = norm->bias->data;
+    for (size_t i = 0; i < entries; i++) {
+        size_t j = i % channels;
+        double mean, rstd;
+        channel_moments(norm, i / channels, j, &mean, &rstd);
+        scale[i] = (float)(rstd * (double)gain[j]);
+        shift[i] = (float)((double)bias[j] - mean * rstd * (double)gain[j]);
     }
     norm->scale = scale;
     norm->shift = shift;

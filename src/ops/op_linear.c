@@ -360,15 +360,6 @@ static bool is_narrow_result(const s3r_tape *tape, const s3r_linear_options *opt
            weight->dtype != S3R_DTYPE_I8 && tape->is_bf16;
 }
 
-/* Makes room for a result in bf16; returns what would be y's data, for z. */
-static float *make_narrow(s3r_tape *tape, s3r_value *y)
-{
-    float *z = y->data;
-    y->data = NULL;
-    y->narrow = s3r_tape_stage_take(tape, y, &y->narrow_stride);
-    return z;
-}
-
 static void set_narrow(s3r_product *product, const s3r_value *y, float *z)
 {
     product->c = z;
@@ -394,7 +385,7 @@ s3r_value *s3r_op_linear_with(s3r_tape *tape, s3r_value *x, s3r_weight *weight,
     linear_node linear = {.x = x, .weight = weight, .bias = bias, .options = *options};
     y->needs_grad = needs_grad;
     if (is_narrow) {
-        linear.pre_activation = make_narrow(tape, y);
+        linear.pre_activation = s3r_tape_make_narrow(tape, y);
     } else if (options->gelu && needs_grad) {
         linear.pre_activation = s3r_tape_take(tape, y->rows * y->stride);
     }
@@ -451,7 +442,7 @@ s3r_value *s3r_op_linear_parts(s3r_tape *tape, s3r_value *x, const s3r_linear_pa
     bool is_narrow = true;
     for (size_t i = 0; i < count; i++)
         is_narrow = is_narrow && is_narrow_result(tape, options, parts[i].weight);
-    float *z = is_narrow ? make_narrow(tape, y) : NULL;
+    float *z = is_narrow ? s3r_tape_make_narrow(tape, y) : NULL;
     if (tape->is_out_of_memory)
         return NULL;
     size_t row = 0;

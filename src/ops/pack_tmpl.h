@@ -93,15 +93,10 @@ static void pack_transposed_int8(size_t k, size_t cols, const void *b, s3r_dtype
     }
 }
 
-S3R_ALWAYS_INLINE void round_row(size_t n, const float *x, uint16_t *y)
+S3R_ALWAYS_INLINE void f32_to_bf16(size_t n, const float *x, uint16_t *y)
 {
     for (size_t i = 0; i < n; i++)
         y[i] = s3r_f32_to_bf16(x[i]);
-}
-
-static void f32_to_bf16(size_t n, const float *x, uint16_t *y)
-{
-    round_row(n, x, y);
 }
 
 static void subtract_bf16(size_t n, const uint16_t *x, const uint16_t *y, uint16_t *out)

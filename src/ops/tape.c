@@ -419,6 +419,14 @@ uint16_t *s3r_tape_stage_take(s3r_tape *tape, const s3r_value *value, size_t *st
     return out;
 }
 
+float *s3r_tape_make_narrow(s3r_tape *tape, s3r_value *value)
+{
+    float *sums = value->data;
+    value->data = NULL;
+    value->narrow = s3r_tape_stage_take(tape, value, &value->narrow_stride);
+    return sums;
+}
+
 void s3r_tape_stage_set(s3r_tape *tape, const s3r_value *value, const uint16_t *data,
                         size_t stride)
 {

@@ -195,6 +195,8 @@ const uint16_t *s3r_tape_stage_bf16(s3r_tape *tape, const s3r_value *value,
 uint16_t *s3r_tape_stage_take(s3r_tape *tape, const s3r_value *value, size_t *stride);
 void s3r_tape_stage_set(s3r_tape *tape, const s3r_value *value, const uint16_t *data,
                         size_t stride);
+/* Makes room for a new value in bf16 alone; returns what was to be its data, for sums. */
+float *s3r_tape_make_narrow(s3r_tape *tape, s3r_value *value);
 /* value in int8 plus 128, row by row (s3r_kernels.quantize_row), with a padded stride and
  * what one step of each row is worth, [rows]; remembered in the same way. Without
  * recording only. False without memory. */

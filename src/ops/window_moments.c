@@ -59,19 +59,26 @@ void s3r_window_moments_finish(s3r_window_moments *moments)
         }
 }
 
-void s3r_window_moments_channel(const s3r_window_moments *moments, const float *w,
-                                size_t step, double *mean, double *variance)
+double s3r_window_moments_mean(const s3r_window_moments *moments, const float *w,
+                               size_t step)
+{
+    double mean = 0;
+    for (size_t k = 0; k < moments->kernel; k++)
+        mean += (double)w[k * step] * moments->sums[k];
+    return mean;
+}
+
+double s3r_window_moments_variance(const s3r_window_moments *moments, const float *w,
+                                   size_t step)
 {
     size_t kernel = moments->kernel;
-    double first = 0, second = 0;
+    double variance = 0;
     for (size_t k = 0; k < kernel; k++) {
         const double *covariance = moments->products + k * kernel;
         double w_k = (double)w[k * step], half = 0.5 * w_k * covariance[k];
         for (size_t l = k + 1; l < kernel; l++)
             half += (double)w[l * step] * covariance[l];
-        first += w_k * moments->sums[k];
-        second += 2.0 * w_k * half;
+        variance += 2.0 * w_k * half;
     }
-    *mean = first;
-    *variance = S3R_MAX(second, 0.0);
+    return S3R_MAX(variance, 0.0);
 }

@@ -31,7 +31,9 @@ void s3r_window_moments_add(s3r_window_moments *moments, const s3r_kernels *kern
 /* From sums to means and covariances, once; at least one frame was added. */
 void s3r_window_moments_finish(s3r_window_moments *moments);
 /* Mean and (biased) variance of the channel whose weights are w[k * step]. */
-void s3r_window_moments_channel(const s3r_window_moments *moments, const float *w,
-                                size_t step, double *mean, double *variance);
+double s3r_window_moments_mean(const s3r_window_moments *moments, const float *w,
+                               size_t step);
+double s3r_window_moments_variance(const s3r_window_moments *moments, const float *w,
+                                   size_t step);
 
 #endif
