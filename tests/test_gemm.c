@@ -60,17 +60,19 @@ static const gemm_case cases[] = {
     {1030, 5, 16, 0, 0, 0}, {29, 40, 2600, 10, 0, 0}, {2, 130, 77, 0, 0, 0},
 };
 
-/* Largest error of C against double, relative to the sum of absolute products. */
+/* Largest error of C against double, relative to the sum of absolute products. `before`
+ * is what C began with, or the addend; it and the bias may be NULL. */
 static double worst_error(const gemm_case *g, const float *a, const void *b,
                           s3r_dtype type, s3r_b_layout layout, size_t b_stride,
-                          const float *bias, const float *c, const float *c_before)
+                          const float *bias, const float *c, const float *before)
 {
     double worst = 0;
     size_t a_stride = g->a_stride ? g->a_stride : g->k;
     size_t segment = g->segment ? g->segment : g->k;
     for (size_t i = 0; i < g->m; i++) {
         for (size_t j = 0; j < g->n; j++) {
-            double sum = (double)bias[j] + (double)c_before[i * g->n + j], scale = 1;
+            double sum = bias ? (double)bias[j] : 0.0, scale = 1;
+            sum += before ? (double)before[i * g->n + j] : 0.0;
             for (size_t p = 0; p < g->k; p++) {
                 double x = (double)
                     a[i * a_stride + p / segment * g->segment_stride + p % segment];
@@ -86,8 +88,18 @@ static double worst_error(const gemm_case *g, const float *a, const void *b,
     return worst;
 }
 
+/* What the sums of a product begin with. */
+typedef enum sum_start {
+    FROM_C,
+    FROM_ADDEND,
+    FROM_BIAS,
+    FROM_ZERO,
+    SUM_STARTS
+} sum_start;
+
 static void run_case(s3r_pool *pool, const s3r_kernels *kernels, const gemm_case *g,
-                     bool is_bf16, s3r_b_layout layout, bool prepack, s3r_dtype type)
+                     bool is_bf16, s3r_b_layout layout, bool prepack, s3r_dtype type,
+                     sum_start start)
 {
     size_t a_stride = g->a_stride ? g->a_stride : g->k;
     size_t a_size = g->m * a_stride + g->k * 2 + 64;
@@ -116,8 +128,10 @@ static void run_case(s3r_pool *pool, const s3r_kernels *kernels, const gemm_case
                            .b_stride = b_stride,
                            .c = c,
                            .c_stride = g->n,
-                           .accumulate = true,
-                           .bias = bias};
+                           .accumulate = start == FROM_C,
+                           .addend = start == FROM_ADDEND ? before : NULL,
+                           .addend_stride = g->n,
+                           .bias = start == FROM_ZERO ? NULL : bias};
     void *packed = NULL;
     if (prepack) {
         packed = s3r_alloc(s3r_packed_bytes(g->k, g->n, is_bf16), 1);
@@ -130,11 +144,13 @@ static void run_case(s3r_pool *pool, const s3r_kernels *kernels, const gemm_case
     double tolerance = is_bf16 ? 8e-3 : 1e-6;
     if (is_bf16 && type == S3R_DTYPE_BF16)
         tolerance = 2e-6; /* both operands are exact */
-    double worst = worst_error(g, a, b, type, layout, b_stride, bias, c, before);
+    bool has_before = start == FROM_C || start == FROM_ADDEND;
+    double worst = worst_error(g, a, b, type, layout, b_stride, product.bias, c,
+                               has_before ? before : NULL);
     if (!(worst < tolerance))
-        fail_msg("%s m=%zu n=%zu k=%zu bf16=%d layout=%d packed=%d type=%s: %g",
+        fail_msg("%s m=%zu n=%zu k=%zu bf16=%d layout=%d packed=%d type=%s start=%d: %g",
                  s3r_cpu_level_name(kernels->level), g->m, g->n, g->k, is_bf16, layout,
-                 prepack, s3r_dtype_name(type), worst);
+                 prepack, s3r_dtype_name(type), start, worst);
     s3r_free(packed);
     s3r_free(a), s3r_free(b_values), s3r_free(bias), s3r_free(before);
     s3r_free(a_bf16), s3r_free(b), s3r_free(c);
@@ -150,11 +166,11 @@ static void test_products_match_double(void **state)
         const s3r_kernels *kernels = s3r_kernels_get((s3r_cpu_level)level);
         assert_int_equal(kernels->level, level);
         for (size_t i = 0; i < S3R_ARRAY_LEN(cases); i++) {
-            for (int variant = 0; variant < 24; variant++) {
+            for (int variant = 0; variant < 24 * SUM_STARTS; variant++) {
                 bool is_bf16 = variant & 1;
                 run_case(pool, kernels, &cases[i], is_bf16,
                          variant & 2 ? S3R_B_PLAIN : S3R_B_TRANSPOSED, variant & 4,
-                         types[variant / 8]);
+                         types[variant / 8 % 3], (sum_start)(variant / 24));
             }
         }
     }

@@ -20,7 +20,7 @@
 #endif
 
 #define HUGE_PAGE_BYTES  ((size_t)2 << 20)
-#define HUGE_BLOCK_BYTES ((size_t)8 << 20)
+#define HUGE_BLOCK_BYTES ((size_t)2 << 20)
 
 static atomic_size_t alloc_total;
 static atomic_size_t fail_at_total; /* 0 = never */

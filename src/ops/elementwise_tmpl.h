@@ -128,26 +128,14 @@ S3R_ALWAYS_INLINE void bias_gelu_bf16_rows(size_t rows, size_t cols, const float
 
 DEFINE_BIAS_GELU(bias_gelu_bf16, uint16_t)
 
-S3R_ALWAYS_INLINE void add_bias_rows(size_t rows, size_t cols, const float *bias,
-                                     float *c, size_t stride, const float *residual,
-                                     size_t residual_stride)
+static void add_matrix(size_t rows, size_t cols, const float *x, size_t x_stride,
+                       float *c, size_t c_stride)
 {
-    for (size_t i = 0; i < rows; i++, c += stride) {
+    for (size_t i = 0; i < rows; i++, x += x_stride, c += c_stride) {
         SAME_OR_OTHER_ROWS
-        for (size_t j = 0; j < cols; j++) {
-            float sum = c[j] + bias[j];
-            c[j] = residual ? sum + residual[i * residual_stride + j] : sum;
-        }
+        for (size_t j = 0; j < cols; j++)
+            c[j] += x[j];
     }
-}
-
-static void add_bias(size_t rows, size_t cols, const float *bias, float *c, size_t stride,
-                     const float *residual, size_t residual_stride)
-{
-    if (residual)
-        add_bias_rows(rows, cols, bias, c, stride, residual, residual_stride);
-    else
-        add_bias_rows(rows, cols, bias, c, stride, NULL, 0);
 }
 
 static void gelu_grad(size_t n, const float *x, const float *dy, float *dx)

@@ -267,16 +267,39 @@ typedef struct tile_sums {
     size_t stride;
 } tile_sums;
 
+/*
+ * A tile's sums begin with C, the addend or the bias: the first of these that the product
+ * has. A bias behind one of the others is added at the end.
+ */
+static const float *bias_at_end(const s3r_product *product, size_t column)
+{
+    bool is_left = product->bias && (product->accumulate || product->addend);
+    return is_left ? product->bias + column : NULL;
+}
+
+static const float *start_of(const s3r_product *product, const float *c, size_t c_stride,
+                             size_t row, size_t column, size_t *stride)
+{
+    if (product->accumulate) {
+        *stride = c_stride;
+        return c;
+    }
+    *stride = product->addend ? product->addend_stride : 0;
+    if (product->addend)
+        return product->addend + row * product->addend_stride + column;
+    return product->bias ? product->bias + column : NULL;
+}
+
 /* Dropout is drawn of values in fp32. */
 static void finish_narrow_dropped(const s3r_kernels *kernels, const s3r_product *product,
                                   const tile_sums *sums, size_t row, size_t row_end,
                                   size_t column, size_t cols)
 {
     float y[S3R_TILE_ROWS_MAX * PACKED_GROUP_MAX * S3R_PANEL];
-    const float *bias = product->bias ? product->bias + column : NULL;
+    const float *bias = bias_at_end(product, column);
     assert((row_end - row) * cols <= S3R_ARRAY_LEN(y));
-    kernels->bias_gelu(row_end - row, cols, bias, sums->c,
-                       product->only_narrow ? NULL : sums->c, sums->stride, y, cols);
+    kernels->bias_gelu(row_end - row, cols, bias, sums->c, bias ? sums->c : NULL,
+                       sums->stride, y, cols);
     for (size_t i = row; i < row_end; i++) {
         float *line = y + (i - row) * cols;
         drop_row(kernels, &product->dropout, i, column, cols, line);
@@ -285,17 +308,17 @@ static void finish_narrow_dropped(const s3r_kernels *kernels, const s3r_product 
     }
 }
 
-/* The result of a tile's rows in bf16, and C += bias where somebody reads it. */
+/* The result of a tile's rows in bf16, and C += a bias that is left. */
 static void finish_narrow(const s3r_kernels *kernels, const s3r_product *product,
                           const tile_sums *sums, size_t row, size_t row_end,
                           size_t column, size_t cols)
 {
+    const float *bias = bias_at_end(product, column);
     if (product->dropout.keys)
         finish_narrow_dropped(kernels, product, sums, row, row_end, column, cols);
     else
-        kernels->bias_gelu_bf16(row_end - row, cols,
-                                product->bias ? product->bias + column : NULL, sums->c,
-                                product->only_narrow ? NULL : sums->c, sums->stride,
+        kernels->bias_gelu_bf16(row_end - row, cols, bias, sums->c, bias ? sums->c : NULL,
+                                sums->stride,
                                 product->narrow + row * product->narrow_stride + column,
                                 product->narrow_stride);
 }
@@ -305,35 +328,26 @@ static void finish_rows(const s3r_kernels *kernels, const s3r_product *product,
                         const tile_sums *sums, size_t row, size_t row_end, size_t column,
                         size_t cols)
 {
-    const float *bias = product->bias ? product->bias + column : NULL;
-    for (size_t i = row; product->addend && i < row_end; i++)
-        kernels->axpy(cols, 1.0f, product->addend + i * product->addend_stride + column,
-                      sums->c + (i - row) * sums->stride);
+    const float *bias = bias_at_end(product, column);
     if (product->narrow) {
         finish_narrow(kernels, product, sums, row, row_end, column, cols);
         return;
     }
-    const float *residual = product->residual;
     if (product->gelu) {
         float *z = product->pre_activation;
         kernels->bias_gelu(row_end - row, cols, bias, sums->c,
                            z ? z + row * product->c_stride + column : NULL, sums->stride,
                            sums->c, sums->stride);
     } else if (bias) {
-        bool is_last = residual && !product->dropout.keys;
-        kernels->add_bias(row_end - row, cols, bias, sums->c, sums->stride,
-                          is_last ? residual + row * product->residual_stride + column
-                                  : NULL,
-                          product->residual_stride);
-        residual = is_last ? NULL : residual;
+        kernels->add_matrix(row_end - row, cols, bias, 0, sums->c, sums->stride);
     }
-    for (size_t i = row; (residual || product->dropout.keys) && i < row_end; i++) {
-        float *c = sums->c + (i - row) * sums->stride;
-        drop_row(kernels, &product->dropout, i, column, cols, c);
-        if (residual)
-            kernels->axpy(cols, 1.0f, residual + i * product->residual_stride + column,
-                          c);
-    }
+    for (size_t i = row; product->dropout.keys && i < row_end; i++)
+        drop_row(kernels, &product->dropout, i, column, cols,
+                 sums->c + (i - row) * sums->stride);
+    if (product->residual)
+        kernels->add_matrix(row_end - row, cols,
+                            product->residual + row * product->residual_stride + column,
+                            product->residual_stride, sums->c, sums->stride);
 }
 
 /* Rows of A for one tile: where they are, or gathered. */
@@ -377,8 +391,10 @@ static void run_tile(const s3r_kernels *kernels, const s3r_product *product,
     size_t cols = S3R_MIN(product->n - column, (size_t)S3R_PANEL);
     const void *panel = block->packed + index * block->panel_bytes;
     float *c = sums->c + index * S3R_PANEL;
-    bool accumulate = product->accumulate || block->first > 0;
-    size_t count = rows->row_end - rows->row;
+    size_t count = rows->row_end - rows->row, from_stride = sums->stride;
+    const float *from = c;
+    if (block->first == 0)
+        from = start_of(product, c, sums->stride, rows->row, column, &from_stride);
     if (is_int8(product))
         kernels->tile_int8(&(s3r_tile_int8){.rows = count,
                                             .cols = cols,
@@ -390,13 +406,34 @@ static void run_tile(const s3r_kernels *kernels, const s3r_product *product,
                                             .b_scales = product->b_scales + column,
                                             .c = c,
                                             .c_stride = sums->stride,
-                                            .accumulate = accumulate});
+                                            .from = from,
+                                            .from_stride = from_stride});
     else if (product->is_bf16)
         kernels->tile_bf16(count, cols, block->steps, rows->data, rows->stride, panel, c,
-                           sums->stride, accumulate);
+                           sums->stride, from, from_stride);
     else
         kernels->tile_f32(count, cols, block->steps, rows->data, rows->stride, panel, c,
-                          sums->stride, accumulate);
+                          sums->stride, from, from_stride);
+}
+
+/* Asks for a row of what is added to sums, so that the tile need not wait for it. */
+static void ask_for_row(const float *x, size_t cols)
+{
+    for (size_t j = 0; j < cols; j += CACHE_LINE / sizeof *x)
+        __builtin_prefetch(x + j, 0, 3);
+}
+
+/* The same for rows [row, row_end), of the tile after this one. */
+static void ask_for_addends(const s3r_product *product, const block_range *block,
+                            size_t row, size_t row_end, size_t column, size_t cols)
+{
+    bool is_last = block->first + block->steps == product->k;
+    for (size_t i = row; i < row_end; i++) {
+        if (product->addend && block->first == 0)
+            ask_for_row(product->addend + i * product->addend_stride + column, cols);
+        if (product->residual && is_last)
+            ask_for_row(product->residual + i * product->residual_stride + column, cols);
+    }
 }
 
 static void run_block(const s3r_kernels *kernels, const s3r_product *product,
@@ -419,6 +456,8 @@ static void run_block(const s3r_kernels *kernels, const s3r_product *product,
             sums = (tile_sums){product->c + row * product->c_stride + column,
                                product->c_stride};
         tile_rows tile = prepare_tile(product, block, row, row_end, scratch);
+        ask_for_addends(product, block, row_end,
+                        range->row + rows * S3R_MIN(t + 2, tiles) / tiles, column, cols);
         for (size_t p = 0; p < block->panels; p++) {
             size_t done = t * block->panels + p + 1;
             prefetch_until(next, next->total * done / (tiles * block->panels));
@@ -470,9 +509,13 @@ static void run_empty(const s3r_kernels *kernels, const s3r_product *product,
 {
     size_t column = range->panel * S3R_PANEL;
     size_t end = S3R_MIN(range->panel_end * S3R_PANEL, product->n);
-    for (size_t i = range->row; i < range->row_end && !product->accumulate; i++)
-        for (size_t j = column; j < end; j++)
-            product->c[i * product->c_stride + j] = 0.0f;
+    for (size_t i = range->row; i < range->row_end; i++) {
+        float *c = product->c + i * product->c_stride + column;
+        size_t stride;
+        const float *from = start_of(product, c, product->c_stride, i, column, &stride);
+        for (size_t j = 0; j < end - column; j++)
+            c[j] = from ? from[j] : 0.0f;
+    }
     const tile_sums sums = {product->c + range->row * product->c_stride + column,
                             product->c_stride};
     finish_rows(kernels, product, &sums, range->row, range->row_end, column,
@@ -591,6 +634,7 @@ void s3r_products_run(s3r_pool *pool, const s3r_kernels *kernels,
                 (products[i].b_layout == S3R_B_TRANSPOSED ||
                  (is_packed(&products[i]) && products[i].b_stride == 0 &&
                   products[i].k <= S3R_INT8_PACKED_DEPTH))));
+        assert(!products[i].accumulate || !products[i].addend);
         assert(!products[i].b_kept || !is_packed(&products[i]));
         assert(products[i].b_layout != S3R_B_PREPACKED || products[i].b_stride == 0);
         assert(!products[i].is_bf16 || segment == products[i].k || segment % 2 == 0);

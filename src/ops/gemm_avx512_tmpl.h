@@ -38,16 +38,17 @@ S3R_ALWAYS_INLINE __mmask16 column_mask(size_t cols, size_t first)
     return (__mmask16)((1u << (cols - first)) - 1u);
 }
 
-S3R_ALWAYS_INLINE void tile_load(__m512 *sum, size_t rows, size_t vectors, const float *c,
-                                 size_t c_stride, const __mmask16 *mask, bool accumulate)
+S3R_ALWAYS_INLINE void tile_load(__m512 *sum, size_t rows, size_t vectors,
+                                 const float *from, size_t from_stride,
+                                 const __mmask16 *mask)
 {
 #pragma GCC unroll 14
     for (size_t i = 0; i < rows; i++) {
 #pragma GCC unroll 2
         for (size_t v = 0; v < vectors; v++)
             sum[i * vectors + v] =
-                accumulate ? _mm512_maskz_loadu_ps(mask[v], c + i * c_stride + 16 * v)
-                           : _mm512_setzero_ps();
+                from ? _mm512_maskz_loadu_ps(mask[v], from + i * from_stride + 16 * v)
+                     : _mm512_setzero_ps();
     }
 }
 
@@ -79,10 +80,10 @@ S3R_ALWAYS_INLINE void add_products(__m512 *sum, size_t rows, size_t vectors,
 S3R_ALWAYS_INLINE void tile_f32_fixed(size_t rows, size_t vectors, size_t k,
                                       const float *a, size_t a_stride, const float *panel,
                                       float *c, size_t c_stride, const __mmask16 *mask,
-                                      bool accumulate)
+                                      const float *from, size_t from_stride)
 {
     __m512 sum[TILE_ROWS * 2];
-    tile_load(sum, rows, vectors, c, c_stride, mask, accumulate);
+    tile_load(sum, rows, vectors, from, from_stride, mask);
     for (size_t p = 0; p < k; p++) {
         __m512 b[2];
 #pragma GCC unroll 2
@@ -98,10 +99,11 @@ S3R_ALWAYS_INLINE void tile_f32_fixed(size_t rows, size_t vectors, size_t k,
 S3R_ALWAYS_INLINE void tile_bf16_fixed(size_t rows, size_t vectors, size_t k,
                                        const uint16_t *a, size_t a_stride,
                                        const uint16_t *panel, float *c, size_t c_stride,
-                                       const __mmask16 *mask, bool accumulate)
+                                       const __mmask16 *mask, const float *from,
+                                       size_t from_stride)
 {
     __m512 sum[TILE_ROWS * 2];
-    tile_load(sum, rows, vectors, c, c_stride, mask, accumulate);
+    tile_load(sum, rows, vectors, from, from_stride, mask);
     for (size_t p = 0; p < k; p += 2) {
         __m512i b[2];
 #pragma GCC unroll 2
@@ -148,10 +150,11 @@ S3R_ALWAYS_INLINE void widen_rows(size_t rows, size_t k, const uint16_t *a,
 S3R_ALWAYS_INLINE void tile_bf16_fixed(size_t rows, size_t vectors, size_t k,
                                        const float *a, size_t a_stride,
                                        const uint16_t *panel, float *c, size_t c_stride,
-                                       const __mmask16 *mask, bool accumulate)
+                                       const __mmask16 *mask, const float *from,
+                                       size_t from_stride)
 {
     __m512 sum[TILE_ROWS * 2];
-    tile_load(sum, rows, vectors, c, c_stride, mask, accumulate);
+    tile_load(sum, rows, vectors, from, from_stride, mask);
     for (size_t p = 0; p < k; p += 2, a++) {
         const uint16_t *pairs = panel + p * S3R_PANEL;
         __m512 b[2];
@@ -174,7 +177,7 @@ S3R_ALWAYS_INLINE void tile_bf16_fixed(size_t rows, size_t vectors, size_t k,
 /* One case a row count, so that each is unrolled with its sums in registers. */
 #define TILE_CASE(name, R, V)                                                            \
     case R:                                                                              \
-        name(R, V, k, a, a_stride, panel, c, c_stride, mask, accumulate);                \
+        name(R, V, k, a, a_stride, panel, c, c_stride, mask, from, from_stride);         \
         return;
 #define TILE_CASES(name, V)                                                              \
     TILE_CASE(name, 1, V)                                                                \
@@ -193,7 +196,8 @@ S3R_ALWAYS_INLINE void tile_bf16_fixed(size_t rows, size_t vectors, size_t k,
     TILE_CASE(name, 14, V)
 
 static void tile_f32(size_t rows, size_t cols, size_t k, const float *a, size_t a_stride,
-                     const float *panel, float *c, size_t c_stride, bool accumulate)
+                     const float *panel, float *c, size_t c_stride, const float *from,
+                     size_t from_stride)
 {
     const __mmask16 mask[2] = {column_mask(cols, 0), column_mask(cols, 16)};
     if (cols > 16) {
@@ -215,7 +219,7 @@ typedef float bf16_row;
 
 static void run_bf16_cases(size_t rows, size_t cols, size_t k, const bf16_row *a,
                            size_t a_stride, const uint16_t *panel, float *c,
-                           size_t c_stride, bool accumulate)
+                           size_t c_stride, const float *from, size_t from_stride)
 {
     const __mmask16 mask[2] = {column_mask(cols, 0), column_mask(cols, 16)};
     if (cols > 16) {
@@ -231,17 +235,17 @@ static void run_bf16_cases(size_t rows, size_t cols, size_t k, const bf16_row *a
 
 static void tile_bf16(size_t rows, size_t cols, size_t k, const uint16_t *a,
                       size_t a_stride, const uint16_t *panel, float *c, size_t c_stride,
-                      bool accumulate)
+                      const float *from, size_t from_stride)
 {
 #ifdef S3R_HAS_BF16
-    run_bf16_cases(rows, cols, k, a, a_stride, panel, c, c_stride, accumulate);
+    run_bf16_cases(rows, cols, k, a, a_stride, panel, c, c_stride, from, from_stride);
 #else
     _Alignas(64) float wide[2 * WIDE_EVEN];
     for (size_t p = 0; p < k; p += WIDE_STEPS) {
         size_t steps = S3R_MIN(k - p, (size_t)WIDE_STEPS);
         widen_rows(rows, steps, a + p, a_stride, wide);
         run_bf16_cases(rows, cols, steps, wide, WIDE_STEPS / 2, panel + p * S3R_PANEL, c,
-                       c_stride, accumulate || p > 0);
+                       c_stride, p ? c : from, p ? c_stride : from_stride);
     }
 #endif
 }

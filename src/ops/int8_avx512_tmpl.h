@@ -62,8 +62,10 @@ S3R_ALWAYS_INLINE void tile_int8_fixed(size_t rows, size_t vectors,
             float *c = t->c + i * t->c_stride + 16 * v;
             __m512 y = _mm512_mul_ps(_mm512_cvtepi32_ps((__m512i)sum[i * vectors + v]),
                                      _mm512_mul_ps(a_scale, b_scale[v]));
-            if (t->accumulate)
-                y = _mm512_add_ps(_mm512_maskz_loadu_ps(mask[v], c), y);
+            if (t->from)
+                y = _mm512_add_ps(
+                    _mm512_maskz_loadu_ps(mask[v], t->from + i * t->from_stride + 16 * v),
+                    y);
             _mm512_mask_storeu_ps(c, mask[v], y);
         }
     }

@@ -40,5 +40,5 @@ const s3r_kernels S3R_TABLE = {
     .softmax_drop = softmax_drop,
     .softmax_grad = softmax_grad,
     .scale = scale_by,
-    .add_bias = add_bias,
+    .add_matrix = add_matrix,
 };

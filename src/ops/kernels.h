@@ -26,24 +26,25 @@ typedef struct s3r_dropout_mask {
 #define S3R_TILE_ROWS_MAX 14u
 
 /*
- * C[rows, cols] (+)= A[rows, k] * panel[k, 32], one chain of fused multiply-adds in the
- * order of k for each element.
+ * C[rows, cols] = from + A[rows, k] * panel[k, 32], one chain of fused multiply-adds in
+ * the order of k for each element, which begins with `from`.
  *
  *   a       row i starts at a + i * a_stride (elements); rows may overlap
  *   panel   fp32 [k][32], or bf16 [k rounded up to 2 / 2][32][2] (pairs of k together)
  *   k       any; of bf16, where it is odd, element k of each row of A is read, too
- *   c       fp32, row stride c_stride; accumulate: the chains continue from C
+ *   c       fp32, row stride c_stride
+ *   from    [rows, cols] with from_stride, 0 for one row for all; may be c; NULL = 0
  *   rows    1..tile_rows; cols 1..32, the panel is zero beyond them
  */
 typedef void (*s3r_tile_f32_fn)(size_t rows, size_t cols, size_t k, const float *a,
                                 size_t a_stride, const float *panel, float *c,
-                                size_t c_stride, bool accumulate);
+                                size_t c_stride, const float *from, size_t from_stride);
 typedef void (*s3r_tile_bf16_fn)(size_t rows, size_t cols, size_t k, const uint16_t *a,
                                  size_t a_stride, const uint16_t *panel, float *c,
-                                 size_t c_stride, bool accumulate);
+                                 size_t c_stride, const float *from, size_t from_stride);
 
 /*
- * C[rows, cols] (+)= a_scale * b_scale * (A[rows, k] - 128) * panel[k, 32] in whole
+ * C[rows, cols] = from + a_scale * b_scale * (A[rows, k] - 128) * panel[k, 32] in whole
  * numbers: the sums are exact, so that only the last two steps round (spec 3 says nothing
  * of int8; this is the usual dynamic quantisation).
  *
@@ -64,7 +65,8 @@ typedef struct s3r_tile_int8 {
     const float *b_scales;
     float *c;
     size_t c_stride;
-    bool accumulate;
+    const float *from; /* as above */
+    size_t from_stride;
 } s3r_tile_int8;
 typedef void (*s3r_tile_int8_fn)(const s3r_tile_int8 *tile);
 /* 255 * 127 times this is below 2^31. */
@@ -193,9 +195,9 @@ typedef struct s3r_kernels {
     void (*softmax_grad)(size_t n, float mean, float scale, const float *p, float *d);
     /* y[i] = x[i] * scale; y may be x */
     void (*scale)(size_t n, float scale, const float *x, float *y);
-    /* c = c + bias + residual, row by row; a residual of NULL is absent. */
-    void (*add_bias)(size_t rows, size_t cols, const float *bias, float *c, size_t stride,
-                     const float *residual, size_t residual_stride);
+    /* c += x, row by row; with an x_stride of 0 the same row for all. */
+    void (*add_matrix)(size_t rows, size_t cols, const float *x, size_t x_stride,
+                       float *c, size_t c_stride);
 } s3r_kernels;
 
 /* The table of a level; the caller has checked that the machine has it.  Thread-safe. */

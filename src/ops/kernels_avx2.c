@@ -15,14 +15,14 @@
 
 #define TILE_ROWS 6
 
-S3R_ALWAYS_INLINE void tile_load(__m256 *sum, size_t rows, const float *c,
-                                 size_t c_stride, bool accumulate)
+S3R_ALWAYS_INLINE void tile_load(__m256 *sum, size_t rows, const float *from,
+                                 size_t from_stride)
 {
 #pragma GCC unroll 6
     for (size_t i = 0; i < rows; i++) {
-        sum[2 * i] = accumulate ? _mm256_loadu_ps(c + i * c_stride) : _mm256_setzero_ps();
+        sum[2 * i] = from ? _mm256_loadu_ps(from + i * from_stride) : _mm256_setzero_ps();
         sum[2 * i + 1] =
-            accumulate ? _mm256_loadu_ps(c + i * c_stride + 8) : _mm256_setzero_ps();
+            from ? _mm256_loadu_ps(from + i * from_stride + 8) : _mm256_setzero_ps();
     }
 }
 
@@ -38,10 +38,10 @@ S3R_ALWAYS_INLINE void tile_store(const __m256 *sum, size_t rows, float *c,
 
 S3R_ALWAYS_INLINE void half_f32(size_t rows, size_t k, const float *a, size_t a_stride,
                                 const float *panel, float *c, size_t c_stride,
-                                bool accumulate)
+                                const float *from, size_t from_stride)
 {
     __m256 sum[TILE_ROWS * 2];
-    tile_load(sum, rows, c, c_stride, accumulate);
+    tile_load(sum, rows, from, from_stride);
     for (size_t p = 0; p < k; p++) {
         __m256 left = _mm256_load_ps(panel + p * S3R_PANEL);
         __m256 right = _mm256_load_ps(panel + p * S3R_PANEL + 8);
@@ -92,11 +92,11 @@ S3R_ALWAYS_INLINE void add_products(__m256 *sum, size_t rows, const float *a,
 /* a: what widen_rows made. */
 S3R_ALWAYS_INLINE void half_bf16(size_t rows, size_t k, const float *a, size_t a_stride,
                                  const uint16_t *panel, float *c, size_t c_stride,
-                                 bool accumulate)
+                                 const float *from, size_t from_stride)
 {
     const __m256i high = _mm256_set1_epi32((int)0xffff0000u);
     __m256 sum[TILE_ROWS * 2];
-    tile_load(sum, rows, c, c_stride, accumulate);
+    tile_load(sum, rows, from, from_stride);
     for (size_t p = 0; p < k; p += 2, a++) {
         const __m256i *pairs = (const __m256i *)(const void *)(panel + p * S3R_PANEL);
         add_products(sum, rows, a, a_stride, _mm256_and_si256(pairs[0], high),
@@ -110,7 +110,7 @@ S3R_ALWAYS_INLINE void half_bf16(size_t rows, size_t k, const float *a, size_t a
 /* Runs a half over rows x width columns; a narrow one goes through a buffer. */
 #define HALF_CASE(name, R)                                                               \
     case R:                                                                              \
-        name(R, k, a, a_stride, half, out, out_stride, accumulate);                      \
+        name(R, k, a, a_stride, half, out, out_stride, start, start_stride);             \
         break;
 #define RUN_HALVES(name, element, pair)                                                  \
     for (size_t first = 0; first < cols; first += 16) {                                  \
@@ -119,8 +119,13 @@ S3R_ALWAYS_INLINE void half_bf16(size_t rows, size_t k, const float *a, size_t a
         float buffer[TILE_ROWS * 16] = {0};                                              \
         float *out = width == 16 ? c + first : buffer;                                   \
         size_t out_stride = width == 16 ? c_stride : 16;                                 \
-        for (size_t i = 0; accumulate && width < 16 && i < rows; i++)                    \
-            memcpy(buffer + 16 * i, c + i * c_stride + first, width * sizeof(float));    \
+        const float *start = from && width == 16 ? from + first : NULL;                  \
+        size_t start_stride = from_stride;                                               \
+        for (size_t i = 0; from && width < 16 && i < rows; i++)                          \
+            memcpy(buffer + 16 * i, from + i * from_stride + first,                      \
+                   width * sizeof(float));                                               \
+        if (from && width < 16)                                                          \
+            start = buffer, start_stride = 16;                                           \
         switch (rows) {                                                                  \
             HALF_CASE(name, 1)                                                           \
             HALF_CASE(name, 2)                                                           \
@@ -134,28 +139,29 @@ S3R_ALWAYS_INLINE void half_bf16(size_t rows, size_t k, const float *a, size_t a
     }
 
 static void tile_f32(size_t rows, size_t cols, size_t k, const float *a, size_t a_stride,
-                     const float *panel, float *c, size_t c_stride, bool accumulate)
+                     const float *panel, float *c, size_t c_stride, const float *from,
+                     size_t from_stride)
 {
     RUN_HALVES(half_f32, float, 1)
 }
 
 static void run_bf16_halves(size_t rows, size_t cols, size_t k, const float *a,
                             size_t a_stride, const uint16_t *panel, float *c,
-                            size_t c_stride, bool accumulate)
+                            size_t c_stride, const float *from, size_t from_stride)
 {
     RUN_HALVES(half_bf16, uint16_t, 2)
 }
 
 static void tile_bf16(size_t rows, size_t cols, size_t k, const uint16_t *a,
                       size_t a_stride, const uint16_t *panel, float *c, size_t c_stride,
-                      bool accumulate)
+                      const float *from, size_t from_stride)
 {
     float wide[2 * WIDE_EVEN];
     for (size_t p = 0; p < k; p += WIDE_STEPS) {
         size_t steps = S3R_MIN(k - p, (size_t)WIDE_STEPS);
         widen_rows(rows, steps, a + p, a_stride, wide);
         run_bf16_halves(rows, cols, steps, wide, WIDE_STEPS / 2, panel + p * S3R_PANEL, c,
-                        c_stride, accumulate || p > 0);
+                        c_stride, p ? c : from, p ? c_stride : from_stride);
     }
 }
 
@@ -201,6 +207,7 @@ S3R_ALWAYS_INLINE void part_int8(const s3r_tile_int8 *t, size_t row, size_t rows
     }
     for (size_t i = 0; i < rows; i++) {
         float *c = t->c + (row + i) * t->c_stride + first;
+        const float *from = t->from ? t->from + (row + i) * t->from_stride + first : NULL;
         for (size_t v = 0; v < 2; v++) {
             __m256 scale = _mm256_mul_ps(_mm256_set1_ps(t->a_scales[row + i]),
                                          _mm256_loadu_ps(scales + 8 * v));
@@ -208,7 +215,7 @@ S3R_ALWAYS_INLINE void part_int8(const s3r_tile_int8 *t, size_t row, size_t rows
                              _mm256_mul_ps(_mm256_cvtepi32_ps(sum[2 * i + v]), scale));
         }
         for (size_t j = 0; j < width; j++)
-            c[j] = t->accumulate ? c[j] + line[j] : line[j];
+            c[j] = from ? from[j] + line[j] : line[j];
     }
 }
 
