@@ -425,6 +425,36 @@ static void test_vector_math(void **state)
     s3r_free(x), s3r_free(y), s3r_free(one);
 }
 
+/* Exponentials in bf16, of any number and far below, on every level; nothing is written
+ * outside. */
+static void test_exponentials_in_bf16(void **state)
+{
+    (void)state;
+    enum { N = 500 };
+    float x[N];
+    uint16_t y[N + 1];
+    for (size_t i = 0; i < N; i++)
+        x[i] = 3.0f - fabsf(uniform()) * 30.0f;
+    x[7] = -1e30f;
+    x[200] = -INFINITY;
+    for (int level = 0; level <= (int)s3r_cpu_detect(); level++) {
+        const s3r_kernels *kernels = s3r_kernels_get((s3r_cpu_level)level);
+        for (size_t n = 1; n <= N; n = n < 70 ? n + 3 : n + 61) {
+            double expected_total = 0;
+            memset(y, 0x11, sizeof y);
+            double total = kernels->exp_sum_bf16(n, 3.0f, x, y);
+            for (size_t i = 0; i < n; i++) {
+                double expected = exp((double)x[i] - 3.0);
+                double found = (double)s3r_bf16_to_f32(y[i]);
+                expected_total += expected;
+                assert_true(fabs(found - expected) <= expected * 1.025 / 256 + 1e-37);
+            }
+            assert_int_equal(y[n], 0x1111);
+            assert_true(fabs(total - expected_total) < 1e-4 * expected_total);
+        }
+    }
+}
+
 /* Whether y is gelu(z) rounded to bf16, GELU itself off by a twentieth of that. */
 static bool is_rounded_gelu(uint16_t y, float z)
 {
@@ -554,6 +584,7 @@ int main(void)
         cmocka_unit_test(test_transposes),
         cmocka_unit_test(test_half_conversions),
         cmocka_unit_test(test_vector_math),
+        cmocka_unit_test(test_exponentials_in_bf16),
         cmocka_unit_test(test_gelu_in_bf16),
         cmocka_unit_test(test_differences_in_bf16),
         cmocka_unit_test(test_narrow_results),

@@ -23,6 +23,7 @@ const s3r_kernels S3R_TABLE = {
     .bias_gelu_bf16 = bias_gelu_bf16,
     .gelu_grad = gelu_grad,
     .exp_sum = exp_sum,
+    .exp_sum_bf16 = exp_sum_bf16,
     .max = max_of,
     .sum = sum,
     .sum_squares = sum_squares,

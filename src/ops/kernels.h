@@ -150,6 +150,10 @@ typedef struct s3r_kernels {
                            float *z, size_t stride, uint16_t *y, size_t y_stride);
     /* y[i] = exp(x[i] - shift), returns the sum in double; y may be x. */
     double (*exp_sum)(size_t n, float shift, const float *x, float *y);
+    /* The same for x <= shift with results in bf16, of which the exponential itself is
+     * off by at most a fortieth of what rounding may be; the sum is of what was rounded.
+     */
+    double (*exp_sum_bf16)(size_t n, float shift, const float *x, uint16_t *y);
     float (*max)(size_t n, const float *x);
     double (*sum)(size_t n, const float *x);
     /* sum of (x[i] - mean)^2 */

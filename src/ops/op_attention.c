@@ -63,11 +63,6 @@ static size_t block_rows_of(size_t frames)
     return frames <= WHOLE_FRAMES ? S3R_MAX(frames, (size_t)1) : QUERY_BLOCK;
 }
 
-static size_t element_bytes(bool is_bf16)
-{
-    return is_bf16 ? 2 : 4;
-}
-
 /* Packs `rows` x `cols` of a value, from (row, col) on, as B of a product. */
 static void pack_slice(const s3r_kernels *kernels, const s3r_value *value, size_t row,
                        size_t rows, size_t col, size_t cols, bool is_transposed,
@@ -139,23 +134,6 @@ static void copy_rows(const attention_run *run, const s3r_value *value, size_t r
     }
 }
 
-/* A row of logits as the run's A operand of the next product, in place: bf16 element i
- * goes to half of where fp32 element i came from, which was read before. */
-static void narrow_row(const attention_run *run, float *row, size_t count)
-{
-    uint16_t narrow[128];
-    if (!run->is_bf16)
-        return;
-    for (size_t first = 0; first < count; first += S3R_ARRAY_LEN(narrow)) {
-        size_t part = S3R_MIN(count - first, S3R_ARRAY_LEN(narrow));
-        run->kernels->f32_to_bf16(part, row + first, narrow);
-        if (part % 2)
-            narrow[part++] = 0; /* only at the end of the row */
-        memcpy((unsigned char *)row + first * sizeof *narrow, narrow,
-               part * sizeof *narrow);
-    }
-}
-
 /* gate[i, h] * position[h, j - i + center] added to the logits of query i. */
 static void add_position(const attention_run *run, size_t u, size_t h, size_t query,
                          float *logits)
@@ -175,9 +153,27 @@ typedef struct query_block {
     size_t frames, row;       /* of u; row of the first query in the batch */
     float *queries;           /* [rows, width] scaled, in the element type */
     size_t query_stride;
-    float *logits; /* [rows, frames] */
-    float *line;   /* one fp32 row */
+    float *logits;    /* [rows, frames] */
+    uint16_t *narrow; /* the same in bf16, with a zero behind an odd end */
+    float *line;      /* one fp32 row */
 } query_block;
+
+static uint16_t *narrow_row(const attention_run *run, const query_block *block, size_t i)
+{
+    uint16_t *narrow = block->narrow + i * run->logits_stride;
+    narrow[block->frames] = 0;
+    return narrow;
+}
+
+/* y[rows, width] (+)= x [rows, frames] B; in bf16 x is what `narrow` holds. */
+static void run_by_frames(const attention_run *run, const query_block *block,
+                          const float *x, const void *packed, float *y, size_t y_stride,
+                          bool accumulate)
+{
+    run_packed(run, block->rows, run->attention->width, block->frames,
+               run->is_bf16 ? (const void *)block->narrow : x, run->logits_stride, packed,
+               y, y_stride, accumulate);
+}
 
 static void compute_logits(const attention_run *run, const query_block *block,
                            const void *keys)
@@ -235,15 +231,45 @@ static query_block locate_block(const attention_run *run, size_t task, size_t wo
     block.line = (float *)(void *)scratch;
     block.queries = block.line + block.query_stride;
     block.logits = block.queries + run->block_rows * block.query_stride;
+    block.narrow =
+        (uint16_t *)(void *)(block.logits + run->block_rows * run->logits_stride);
     return block;
 }
 
 /* What locate_block lays out at the beginning of a worker's scratch. */
 static size_t block_bytes(const attention_run *run)
 {
-    return ((1 + run->block_rows) * s3r_padded_stride(run->attention->width, 2) +
-            run->block_rows * run->logits_stride) *
-           sizeof(float);
+    size_t queries = (1 + run->block_rows) * s3r_padded_stride(run->attention->width, 2);
+    size_t logits = run->block_rows * run->logits_stride;
+    size_t bytes = (queries + logits) * sizeof(float) +
+                   (run->is_bf16 ? logits * sizeof(uint16_t) : 0);
+    return S3R_CEIL_DIV(bytes, S3R_ALIGNMENT) * S3R_ALIGNMENT;
+}
+
+/* Exponentials of the logits of query i, dropped, as the next product reads them; returns
+ * one divided by their sum. */
+static float take_exponentials(const attention_run *run, const query_block *block,
+                               size_t i)
+{
+    const attention_node *at = run->attention;
+    const s3r_kernels *kernels = run->kernels;
+    size_t count = block->frames;
+    float *logits = block->logits + i * run->logits_stride;
+    float highest = kernels->max(count, logits);
+    if (run->is_bf16 && !at->log_sums && !at->has_dropout)
+        return (float)(1.0 / kernels->exp_sum_bf16(count, highest, logits,
+                                                   narrow_row(run, block, i)));
+    double sum = kernels->exp_sum(count, highest, logits, logits);
+    if (at->log_sums)
+        at->log_sums[(block->row + i) * at->options.heads + block->h] =
+            highest + (float)log(sum);
+    row_dropout dropout = dropout_of(run, block, i);
+    if (dropout.threshold > 0)
+        kernels->dropout(count, dropout.key, 0, dropout.threshold, dropout.scale, logits,
+                         logits);
+    if (run->is_bf16)
+        kernels->f32_to_bf16(count, logits, narrow_row(run, block, i));
+    return (float)(1.0 / sum);
 }
 
 static void forward_task(void *context, size_t task, size_t worker)
@@ -256,25 +282,13 @@ static void forward_task(void *context, size_t task, size_t worker)
     compute_logits(run, &block,
                    run->panels.keys + run->panels.key_at[block.u] + block.h * key_bytes);
     float inverse[WHOLE_FRAMES];
-    for (size_t i = 0; i < block.rows; i++) {
-        float *logits = block.logits + i * run->logits_stride;
-        float highest = run->kernels->max(block.frames, logits);
-        double sum = run->kernels->exp_sum(block.frames, highest, logits, logits);
-        inverse[i] = (float)(1.0 / sum);
-        if (at->log_sums)
-            at->log_sums[(block.row + i) * at->options.heads + block.h] =
-                highest + (float)log(sum);
-        row_dropout dropout = dropout_of(run, &block, i);
-        if (dropout.threshold > 0)
-            run->kernels->dropout(block.frames, dropout.key, 0, dropout.threshold,
-                                  dropout.scale, logits, logits);
-        narrow_row(run, logits, block.frames);
-    }
+    for (size_t i = 0; i < block.rows; i++)
+        inverse[i] = take_exponentials(run, &block, i);
     float *out = run->y->data + block.row * run->y->stride + block.h * at->width;
-    run_packed(run, block.rows, at->width, block.frames, block.logits,
-               run->logits_stride * 4 / element_bytes(run->is_bf16),
-               run->panels.values + run->panels.value_at[block.u] + block.h * value_bytes,
-               out, run->y->stride, false);
+    run_by_frames(run, &block, block.logits,
+                  run->panels.values + run->panels.value_at[block.u] +
+                      block.h * value_bytes,
+                  out, run->y->stride, false);
     for (size_t i = 0; i < block.rows; i++)
         run->kernels->scale(at->width, inverse[i], out + i * run->y->stride,
                             out + i * run->y->stride);
@@ -508,11 +522,11 @@ static void backward_block(const attention_run *run, query_block *block,
     add_turned(run, block, memory, memory->slopes, at->k);
     if (!at->q->grad)
         return;
-    for (size_t i = 0; i < block->rows; i++)
-        narrow_row(run, memory->slopes + i * run->logits_stride, block->frames);
-    run_packed(run, block->rows, at->width, block->frames, memory->slopes,
-               run->logits_stride * 4 / element_bytes(run->is_bf16), memory->keys_plain,
-               at->q->grad + block->row * at->q->stride + col, at->q->stride, true);
+    for (size_t i = 0; run->is_bf16 && i < block->rows; i++)
+        run->kernels->f32_to_bf16(block->frames, memory->slopes + i * run->logits_stride,
+                                  narrow_row(run, block, i));
+    run_by_frames(run, block, memory->slopes, memory->keys_plain,
+                  at->q->grad + block->row * at->q->stride + col, at->q->stride, true);
 }
 
 static void backward_task(void *context, size_t task, size_t worker)
