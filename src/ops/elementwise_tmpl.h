@@ -92,7 +92,7 @@ S3R_ALWAYS_INLINE void bias_gelu_rows(size_t rows, size_t cols, const float *bia
 
 DEFINE_BIAS_GELU(bias_gelu, float)
 
-#define NARROW_PART 64u /* columns between GELU and rounding */
+#define NARROW_PART 64u /* values between a function and its rounding: 4 a lane */
 
 S3R_ALWAYS_INLINE void bias_gelu_part(const rough_terms *terms, size_t cols,
                                       const float *bias, const float *c, float *z,
@@ -195,41 +195,39 @@ S3R_ALWAYS_INLINE int32_t order_key(int32_t bits)
 }
 
 /* One part of exp_sum_bf16; what lies below -126 in powers of 2 counts as nothing. */
-S3R_ALWAYS_INLINE double exp_sum_part(const power_terms *terms, float scale, float offset,
-                                      const float *x, uint16_t *y)
+S3R_ALWAYS_INLINE void exp_sum_part(const power_terms *terms, float scale, float offset,
+                                    const float *x, float *lane, uint16_t *y)
 {
-    float line[NARROW_PART], lane[LANES] = {0};
-    double part[LANES];
+    float line[NARROW_PART];
     for (size_t i = 0; i < NARROW_PART; i++) {
         float power = S3R_FMA(x[i], scale, offset);
-        line[i] = rough_power(terms, power < -126.0f ? -126.0f : power);
+        line[i] = rough_power(terms, -126.0f > power ? -126.0f : power);
     }
-    for (size_t i = 0; i < NARROW_PART; i += LANES)
-        for (size_t l = 0; l < LANES; l++)
-            lane[l] += line[i + l];
     for (size_t l = 0; l < LANES; l++)
-        part[l] = (double)lane[l];
+        lane[l] +=
+            (line[l] + line[l + LANES]) + (line[l + 2 * LANES] + line[l + 3 * LANES]);
     f32_to_bf16(NARROW_PART, line, y);
-    return fold_lanes(part);
 }
 
 static double exp_sum_bf16(size_t n, float shift, const float *x, uint16_t *y)
 {
     const power_terms terms = power_terms_load();
     const float log2_e = 1.44269504f, offset = -shift * log2_e;
-    double total = 0;
+    float lane[LANES] = {0}, rest[NARROW_PART];
+    double wide[LANES];
     size_t i = 0;
     for (; i + NARROW_PART <= n; i += NARROW_PART)
-        total += exp_sum_part(&terms, log2_e, offset, x + i, y + i);
-    if (i == n)
-        return total;
-    float rest[NARROW_PART];
-    uint16_t narrow[NARROW_PART];
-    for (size_t j = 0; j < NARROW_PART; j++)
-        rest[j] = j < n - i ? x[i + j] : -INFINITY;
-    total += exp_sum_part(&terms, log2_e, offset, rest, narrow);
-    memcpy(y + i, narrow, (n - i) * sizeof *y);
-    return total;
+        exp_sum_part(&terms, log2_e, offset, x + i, lane, y + i);
+    if (i < n) {
+        uint16_t narrow[NARROW_PART];
+        for (size_t j = 0; j < NARROW_PART; j++)
+            rest[j] = j < n - i ? x[i + j] : -INFINITY;
+        exp_sum_part(&terms, log2_e, offset, rest, lane, narrow);
+        memcpy(y + i, narrow, (n - i) * sizeof *y);
+    }
+    for (size_t l = 0; l < LANES; l++)
+        wide[l] = (double)lane[l];
+    return fold_lanes(wide);
 }
 
 static float max_of(size_t n, const float *x)
