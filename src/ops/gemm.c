@@ -19,11 +19,13 @@
 /* Packed panels cost nothing to share, so that wider groups spare reading A again. */
 #define PACKED_GROUP_BYTES ((size_t)512 << 10)
 #define PACKED_GROUP_MAX   8u
-#define PACKED_TASK_ROWS   224u
+#define PACKED_TASK_ROWS   56u /* four tiles: who is late is waited for less */
 /* Where in a worker's scratch the rows of a tile are gathered; panels lie before. */
 #define GATHER_OFFSET  ((size_t)768 << 10)
 #define TASKS_A_THREAD 4u /* at least, so that threads end together */
-#define CACHE_LINE     64u
+/* Prepacked weights cost nothing to use again, so that they are cut finer. */
+#define PREPACKED_FINER 4u
+#define CACHE_LINE      64u
 
 typedef struct task_range {
     size_t row, row_end;
@@ -566,6 +568,8 @@ static task_grid cut_product(const s3r_product *product, size_t wanted)
     size_t groups = S3R_CEIL_DIV(panel_count(product->n), group_of(product));
     size_t rows = product->b_layout == S3R_B_PACKED ? PACKED_TASK_ROWS : TASK_ROWS;
     task_grid grid = {.row_parts = S3R_CEIL_DIV(product->m, rows), .panel_parts = groups};
+    if (product->b_layout == S3R_B_PREPACKED && wanted > 1)
+        wanted *= PREPACKED_FINER;
     /* Narrow results (a head, one group of a convolution) are cut by rows too. */
     if (groups * grid.row_parts < wanted)
         grid.row_parts =
@@ -575,8 +579,12 @@ static task_grid cut_product(const s3r_product *product, size_t wanted)
 
 static task_range range_of(const s3r_product *product, task_grid grid, size_t task)
 {
-    size_t r = task / grid.panel_parts, group = group_of(product);
+    size_t group = group_of(product), r = task / grid.panel_parts;
     size_t panel = task % grid.panel_parts * group;
+    if (product->b_layout == S3R_B_PREPACKED) { /* all rows while the panels are near */
+        r = task % grid.row_parts;
+        panel = task / grid.row_parts * group;
+    }
     return (task_range){.row = product->m * r / grid.row_parts,
                         .row_end = product->m * (r + 1) / grid.row_parts,
                         .panel = panel,
