@@ -131,7 +131,8 @@ static void run_case(s3r_pool *pool, const s3r_kernels *kernels, const gemm_case
                            .accumulate = start == FROM_C,
                            .addend = start == FROM_ADDEND ? before : NULL,
                            .addend_stride = g->n,
-                           .bias = start == FROM_ZERO ? NULL : bias};
+                           .bias =
+                               start == FROM_ADDEND || start == FROM_BIAS ? bias : NULL};
     void *packed = NULL;
     if (prepack) {
         packed = s3r_alloc(s3r_packed_bytes(g->k, g->n, is_bf16), 1);
@@ -425,33 +426,46 @@ static void test_vector_math(void **state)
     s3r_free(x), s3r_free(y), s3r_free(one);
 }
 
-/* Exponentials in bf16, of any number and far below, on every level; nothing is written
- * outside. */
+/* n exponentials in bf16 of x, the largest of which is `shift`; nothing is written behind
+ * them. */
+static void check_exponentials(const s3r_kernels *kernels, size_t n, float shift,
+                               const float *x)
+{
+    enum { MOST = 500 };
+    uint16_t y[MOST + 1];
+    double expected_total = 0;
+    memset(y, 0x11, sizeof y);
+    double total = kernels->exp_sum_bf16(n, shift, x, y);
+    for (size_t i = 0; i < n; i++) {
+        double expected = exp((double)(x[i] - shift));
+        expected_total += expected;
+        if (expected < 1e-38)
+            assert_int_equal(y[i], 0);
+        else
+            assert_true(fabs((double)s3r_bf16_to_f32(y[i]) - expected) <=
+                        expected * 1.025 / 256);
+    }
+    assert_int_equal(y[n], 0x1111);
+    assert_true(fabs(total - expected_total) < 1e-4 * expected_total);
+}
+
+/* Of any number, of large values and far below, on every level. */
 static void test_exponentials_in_bf16(void **state)
 {
     (void)state;
     enum { N = 500 };
+    static const float shifts[] = {3.0f, -3.0f, 1e4f, -1e4f, 1e10f};
     float x[N];
-    uint16_t y[N + 1];
-    for (size_t i = 0; i < N; i++)
-        x[i] = 3.0f - fabsf(uniform()) * 30.0f;
-    x[7] = -1e30f;
-    x[200] = -INFINITY;
-    for (int level = 0; level <= (int)s3r_cpu_detect(); level++) {
-        const s3r_kernels *kernels = s3r_kernels_get((s3r_cpu_level)level);
-        for (size_t n = 1; n <= N; n = n < 70 ? n + 3 : n + 61) {
-            double expected_total = 0;
-            memset(y, 0x11, sizeof y);
-            double total = kernels->exp_sum_bf16(n, 3.0f, x, y);
-            for (size_t i = 0; i < n; i++) {
-                double expected = exp((double)x[i] - 3.0);
-                double found = (double)s3r_bf16_to_f32(y[i]);
-                expected_total += expected;
-                assert_true(fabs(found - expected) <= expected * 1.025 / 256 + 1e-37);
-            }
-            assert_int_equal(y[n], 0x1111);
-            assert_true(fabs(total - expected_total) < 1e-4 * expected_total);
-        }
+    for (size_t s = 0; s < S3R_ARRAY_LEN(shifts); s++) {
+        for (size_t i = 0; i < N; i++)
+            x[i] = shifts[s] - fabsf(uniform()) * 30.0f;
+        x[7] = -1e30f;
+        x[20] = shifts[s];
+        x[200] = -INFINITY;
+        for (int level = 0; level <= (int)s3r_cpu_detect(); level++)
+            for (size_t n = 21; n <= N; n = n < 70 ? n + 3 : n + 61)
+                check_exponentials(s3r_kernels_get((s3r_cpu_level)level), n, shifts[s],
+                                   x);
     }
 }
 
@@ -468,31 +482,24 @@ static void test_gelu_in_bf16(void **state)
 {
     (void)state;
     enum { ROWS = 3, STRIDE = 160 };
-    float c[ROWS * STRIDE], bias[STRIDE], z[ROWS * STRIDE];
+    float c[ROWS * STRIDE];
     uint16_t y[ROWS * STRIDE];
     for (size_t i = 0; i < ROWS * STRIDE; i++)
         c[i] = 12.0f * uniform() * uniform();
-    for (size_t j = 0; j < STRIDE; j++)
-        bias[j] = uniform();
     for (int level = 0; level <= (int)s3r_cpu_detect(); level++) {
         const s3r_kernels *kernels = s3r_kernels_get((s3r_cpu_level)level);
         for (size_t cols = 1; cols <= STRIDE; cols++) {
-            bool has_bias = cols % 2, has_z = cols % 4 < 2;
-            memset(y, 0x55, sizeof y), memset(z, 0, sizeof z);
-            kernels->bias_gelu_bf16(ROWS, cols, has_bias ? bias : NULL, c,
-                                    has_z ? z : NULL, STRIDE, y, STRIDE);
+            memset(y, 0x55, sizeof y);
+            kernels->gelu_rows_bf16(ROWS, cols, c, STRIDE, y, STRIDE);
             for (size_t i = 0; i < ROWS * STRIDE; i++) {
-                bool is_inside = i % STRIDE < cols;
-                float sum = has_bias ? c[i] + bias[i % STRIDE] : c[i];
-                if (!is_inside)
+                if (i % STRIDE >= cols)
                     assert_int_equal(y[i], 0x5555);
                 else
-                    assert_true(is_rounded_gelu(y[i], sum));
-                assert_true(z[i] == (is_inside && has_z ? sum : 0));
+                    assert_true(is_rounded_gelu(y[i], c[i]));
             }
         }
         const float special[5] = {INFINITY, -INFINITY, NAN, 1e30f, -1e30f};
-        kernels->bias_gelu_bf16(1, 5, NULL, special, NULL, 5, y, 5);
+        kernels->gelu_rows_bf16(1, 5, special, 5, y, 5);
         assert_true(s3r_bf16_to_f32(y[0]) == INFINITY);
         assert_true(fabsf(s3r_bf16_to_f32(y[1])) < 1e-20f);
         assert_true(isnan(s3r_bf16_to_f32(y[2])));
@@ -526,7 +533,7 @@ static void test_differences_in_bf16(void **state)
 /* Results in bf16 alone or beside what GELU is taken of, in one block of k and in two, of
  * packed panels and others. */
 static void check_narrow(s3r_pool *pool, const s3r_kernels *kernels, bool is_bf16,
-                         size_t k, bool is_packed, bool only_narrow)
+                         size_t k, bool is_packed, bool only_narrow, bool has_addend)
 {
     enum { M = 45, N = 150 };
     float *a = random_floats(M * k), *b = random_floats(N * k), *c = s3r_alloc(M * N, 4);
@@ -543,7 +550,7 @@ static void check_narrow(s3r_pool *pool, const s3r_kernels *kernels, bool is_bf1
         product.b_layout = S3R_B_PACKED;
         product.b_stride = 0;
     }
-    product.addend = addend;
+    product.addend = has_addend ? addend : NULL;
     product.addend_stride = N;
     product.bias = addend;
     product.gelu = false;
@@ -568,10 +575,41 @@ static void test_narrow_results(void **state)
     s3r_pool *pool;
     assert_int_equal(s3r_pool_create(&pool, 2, NULL), S3R_OK);
     for (int level = 0; level <= (int)s3r_cpu_detect(); level++)
-        for (unsigned form = 0; form < 16; form++)
+        for (unsigned form = 0; form < 32; form++)
             check_narrow(pool, s3r_kernels_get((s3r_cpu_level)level), form & 1,
-                         form & 2 ? 1300 : 96, form & 4, form & 8);
+                         form & 2 ? 1300 : 96, form & 4, form & 8, form & 16);
     s3r_pool_destroy(pool);
+}
+
+/* Of no steps: what sums begin with, and a residual. */
+static void test_empty_products(void **state)
+{
+    (void)state;
+    enum { M = 20, N = 40 };
+    float *addend = random_floats(M * N), *bias = random_floats(N), c[M * N];
+    s3r_pool *pool;
+    assert_int_equal(s3r_pool_create(&pool, 2, NULL), S3R_OK);
+    for (unsigned form = 0; form < 8; form++) {
+        const s3r_product product = {.m = M,
+                                     .n = N,
+                                     .b_layout = S3R_B_TRANSPOSED,
+                                     .c = c,
+                                     .c_stride = N,
+                                     .addend = form & 1 ? addend : NULL,
+                                     .addend_stride = N,
+                                     .bias = form & 2 ? bias : NULL,
+                                     .residual = form & 4 ? addend : NULL,
+                                     .residual_stride = N};
+        memset(c, 0x55, sizeof c);
+        s3r_products_run(pool, s3r_kernels_get(s3r_cpu_detect()), &product, 1);
+        for (size_t i = 0; i < M * N; i++) {
+            float sum = form & 1 ? addend[i] : 0.0f;
+            sum += form & 2 ? bias[i % N] : 0.0f;
+            assert_true(c[i] == sum + (form & 4 ? addend[i] : 0.0f));
+        }
+    }
+    s3r_pool_destroy(pool);
+    s3r_free(addend), s3r_free(bias);
 }
 
 int main(void)
@@ -588,6 +626,7 @@ int main(void)
         cmocka_unit_test(test_gelu_in_bf16),
         cmocka_unit_test(test_differences_in_bf16),
         cmocka_unit_test(test_narrow_results),
+        cmocka_unit_test(test_empty_products),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <math.h>
+#include <string.h>
 #include <cmocka.h>
 
 #include "base/random.h"
@@ -185,10 +186,65 @@ static void test_memory_is_linear(void **state)
     assert_true(large < (size_t)3000 * 3000); /* of one head's logits a quarter */
 }
 
+enum { RUN_HEADS = 2, RUN_DIM = 16, RUN_FRAMES = 151 };
+
+/* Attention in bf16 over random values; out [frames, dim]. */
+static void run_bf16(size_t frames, double dropout, bool has_gradients, float *out)
+{
+    s3r_pool *pool;
+    s3r_tape tape;
+    const uint64_t key = 1;
+    const size_t offset[2] = {0, frames};
+    assert_int_equal(s3r_pool_create(&pool, 2, NULL), S3R_OK);
+    s3r_tape_init(&tape, pool, s3r_kernels_get(s3r_cpu_detect()));
+    tape.is_bf16 = true;
+    tape.is_training = dropout > 0;
+    tape.is_recording = has_gradients;
+    s3r_value *in[3];
+    for (size_t i = 0; i < 3; i++) {
+        in[i] = s3r_tape_value(&tape, frames, RUN_DIM);
+        assert_non_null(in[i]);
+        in[i]->needs_grad = has_gradients;
+        for (size_t t = 0; t < frames; t++)
+            for (size_t j = 0; j < RUN_DIM; j++)
+                in[i]->data[t * in[i]->stride + j] =
+                    2 * (float)(s3r_random_at(i, t, j) >> 40) / (float)(1 << 24) - 1;
+    }
+    const s3r_attention_options options = {
+        .heads = RUN_HEADS, .dropout = (float)dropout, .utterance_keys = &key};
+    const s3r_value *y = s3r_op_attention(&tape, in[0], in[1], in[2],
+                                          s3r_tape_ragged(&tape, 1, offset), &options);
+    assert_non_null(y);
+    for (size_t t = 0; t < frames; t++)
+        memcpy(out + t * RUN_DIM, y->data + t * y->stride, RUN_DIM * sizeof *out);
+    s3r_tape_release(&tape);
+    s3r_pool_destroy(pool);
+}
+
+/* Without gradients exponentials are made in bf16 at once, which must be as good; with
+ * dropout they are the same. */
+static void test_bf16_without_gradients(void **state)
+{
+    (void)state;
+    static float with[RUN_FRAMES * RUN_DIM], without[RUN_FRAMES * RUN_DIM];
+    static const size_t lengths[] = {1, 2, 57, 64, 113, RUN_FRAMES};
+    for (size_t l = 0; l < S3R_ARRAY_LEN(lengths); l++) {
+        size_t count = lengths[l] * RUN_DIM;
+        run_bf16(lengths[l], 0, true, with);
+        run_bf16(lengths[l], 0, false, without);
+        for (size_t i = 0; i < count; i++)
+            assert_true(fabsf(with[i] - without[i]) < 1.0f / 256);
+        run_bf16(lengths[l], 0.3, true, with);
+        run_bf16(lengths[l], 0.3, false, without);
+        assert_memory_equal(with, without, count * sizeof *with);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_attention),
+        cmocka_unit_test(test_bf16_without_gradients),
         cmocka_unit_test(test_memory_is_linear),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

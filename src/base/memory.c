@@ -19,8 +19,7 @@
 #define ASAN_UNPOISON_MEMORY_REGION(address, size) ((void)(address), (void)(size))
 #endif
 
-#define HUGE_PAGE_BYTES  ((size_t)2 << 20)
-#define HUGE_BLOCK_BYTES ((size_t)2 << 20)
+#define HUGE_PAGE_BYTES ((size_t)2 << 20)
 
 static atomic_size_t alloc_total;
 static atomic_size_t fail_at_total; /* 0 = never */
@@ -70,7 +69,7 @@ void *s3r_alloc_raw(size_t count, size_t size)
     if (!s3r_size_mul(count, size, &bytes) || bytes > SIZE_MAX / 2)
         return NULL;
     void *block = NULL;
-    size_t alignment = bytes >= HUGE_BLOCK_BYTES ? HUGE_PAGE_BYTES : S3R_ALIGNMENT;
+    size_t alignment = bytes >= HUGE_PAGE_BYTES ? HUGE_PAGE_BYTES : S3R_ALIGNMENT;
     if (posix_memalign(&block, alignment, bytes ? bytes : 1) != 0)
         return NULL;
     if (alignment == HUGE_PAGE_BYTES)

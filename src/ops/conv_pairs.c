@@ -154,7 +154,7 @@ static void set_taps(s3r_product *product, const s3r_conv_pairs *conv, const flo
     }
 }
 
-/* Round 1: s for every pair, from every second even sample. */
+/* Round 1: s for every pair, from every second even sample, and the bias. */
 static void run_first_round(s3r_tape *tape, const s3r_conv_pairs *conv,
                             s3r_product *products, const float *sum, s3r_value *shared,
                             const size_t *pair_at)
@@ -164,7 +164,8 @@ static void run_first_round(s3r_tape *tape, const s3r_conv_pairs *conv,
         size_t row = conv->in.offset[u] + 2;
         products[u] = (s3r_product){.m = pair_at[u + 1] - pair_at[u],
                                     .c = shared->data + pair_at[u] * shared->stride,
-                                    .c_stride = shared->stride};
+                                    .c_stride = shared->stride,
+                                    .bias = conv->bias ? conv->bias->data : NULL};
         if (conv->x_narrow) {
             products[u].a = conv->x_narrow + row * conv->x_narrow_stride;
             products[u].a_stride = 4 * conv->x_narrow_stride;
@@ -193,8 +194,7 @@ static void run_second_round(s3r_tape *tape, const s3r_conv_pairs *conv,
                                              (conv->x_narrow ? 2u : 4u),
                                     .a_stride = stride,
                                     .addend = shared->data + pair_at[u] * shared->stride,
-                                    .addend_stride = shared->stride,
-                                    .bias = conv->bias ? conv->bias->data : NULL};
+                                    .addend_stride = shared->stride};
         s3r_conv_set_result(&products[i], conv->y, first + parity, 2, 0);
         set_taps(&products[i], conv, sum, parity);
     }

@@ -59,74 +59,42 @@ static void gelu(size_t n, const float *x, float *y)
         y[i] = gelu_value(&terms, x[i]);
 }
 
-/* NULL in a constant place makes a copy of the loops without what is absent. */
-S3R_ALWAYS_INLINE void bias_gelu_rows(size_t rows, size_t cols, const float *bias,
-                                      const float *c, float *z, size_t stride, float *y,
-                                      size_t y_stride)
+static void gelu_rows(size_t rows, size_t cols, const float *c, size_t stride, float *z,
+                      float *y, size_t y_stride)
 {
     const normal_terms terms = normal_terms_load();
     for (size_t i = 0; i < rows; i++, c += stride, y += y_stride) {
+        if (z)
+            memcpy(z + i * stride, c, cols * sizeof *z);
         SAME_OR_OTHER_ROWS
-        for (size_t j = 0; j < cols; j++) {
-            float sum = bias ? c[j] + bias[j] : c[j];
-            if (z)
-                z[i * stride + j] = sum;
-            y[j] = gelu_value(&terms, sum);
-        }
+        for (size_t j = 0; j < cols; j++)
+            y[j] = gelu_value(&terms, c[j]);
     }
 }
-
-#define DEFINE_BIAS_GELU(name, type)                                                     \
-    static void name(size_t rows, size_t cols, const float *bias, const float *c,        \
-                     float *z, size_t stride, type *y, size_t y_stride)                  \
-    {                                                                                    \
-        if (bias && z)                                                                   \
-            name##_rows(rows, cols, bias, c, z, stride, y, y_stride);                    \
-        else if (bias)                                                                   \
-            name##_rows(rows, cols, bias, c, NULL, stride, y, y_stride);                 \
-        else if (z)                                                                      \
-            name##_rows(rows, cols, NULL, c, z, stride, y, y_stride);                    \
-        else                                                                             \
-            name##_rows(rows, cols, NULL, c, NULL, stride, y, y_stride);                 \
-    }
-
-DEFINE_BIAS_GELU(bias_gelu, float)
 
 #define NARROW_PART 64u /* values between a function and its rounding: 4 a lane */
 
-S3R_ALWAYS_INLINE void bias_gelu_part(const rough_terms *terms, size_t cols,
-                                      const float *bias, const float *c, float *z,
-                                      uint16_t *y)
+S3R_ALWAYS_INLINE void gelu_part(const rough_terms *terms, size_t cols, const float *c,
+                                 uint16_t *y)
 {
     float line[NARROW_PART];
-    SAME_OR_OTHER_ROWS
-    for (size_t j = 0; j < cols; j++) {
-        float sum = bias ? c[j] + bias[j] : c[j];
-        if (z)
-            z[j] = sum;
-        line[j] = gelu_rough(terms, sum);
-    }
+    for (size_t j = 0; j < cols; j++)
+        line[j] = gelu_rough(terms, c[j]);
     f32_to_bf16(cols, line, y);
 }
 
-S3R_ALWAYS_INLINE void bias_gelu_bf16_rows(size_t rows, size_t cols, const float *bias,
-                                           const float *c, float *z, size_t stride,
-                                           uint16_t *y, size_t y_stride)
+static void gelu_rows_bf16(size_t rows, size_t cols, const float *c, size_t stride,
+                           uint16_t *y, size_t y_stride)
 {
     const rough_terms terms = rough_terms_load();
     for (size_t i = 0; i < rows; i++, c += stride, y += y_stride) {
-        float *z_row = z ? z + i * stride : NULL;
         size_t j = 0;
         for (; j + NARROW_PART <= cols; j += NARROW_PART)
-            bias_gelu_part(&terms, NARROW_PART, bias ? bias + j : NULL, c + j,
-                           z ? z_row + j : NULL, y + j);
+            gelu_part(&terms, NARROW_PART, c + j, y + j);
         if (j < cols)
-            bias_gelu_part(&terms, cols - j, bias ? bias + j : NULL, c + j,
-                           z ? z_row + j : NULL, y + j);
+            gelu_part(&terms, cols - j, c + j, y + j);
     }
 }
-
-DEFINE_BIAS_GELU(bias_gelu_bf16, uint16_t)
 
 static void add_matrix(size_t rows, size_t cols, const float *x, size_t x_stride,
                        float *c, size_t c_stride)
@@ -187,21 +155,16 @@ static double exp_sum(size_t n, float shift, const float *x, float *y)
     return total;
 }
 
-/* Integers in the order of the floats they stand for, and back. As floats, compilers keep
- * the order of comparisons, for the sake of NaN, and make no vector code. */
-S3R_ALWAYS_INLINE int32_t order_key(int32_t bits)
+/* One part of exp_sum_bf16; what lies below -125 in powers of 2 is 0. */
+S3R_ALWAYS_INLINE void exp_sum_part(const power_terms *terms, float shift, const float *x,
+                                    float *lane, uint16_t *y)
 {
-    return bits ^ (int32_t)((uint32_t)(bits >> 31) >> 1);
-}
-
-/* One part of exp_sum_bf16; what lies below -126 in powers of 2 counts as nothing. */
-S3R_ALWAYS_INLINE void exp_sum_part(const power_terms *terms, float scale, float offset,
-                                    const float *x, float *lane, uint16_t *y)
-{
+    const float log2_e = 1.44269504f;
     float line[NARROW_PART];
     for (size_t i = 0; i < NARROW_PART; i++) {
-        float power = S3R_FMA(x[i], scale, offset);
-        line[i] = rough_power(terms, -126.0f > power ? -126.0f : power);
+        float power = (x[i] - shift) * log2_e;
+        float value = rough_power(terms, -125.0f > power ? -125.0f : power);
+        line[i] = -125.0f > power ? 0.0f : value;
     }
     for (size_t l = 0; l < LANES; l++)
         lane[l] +=
@@ -212,22 +175,28 @@ S3R_ALWAYS_INLINE void exp_sum_part(const power_terms *terms, float scale, float
 static double exp_sum_bf16(size_t n, float shift, const float *x, uint16_t *y)
 {
     const power_terms terms = power_terms_load();
-    const float log2_e = 1.44269504f, offset = -shift * log2_e;
     float lane[LANES] = {0}, rest[NARROW_PART];
     double wide[LANES];
     size_t i = 0;
     for (; i + NARROW_PART <= n; i += NARROW_PART)
-        exp_sum_part(&terms, log2_e, offset, x + i, lane, y + i);
+        exp_sum_part(&terms, shift, x + i, lane, y + i);
     if (i < n) {
         uint16_t narrow[NARROW_PART];
         for (size_t j = 0; j < NARROW_PART; j++)
             rest[j] = j < n - i ? x[i + j] : -INFINITY;
-        exp_sum_part(&terms, log2_e, offset, rest, lane, narrow);
+        exp_sum_part(&terms, shift, rest, lane, narrow);
         memcpy(y + i, narrow, (n - i) * sizeof *y);
     }
     for (size_t l = 0; l < LANES; l++)
         wide[l] = (double)lane[l];
     return fold_lanes(wide);
+}
+
+/* Integers in the order of the floats they stand for, and back. As floats, compilers keep
+ * the order of comparisons, for the sake of NaN, and make no vector code. */
+S3R_ALWAYS_INLINE int32_t order_key(int32_t bits)
+{
+    return bits ^ (int32_t)((uint32_t)(bits >> 31) >> 1);
 }
 
 static float max_of(size_t n, const float *x)

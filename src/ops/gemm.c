@@ -19,7 +19,7 @@
 /* Packed panels cost nothing to share, so that wider groups spare reading A again. */
 #define PACKED_GROUP_BYTES ((size_t)512 << 10)
 #define PACKED_GROUP_MAX   8u
-#define PACKED_TASK_ROWS   56u /* four tiles: who is late is waited for less */
+#define PACKED_TASK_ROWS   56u /* a few tiles: who is late is waited for less */
 /* Where in a worker's scratch the rows of a tile are gathered; panels lie before. */
 #define GATHER_OFFSET  ((size_t)768 << 10)
 #define TASKS_A_THREAD 4u /* at least, so that threads end together */
@@ -258,9 +258,8 @@ static void prefetch_until(prefetch_plan *plan, size_t target)
 static void drop_row(const s3r_kernels *kernels, const s3r_dropout_mask *dropout,
                      size_t row, size_t column, size_t cols, float *y)
 {
-    if (dropout->keys)
-        kernels->dropout(cols, dropout->keys[row], column, dropout->threshold,
-                         dropout->scale, y, y);
+    kernels->dropout(cols, dropout->keys[row], column, dropout->threshold, dropout->scale,
+                     y, y);
 }
 
 /* Where the sums of a tile's rows are, from the first column of the block on. */
@@ -269,23 +268,10 @@ typedef struct tile_sums {
     size_t stride;
 } tile_sums;
 
-/*
- * A tile's sums begin with C, the addend or the bias: the first of these that the product
- * has. A bias behind one of the others is added at the end.
- */
-static const float *bias_at_end(const s3r_product *product, size_t column)
+/* What a tile's sums begin with, but for C itself: the addend, or else the bias. */
+static const float *start_of(const s3r_product *product, size_t row, size_t column,
+                             size_t *stride)
 {
-    bool is_left = product->bias && (product->accumulate || product->addend);
-    return is_left ? product->bias + column : NULL;
-}
-
-static const float *start_of(const s3r_product *product, const float *c, size_t c_stride,
-                             size_t row, size_t column, size_t *stride)
-{
-    if (product->accumulate) {
-        *stride = c_stride;
-        return c;
-    }
     *stride = product->addend ? product->addend_stride : 0;
     if (product->addend)
         return product->addend + row * product->addend_stride + column;
@@ -298,10 +284,8 @@ static void finish_narrow_dropped(const s3r_kernels *kernels, const s3r_product 
                                   size_t column, size_t cols)
 {
     float y[S3R_TILE_ROWS_MAX * PACKED_GROUP_MAX * S3R_PANEL];
-    const float *bias = bias_at_end(product, column);
     assert((row_end - row) * cols <= S3R_ARRAY_LEN(y));
-    kernels->bias_gelu(row_end - row, cols, bias, sums->c, bias ? sums->c : NULL,
-                       sums->stride, y, cols);
+    kernels->gelu_rows(row_end - row, cols, sums->c, sums->stride, NULL, y, cols);
     for (size_t i = row; i < row_end; i++) {
         float *line = y + (i - row) * cols;
         drop_row(kernels, &product->dropout, i, column, cols, line);
@@ -310,19 +294,14 @@ static void finish_narrow_dropped(const s3r_kernels *kernels, const s3r_product 
     }
 }
 
-/* The result of a tile's rows in bf16, and C += a bias that is left. */
-static void finish_narrow(const s3r_kernels *kernels, const s3r_product *product,
-                          const tile_sums *sums, size_t row, size_t row_end,
-                          size_t column, size_t cols)
+static void finish_gelu(const s3r_kernels *kernels, const s3r_product *product,
+                        const tile_sums *sums, size_t row, size_t row_end, size_t column,
+                        size_t cols)
 {
-    const float *bias = bias_at_end(product, column);
-    if (product->dropout.keys)
-        finish_narrow_dropped(kernels, product, sums, row, row_end, column, cols);
-    else
-        kernels->bias_gelu_bf16(row_end - row, cols, bias, sums->c, bias ? sums->c : NULL,
-                                sums->stride,
-                                product->narrow + row * product->narrow_stride + column,
-                                product->narrow_stride);
+    float *z = product->pre_activation;
+    kernels->gelu_rows(row_end - row, cols, sums->c, sums->stride,
+                       z ? z + row * product->c_stride + column : NULL, sums->c,
+                       sums->stride);
 }
 
 /* What follows the last step of k, while the tile is in the first-level cache. */
@@ -330,19 +309,21 @@ static void finish_rows(const s3r_kernels *kernels, const s3r_product *product,
                         const tile_sums *sums, size_t row, size_t row_end, size_t column,
                         size_t cols)
 {
-    const float *bias = bias_at_end(product, column);
-    if (product->narrow) {
-        finish_narrow(kernels, product, sums, row, row_end, column, cols);
+    if (product->bias && product->addend)
+        kernels->add_matrix(row_end - row, cols, product->bias + column, 0, sums->c,
+                            sums->stride);
+    if (product->narrow && product->dropout.keys) {
+        finish_narrow_dropped(kernels, product, sums, row, row_end, column, cols);
         return;
     }
-    if (product->gelu) {
-        float *z = product->pre_activation;
-        kernels->bias_gelu(row_end - row, cols, bias, sums->c,
-                           z ? z + row * product->c_stride + column : NULL, sums->stride,
-                           sums->c, sums->stride);
-    } else if (bias) {
-        kernels->add_matrix(row_end - row, cols, bias, 0, sums->c, sums->stride);
+    if (product->narrow) {
+        kernels->gelu_rows_bf16(row_end - row, cols, sums->c, sums->stride,
+                                product->narrow + row * product->narrow_stride + column,
+                                product->narrow_stride);
+        return;
     }
+    if (product->gelu)
+        finish_gelu(kernels, product, sums, row, row_end, column, cols);
     for (size_t i = row; product->dropout.keys && i < row_end; i++)
         drop_row(kernels, &product->dropout, i, column, cols,
                  sums->c + (i - row) * sums->stride);
@@ -395,8 +376,8 @@ static void run_tile(const s3r_kernels *kernels, const s3r_product *product,
     float *c = sums->c + index * S3R_PANEL;
     size_t count = rows->row_end - rows->row, from_stride = sums->stride;
     const float *from = c;
-    if (block->first == 0)
-        from = start_of(product, c, sums->stride, rows->row, column, &from_stride);
+    if (block->first == 0 && !product->accumulate)
+        from = start_of(product, rows->row, column, &from_stride);
     if (is_int8(product))
         kernels->tile_int8(&(s3r_tile_int8){.rows = count,
                                             .cols = cols,
@@ -511,12 +492,11 @@ static void run_empty(const s3r_kernels *kernels, const s3r_product *product,
 {
     size_t column = range->panel * S3R_PANEL;
     size_t end = S3R_MIN(range->panel_end * S3R_PANEL, product->n);
-    for (size_t i = range->row; i < range->row_end; i++) {
-        float *c = product->c + i * product->c_stride + column;
+    for (size_t i = range->row; i < range->row_end && !product->accumulate; i++) {
         size_t stride;
-        const float *from = start_of(product, c, product->c_stride, i, column, &stride);
-        for (size_t j = 0; j < end - column; j++)
-            c[j] = from ? from[j] : 0.0f;
+        const float *from = start_of(product, i, column, &stride);
+        for (size_t j = column; j < end; j++)
+            product->c[i * product->c_stride + j] = from ? from[j - column] : 0.0f;
     }
     const tile_sums sums = {product->c + range->row * product->c_stride + column,
                             product->c_stride};
@@ -572,8 +552,8 @@ static task_grid cut_product(const s3r_product *product, size_t wanted)
         wanted *= PREPACKED_FINER;
     /* Narrow results (a head, one group of a convolution) are cut by rows too. */
     if (groups * grid.row_parts < wanted)
-        grid.row_parts =
-            S3R_MIN(S3R_CEIL_DIV(wanted, groups), S3R_CEIL_DIV(product->m, 64u));
+        grid.row_parts = S3R_MAX(grid.row_parts, S3R_MIN(S3R_CEIL_DIV(wanted, groups),
+                                                         S3R_CEIL_DIV(product->m, 64u)));
     return grid;
 }
 
@@ -642,7 +622,7 @@ void s3r_products_run(s3r_pool *pool, const s3r_kernels *kernels,
                 (products[i].b_layout == S3R_B_TRANSPOSED ||
                  (is_packed(&products[i]) && products[i].b_stride == 0 &&
                   products[i].k <= S3R_INT8_PACKED_DEPTH))));
-        assert(!products[i].accumulate || !products[i].addend);
+        assert(!products[i].accumulate || (!products[i].addend && !products[i].bias));
         assert(!products[i].b_kept || !is_packed(&products[i]));
         assert(products[i].b_layout != S3R_B_PREPACKED || products[i].b_stride == 0);
         assert(!products[i].is_bf16 || segment == products[i].k || segment % 2 == 0);

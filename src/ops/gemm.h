@@ -4,8 +4,8 @@
  * B is packed panel by panel into a worker's own cache, straight from the memory map and
  * whatever its stored type, or read as it was packed before.  A is read in place by
  * broadcasts.  Each element of C is one chain of fused multiply-adds over k, which begins
- * with the addend or the bias: the bits depend neither on the number of rows, nor on the
- * threads, nor on the blocking.
+ * with C itself, the addend or the bias: the bits depend neither on the number of rows,
+ * nor on the threads, nor on the blocking.
  *
  * Convolution in channel-last layout is the same product with overlapping rows of A.
  */
@@ -51,7 +51,7 @@ typedef struct s3r_product {
     const float *b_scales; /* [n] */
     float *c;
     size_t c_stride;
-    bool accumulate;     /* C += A B; not with an addend */
+    bool accumulate;     /* C += A B; without addend and bias */
     const float *addend; /* [m, n], added before the bias; NULL = none */
     size_t addend_stride;
     const float *bias;     /* [n], added to the product; NULL = none */

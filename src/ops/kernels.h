@@ -31,7 +31,7 @@ typedef struct s3r_dropout_mask {
  *
  *   a       row i starts at a + i * a_stride (elements); rows may overlap
  *   panel   fp32 [k][32], or bf16 [k rounded up to 2 / 2][32][2] (pairs of k together)
- *   k       any; of bf16, where it is odd, element k of each row of A is read, too
+ *   k       at least 1; of bf16, where it is odd, element k of each row of A is read, too
  *   c       fp32, row stride c_stride
  *   from    [rows, cols] with from_stride, 0 for one row for all; may be c; NULL = 0
  *   rows    1..tile_rows; cols 1..32, the panel is zero beyond them
@@ -140,19 +140,18 @@ typedef struct s3r_kernels {
     /* y[i] = gelu(x[i]), exact erf form; y may be x.  dx[i] = dy[i] * gelu'(x[i]). */
     void (*gelu)(size_t n, const float *x, float *y);
     void (*gelu_grad)(size_t n, const float *x, const float *dy, float *dx);
-    /* What follows a product, row by row: z = c + bias, y = gelu(z). A bias of NULL is 0;
-     * z may be c, or NULL where nobody asks; y may be c. */
-    void (*bias_gelu)(size_t rows, size_t cols, const float *bias, const float *c,
-                      float *z, size_t stride, float *y, size_t y_stride);
+    /* y = gelu(c), row by row; z, with the stride of c, receives c itself, or is NULL; y
+     * may be c. */
+    void (*gelu_rows)(size_t rows, size_t cols, const float *c, size_t stride, float *z,
+                      float *y, size_t y_stride);
     /* The same with the result in bf16, of which GELU itself is off by at most a
      * twentieth of what rounding may be, and below -4 by less than 5e-8. */
-    void (*bias_gelu_bf16)(size_t rows, size_t cols, const float *bias, const float *c,
-                           float *z, size_t stride, uint16_t *y, size_t y_stride);
+    void (*gelu_rows_bf16)(size_t rows, size_t cols, const float *c, size_t stride,
+                           uint16_t *y, size_t y_stride);
     /* y[i] = exp(x[i] - shift), returns the sum in double; y may be x. */
     double (*exp_sum)(size_t n, float shift, const float *x, float *y);
     /* The same for x <= shift with results in bf16, of which the exponential itself is
-     * off by at most a fortieth of what rounding may be; the sum is of what was rounded.
-     */
+     * off by at most a fortieth of what rounding may be; the sum is taken before that. */
     double (*exp_sum_bf16)(size_t n, float shift, const float *x, uint16_t *y);
     float (*max)(size_t n, const float *x);
     double (*sum)(size_t n, const float *x);

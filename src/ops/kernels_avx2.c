@@ -119,13 +119,14 @@ S3R_ALWAYS_INLINE void half_bf16(size_t rows, size_t k, const float *a, size_t a
         float buffer[TILE_ROWS * 16] = {0};                                              \
         float *out = width == 16 ? c + first : buffer;                                   \
         size_t out_stride = width == 16 ? c_stride : 16;                                 \
-        const float *start = from && width == 16 ? from + first : NULL;                  \
+        const float *start = from ? from + first : NULL;                                 \
         size_t start_stride = from_stride;                                               \
-        for (size_t i = 0; from && width < 16 && i < rows; i++)                          \
-            memcpy(buffer + 16 * i, from + i * from_stride + first,                      \
-                   width * sizeof(float));                                               \
-        if (from && width < 16)                                                          \
-            start = buffer, start_stride = 16;                                           \
+        if (start && width < 16) {                                                       \
+            for (size_t i = 0; i < rows; i++)                                            \
+                memcpy(buffer + 16 * i, start + i * from_stride, width * sizeof(float)); \
+            start = buffer;                                                              \
+            start_stride = 16;                                                           \
+        }                                                                                \
         switch (rows) {                                                                  \
             HALF_CASE(name, 1)                                                           \
             HALF_CASE(name, 2)                                                           \

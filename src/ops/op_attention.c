@@ -154,7 +154,7 @@ typedef struct query_block {
     float *queries;           /* [rows, width] scaled, in the element type */
     size_t query_stride;
     float *logits;    /* [rows, frames] */
-    uint16_t *narrow; /* the same in bf16, with a zero behind an odd end */
+    uint16_t *narrow; /* exponentials or slopes in bf16, a zero behind an odd end */
     float *line;      /* one fp32 row */
 } query_block;
 

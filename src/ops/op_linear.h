@@ -13,7 +13,7 @@ typedef struct s3r_linear_options {
     s3r_value *residual;      /* [rows, out], added last; NULL = none */
     /* Only products of this tape's numbers read y. With GELU and in bf16 it is then made
      * and kept in bf16 alone (y->narrow), as they want it; without dropout by a GELU that
-     * is as exact as that asks for (s3r_kernels.bias_gelu_bf16). */
+     * is as exact as that asks for (s3r_kernels.gelu_rows_bf16). */
     bool is_for_products;
 } s3r_linear_options;
 

@@ -193,8 +193,8 @@ S3R_ALWAYS_INLINE float rough_power(const power_terms *terms, float x)
 }
 
 /*
- * GELU for such a result, in two thirds of the operations. The tail is 2^-Q(t) with Q of
- * degree 5; its relative error is below 1.7e-4, a twentieth of what rounding may be,
+ * gelu_value for such a result, in two thirds of its operations. The tail is 2^-Q(t) with
+ * Q of degree 5; its relative error is below 1.7e-4, a twentieth of what rounding may be,
  * where t * tail is above 2^-12, and t * tail is off by less than 5e-8 elsewhere.
  */
 typedef struct rough_terms {
