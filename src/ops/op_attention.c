@@ -1,9 +1,9 @@
 /*
  * Attention by blocks of queries.
  *
- * A task takes 56 queries (of a short utterance all) of one head, computes their logits
- * against all keys, the exact softmax, and the weighted sum of values: no T x T matrix
- * exists. Keys and values of each head are packed once into panels.
+ * A task takes up to 112 queries of one head, computes their logits against all keys, the
+ * exact softmax, and the weighted sum of values: no T x T matrix exists. Keys and values
+ * of each head are packed once into panels.
  *
  * Backward recomputes the probabilities of a block from the saved log-sum-exp:
  *   dP = dO V^T,  dS = P (dP - rowsum(P dP)),  dQ = dS K,  dK += dS^T Q,  dV += P^T dO
@@ -16,8 +16,7 @@
 
 #include "base/random.h"
 
-#define QUERY_BLOCK  56u
-#define WHOLE_FRAMES 112u /* shorter utterances go through whole: logits are few */
+#define QUERY_BLOCK 112u /* eight tiles; shorter utterances go through whole */
 
 typedef struct attention_node {
     s3r_node node;
@@ -60,7 +59,7 @@ static size_t frames_of(const attention_node *attention, size_t u)
 /* Queries of a block, but for the last one. */
 static size_t block_rows_of(size_t frames)
 {
-    return frames <= WHOLE_FRAMES ? S3R_MAX(frames, (size_t)1) : QUERY_BLOCK;
+    return S3R_MIN(S3R_MAX(frames, (size_t)1), (size_t)QUERY_BLOCK);
 }
 
 /* Packs `rows` x `cols` of a value, from (row, col) on, as B of a product. */
@@ -281,7 +280,7 @@ static void forward_task(void *context, size_t task, size_t worker)
     size_t value_bytes = s3r_packed_bytes(block.frames, at->width, run->is_bf16);
     compute_logits(run, &block,
                    run->panels.keys + run->panels.key_at[block.u] + block.h * key_bytes);
-    float inverse[WHOLE_FRAMES];
+    float inverse[QUERY_BLOCK];
     for (size_t i = 0; i < block.rows; i++)
         inverse[i] = take_exponentials(run, &block, i);
     float *out = run->y->data + block.row * run->y->stride + block.h * at->width;
