@@ -16,7 +16,8 @@
 
 #include "base/random.h"
 
-#define QUERY_BLOCK 112u /* eight tiles; shorter utterances go through whole */
+#define QUERY_BLOCK    112u /* eight tiles; shorter utterances go through whole */
+#define BACKWARD_BLOCK 56u  /* backward keeps three arrays of [queries, frames] */
 
 typedef struct attention_node {
     s3r_node node;
@@ -47,6 +48,7 @@ typedef struct attention_run {
     unsigned char *scratch; /* one a worker */
     size_t scratch_bytes;
     size_t logits_stride;
+    size_t long_rows;       /* queries of a block of an utterance that is not whole */
     size_t block_rows;      /* of the largest block */
     float **position_parts; /* backward: [utterances * heads] partial gradients */
 } attention_run;
@@ -57,9 +59,9 @@ static size_t frames_of(const attention_node *attention, size_t u)
 }
 
 /* Queries of a block, but for the last one. */
-static size_t block_rows_of(size_t frames)
+static size_t block_rows_of(const attention_run *run, size_t frames)
 {
-    return S3R_MIN(S3R_MAX(frames, (size_t)1), (size_t)QUERY_BLOCK);
+    return frames > QUERY_BLOCK ? run->long_rows : S3R_MAX(frames, (size_t)1);
 }
 
 /* Packs `rows` x `cols` of a value, from (row, col) on, as B of a product. */
@@ -215,8 +217,8 @@ static query_block locate_block(const attention_run *run, size_t task, size_t wo
     size_t u = 0;
     while (run->block_at[u + 1] <= task)
         u++;
-    size_t frames = frames_of(at, u), rows = block_rows_of(frames);
-    size_t blocks = S3R_CEIL_DIV(frames, block_rows_of(frames)),
+    size_t frames = frames_of(at, u), rows = block_rows_of(run, frames);
+    size_t blocks = S3R_CEIL_DIV(frames, block_rows_of(run, frames)),
            inside = task - run->block_at[u];
     size_t first = inside % blocks * rows;
     unsigned char *scratch = run->scratch + worker * run->scratch_bytes;
@@ -313,8 +315,8 @@ static bool plan_run(s3r_tape *tape, attention_run *run, size_t *longest)
         value_at[u + 1] =
             value_at[u] + heads * s3r_packed_bytes(frames, at->width, run->is_bf16);
         block_at[u + 1] =
-            block_at[u] + heads * S3R_CEIL_DIV(frames, block_rows_of(frames));
-        run->block_rows = S3R_MAX(run->block_rows, block_rows_of(frames));
+            block_at[u] + heads * S3R_CEIL_DIV(frames, block_rows_of(run, frames));
+        run->block_rows = S3R_MAX(run->block_rows, block_rows_of(run, frames));
     }
     run->panels.key_at = key_at;
     run->panels.value_at = value_at;
@@ -363,8 +365,11 @@ s3r_value *s3r_op_attention(s3r_tape *tape, s3r_value *q, s3r_value *k, s3r_valu
                     s3r_tape_wants(tape, options->gate, NULL);
     if (y->needs_grad)
         at.log_sums = s3r_tape_alloc(tape, q->rows * options->heads, sizeof(float));
-    attention_run run = {
-        .kernels = tape->kernels, .attention = &at, .y = y, .is_bf16 = tape->is_bf16};
+    attention_run run = {.kernels = tape->kernels,
+                         .attention = &at,
+                         .y = y,
+                         .is_bf16 = tape->is_bf16,
+                         .long_rows = QUERY_BLOCK};
     s3r_arena_mark mark = s3r_tape_mark(tape);
     if (!tape->is_out_of_memory)
         run_forward(tape, &run);
@@ -544,7 +549,7 @@ static void backward_task(void *context, size_t task, size_t worker)
                memory.values_transposed);
     pack_slice(run->kernels, at->k, row, frames, col, at->width, false, run->is_bf16,
                memory.keys_plain);
-    size_t blocks = S3R_CEIL_DIV(frames, block_rows_of(frames));
+    size_t blocks = S3R_CEIL_DIV(frames, block_rows_of(run, frames));
     for (size_t b = 0; b < blocks; b++) {
         query_block block = locate_block(run, run->block_at[u] + h * blocks + b, worker);
         backward_block(run, &block, &memory);
@@ -589,7 +594,8 @@ static void attention_backward(s3r_tape *tape, s3r_node *node)
     attention_run run = {.kernels = tape->kernels,
                          .attention = at,
                          .y = node->output,
-                         .is_bf16 = tape->is_bf16};
+                         .is_bf16 = tape->is_bf16,
+                         .long_rows = BACKWARD_BLOCK};
     s3r_value *const read[] = {at->q, at->k, at->v, at->options.gate,
                                at->options.position};
     for (size_t i = 0; i < S3R_ARRAY_LEN(read); i++) {

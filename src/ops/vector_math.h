@@ -75,6 +75,12 @@ S3R_ALWAYS_INLINE exp_terms exp_terms_load(void)
     return terms;
 }
 
+/* 2^n for the integer n that was rounded as above. */
+S3R_ALWAYS_INLINE float whole_power(float rounded, float one)
+{
+    return float_from_bits((bits_from_float(rounded) << 23) + bits_from_float(one));
+}
+
 /* exp(x) for -87 <= x <= 88, relative error below 2e-7. */
 S3R_ALWAYS_INLINE float exp_inside(const exp_terms *terms, float x)
 {
@@ -87,9 +93,7 @@ S3R_ALWAYS_INLINE float exp_inside(const exp_terms *terms, float x)
     float p =
         S3R_FMA(S3R_FMA(c[0], r2, S3R_FMA(c[1], r, c[2])), r2, S3R_FMA(c[3], r, c[4]));
     p = S3R_FMA(p, r2, r) + terms->one;
-    float power =
-        float_from_bits((bits_from_float(rounded) << 23) + bits_from_float(terms->one));
-    return p * power;
+    return p * whole_power(rounded, terms->one);
 }
 
 /* The same for any x <= 88; 0 below -87. */
@@ -187,9 +191,7 @@ S3R_ALWAYS_INLINE float rough_power(const power_terms *terms, float x)
     float rounded = x + terms->rounding;
     float r = x - (rounded - terms->rounding);
     float rest = S3R_FMA(S3R_FMA(S3R_FMA(p[3], r, p[2]), r, p[1]), r, p[0]);
-    float whole =
-        float_from_bits((bits_from_float(rounded) << 23) + bits_from_float(terms->one));
-    return rest * whole;
+    return rest * whole_power(rounded, terms->one);
 }
 
 /*
